@@ -1,0 +1,1 @@
+"""The vCon itself: pure data, no I/O."""

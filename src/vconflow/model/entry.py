@@ -1,0 +1,42 @@
+"""What travels on a stream: an entry points to a vCon, it never holds one."""
+
+import msgspec
+
+__all__ = ["Entry", "StoredVcon"]
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One entry of a list's stream.
+
+    `id` is the stream id (`<ms>-<n>`), unique within its list; `at` is when the vCon was put on
+    the list, in Unix milliseconds; `origin` says what put it there (`http`, `chain:main`,
+    `replay`); `trace` is a W3C traceparent or empty; `progress` is where a replayed dead letter
+    goes on, as JSON; `egress` says that it was put on the list while no chain read that.
+    """
+
+    id: str
+    list: str
+    uuid: str
+    at: int
+    origin: str = ""
+    trace: str = ""
+    progress: bytes = b""
+    egress: bool = False
+
+    @property
+    def counted(self) -> str:
+        """The counter of the vCon's meta hash in which this entry is counted."""
+        return "egress" if self.egress else "open"
+
+
+class StoredVcon(msgspec.Struct, frozen=True):
+    """A revision of a vCon on its way to the storages.
+
+    `rev` grows with every change of the document, also across DELETE and a new POST, so a
+    storage may refuse a revision older than the one it holds. `created_at` is Unix seconds.
+    """
+
+    uuid: str
+    rev: int
+    document: bytes
+    created_at: float
