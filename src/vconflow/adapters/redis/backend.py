@@ -1,0 +1,78 @@
+"""All ports that Redis implements, opened together."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import msgspec
+
+from vconflow.adapters.redis.client import Connections, open_redis, redis_errors
+from vconflow.adapters.redis.consumer_name import hold_name
+from vconflow.adapters.redis.dead_letters import RedisDeadLetters
+from vconflow.adapters.redis.documents import RedisDocuments
+from vconflow.adapters.redis.egress import RedisEgress
+from vconflow.adapters.redis.intake import RedisIntake
+from vconflow.adapters.redis.keys import Keys
+from vconflow.adapters.redis.ledger import RedisLedger
+from vconflow.adapters.redis.scripts import Scripts, load_scripts
+from vconflow.adapters.redis.stream import RedisStream
+
+__all__ = ["RedisBackend", "RedisOptions", "open_backend"]
+
+
+class RedisOptions(msgspec.Struct, frozen=True):
+    """How vconflow uses Redis. Times are in seconds; 0 means never for the expiries.
+
+    `replica` is the wanted consumer name; `durability` is empty or `fsync`.
+    """
+
+    replica: str = "vconflow"
+    lease: float = 30.0
+    egress_lease: float = 60.0
+    document_ttl: int = 3600
+    index_expiry: int = 86400
+    created_name: str = "vcons"
+    durability: str = ""
+
+
+@dataclass(frozen=True)
+class RedisBackend:
+    """One replica's ports on one Redis."""
+
+    connections: Connections
+    intake: RedisIntake
+    documents: RedisDocuments
+    ledger: RedisLedger
+    stream: RedisStream
+    egress: RedisEgress
+    dead_letters: RedisDeadLetters
+
+    async def ping(self) -> float:
+        """Round-trip time in seconds. Raises `Unavailable`."""
+        started = time.perf_counter()
+        with redis_errors():
+            await self.connections.commands.execute_command("PING")
+        return time.perf_counter() - started
+
+
+@asynccontextmanager
+async def open_backend(url: str, options: RedisOptions) -> AsyncIterator[RedisBackend]:
+    """Connect, check the server, and hold a consumer name. Raises `ConfigError`."""
+    keys = Keys(options.created_name)
+    expiries = {"index_expiry": options.index_expiry, "document_ttl": options.document_ttl}
+    async with open_redis(url, durability=options.durability) as connections:
+        client = connections.commands
+        scripts = Scripts(client, await asyncio.to_thread(load_scripts))
+        documents = RedisDocuments(client, scripts, keys, **expiries)
+        async with hold_name(client, keys, options.replica, lease=options.lease) as name:
+            yield RedisBackend(
+                connections=connections,
+                intake=RedisIntake(scripts, keys, index_expiry=options.index_expiry),
+                documents=documents,
+                ledger=RedisLedger(scripts, keys, name.name, **expiries),
+                stream=RedisStream(connections, scripts, keys, name, lease=options.lease),
+                egress=RedisEgress(client, scripts, keys, lease=options.egress_lease),
+                dead_letters=RedisDeadLetters(client, scripts, keys, documents),
+            )

@@ -1,0 +1,97 @@
+"""Dead letters (`ports/dead_letters.py`): one stream per list."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from vconflow.adapters.redis.client import redis_errors
+from vconflow.adapters.redis.documents import RedisDocuments
+from vconflow.adapters.redis.entries import field_map
+from vconflow.adapters.redis.index import index_keys
+from vconflow.adapters.redis.keys import Keys
+from vconflow.adapters.redis.scripts import ScriptCall, Scripts
+from vconflow.ports.dead_letters import DeadLetter
+from vconflow.ports.ledger import Progress
+
+__all__ = ["RedisDeadLetters"]
+
+_decode_progress = msgspec.json.Decoder(Progress).decode
+
+
+class RedisDeadLetters:
+    """Browse, replay and expire."""
+
+    def __init__(
+        self, client: Redis, scripts: Scripts, keys: Keys, documents: RedisDocuments
+    ) -> None:
+        self._client = client
+        self._scripts = scripts
+        self._keys = keys
+        self._documents = documents
+
+    async def browse(self, list_name: str, *, after: str, count: int) -> list[DeadLetter]:
+        """See `DeadLetters.browse`."""
+        return await self._range(list_name, f"({after}" if after else "-", "+", count)
+
+    async def _range(self, list_name: str, low: str, high: str, count: int) -> list[DeadLetter]:
+        with redis_errors():
+            reply = await self._client.execute_command(
+                "XRANGE", self._keys.dead(list_name), low, high, "COUNT", count
+            )
+        return [_dead_letter(list_name, item) for item in reply]
+
+    async def replay(self, list_name: str, ids: Sequence[str]) -> int:
+        """See `DeadLetters.replay`."""
+        call = ScriptCall()
+        header = [
+            call.key(self._keys.dead(list_name)),
+            call.key(self._keys.list(list_name)),
+            list(ids),
+        ]
+        return int(await self._scripts.run("replay", call, header)) if ids else 0
+
+    async def expire(self, list_name: str, older_than: int, count: int) -> int:
+        """See `DeadLetters.expire`."""
+        letters = await self._range(list_name, "-", f"({older_than}-0", count)
+        if not letters:
+            return 0
+        metas = await self._documents.fetch([letter.uuid for letter in letters])
+        call = ScriptCall()
+        items = [
+            [
+                letter.id,
+                letter.uuid,
+                call.key(self._keys.document(letter.uuid)),
+                call.key(self._keys.meta(letter.uuid)),
+                meta.index,
+                [call.key(name) for name in index_keys(meta.index)],
+            ]
+            for letter, meta in zip(letters, metas, strict=True)
+        ]
+        header = [call.key(self._keys.dead(list_name)), call.key(self._keys.created), items]
+        return int(await self._scripts.run("dead_expire", call, header))
+
+
+def _dead_letter(list_name: str, item: list[Any]) -> DeadLetter:
+    held = {name.decode(): value.decode() for name, value in field_map(item[1]).items()}
+    entry_id = item[0].decode()
+    progress = _decode_progress(held.get("progress") or "{}")
+    return DeadLetter(
+        id=entry_id,
+        list=list_name,
+        uuid=held["uuid"],
+        chain=held.get("chain", ""),
+        stage=held.get("stage", ""),
+        error_type=held.get("error_type", ""),
+        error=held.get("error", ""),
+        attempts=int(held.get("attempts") or 0),
+        first_failure=int(held.get("first_failure") or 0),
+        last_failure=int(entry_id.partition("-")[0]),
+        at=int(held.get("at") or 0),
+        origin=held.get("origin", ""),
+        next_link=progress.next_link,
+        storages=progress.storages,
+        trace=held.get("trace", ""),
+    )

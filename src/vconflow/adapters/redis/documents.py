@@ -1,0 +1,187 @@
+"""Documents in Redis, apart from their way through the lists (`ports/documents.py`)."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from vconflow.adapters.redis.client import redis_errors
+from vconflow.adapters.redis.index import index_keys, index_of, index_text
+from vconflow.adapters.redis.keys import Keys
+from vconflow.adapters.redis.scripts import ScriptCall, Scripts
+from vconflow.errors import Conflict, InvalidVcon
+from vconflow.model.validation import Facts, validate
+from vconflow.ports.documents import Document, Search
+
+__all__ = ["RedisDocuments"]
+
+_FETCH_BYTES = 16 * 1024 * 1024
+"""A call stops after this many bytes: one reply must neither block Redis nor fill memory."""
+_TOMBSTONE_MS = 24 * 3600 * 1000
+_SEARCH_LIMIT = 10_000
+_SCAN_COUNT = 500
+_DELETE_ROUNDS = 5
+
+
+class RedisDocuments:
+    """Reads and housekeeping. `document_ttl` and `index_expiry` are in seconds; 0 means never."""
+
+    def __init__(
+        self, client: Redis, scripts: Scripts, keys: Keys, *, document_ttl: int, index_expiry: int
+    ) -> None:
+        self._client = client
+        self._scripts = scripts
+        self._keys = keys
+        self._document_ttl = document_ttl * 1000
+        self._index_expiry = index_expiry * 1000
+
+    async def fetch(self, uuids: Sequence[str]) -> list[Document]:
+        """See `Documents.fetch`."""
+        documents: list[Document] = []
+        while len(documents) < len(uuids):
+            call = ScriptCall()
+            items = [
+                [call.key(self._keys.document(uuid)), call.key(self._keys.meta(uuid))]
+                for uuid in uuids[len(documents) :]
+            ]
+            replies = await self._scripts.run("fetch", call, [_FETCH_BYTES, items])
+            documents.extend(
+                Document(document, int(rev), int(born), bool(deleted), index.decode())
+                for document, rev, born, deleted, index in replies
+            )
+        return documents
+
+    async def recache(self, uuid: str, document: bytes, facts: Facts) -> None:
+        """See `Documents.recache`."""
+        call = ScriptCall()
+        header = [
+            call.key(self._keys.document(uuid)),
+            call.arg(document),
+            call.key(self._keys.meta(uuid)),
+            self._document_ttl,
+        ]
+        await self._scripts.run("recache", call, header)
+
+    async def delete(self, uuid: str, facts: Facts | None) -> bool:
+        """See `Documents.delete`."""
+        _, text = index_of(self._keys, facts)
+        for _ in range(_DELETE_ROUNDS):
+            call = ScriptCall()
+            header = [
+                uuid,
+                call.key(self._keys.document(uuid)),
+                call.key(self._keys.meta(uuid)),
+                call.key(self._keys.created),
+                call.key(self._keys.expiring),
+                text,
+                [call.key(name) for name in index_keys(text)],
+                _TOMBSTONE_MS,
+            ]
+            reply = await self._scripts.run("delete", call, header)
+            if reply[0] != b"index":
+                return bool(reply[0])
+            text = reply[1].decode()
+        raise Conflict("the vCon is being replaced by others all the time")
+
+    async def page(
+        self, *, offset: int, limit: int, since: float | None, until: float | None
+    ) -> list[str]:
+        """See `Documents.page`."""
+        low = "-inf" if since is None else repr(since)
+        high = "+inf" if until is None else repr(until)
+        with redis_errors():
+            reply = await self._client.execute_command(
+                "ZRANGE", self._keys.created, high, low, "BYSCORE", "REV", "LIMIT", offset, limit
+            )
+        return [uuid.decode() for uuid in reply]
+
+    async def search(self, query: Search) -> list[str]:
+        """See `Documents.search`."""
+        keys = [
+            *([self._keys.tel(query.tel)] if query.tel is not None else []),
+            *([self._keys.mailto(query.mailto)] if query.mailto is not None else []),
+            *([self._keys.name(query.name)] if query.name is not None else []),
+        ]
+        with redis_errors():
+            async with self._client.pipeline(transaction=False) as pipe:
+                for key in keys:
+                    pipe.execute_command("ZRANGE", key, 0, _SEARCH_LIMIT - 1, "REV")
+                first, *others = await pipe.execute()
+        wanted = set(first).intersection(*others)
+        return [uuid.decode() for uuid in first if uuid in wanted]
+
+    async def forget(self, uuid: str) -> None:
+        """See `Documents.forget`."""
+        await self._forget([uuid])
+
+    async def sweep(self, now: float, count: int = 500) -> int:
+        """Forget vCons whose only copy has expired by `now` (Unix seconds); how many."""
+        with redis_errors():
+            reply = await self._client.execute_command(
+                "ZRANGE", self._keys.expiring, "-inf", int(now * 1000), "BYSCORE", "LIMIT", 0, count
+            )
+        return await self._forget([uuid.decode() for uuid in reply])
+
+    async def _forget(self, uuids: Sequence[str]) -> int:
+        if not uuids:
+            return 0
+        metas = await self.fetch(uuids)
+        call = ScriptCall()
+        items = [
+            [
+                uuid,
+                call.key(self._keys.document(uuid)),
+                call.key(self._keys.meta(uuid)),
+                meta.index,
+                [call.key(name) for name in index_keys(meta.index)],
+            ]
+            for uuid, meta in zip(uuids, metas, strict=True)
+        ]
+        header = [call.key(self._keys.created), call.key(self._keys.expiring), items]
+        return int(await self._scripts.run("forget", call, header))
+
+    async def reindex(self) -> int:
+        """See `Documents.reindex`."""
+        count = 0
+        async for uuids in self._scan():
+            found = await self.fetch(uuids)
+            items: list[Facts] = []
+            for document in found:
+                if document.document is not None:
+                    try:
+                        items.append(validate(document.document))
+                    except InvalidVcon:
+                        continue  # written by something else under our name: not ours to index
+            if items:
+                count += await self._index(items)
+        return count
+
+    async def _index(self, items: Sequence[Facts]) -> int:
+        call = ScriptCall()
+        rows: list[list[Any]] = []
+        for facts in items:
+            names = self._keys.index(facts)
+            rows.append(
+                [
+                    facts.uuid,
+                    call.key(self._keys.meta(facts.uuid)),
+                    facts.created_at,
+                    index_text(names),
+                    [call.key(name) for name in names],
+                ]
+            )
+        header = [call.key(self._keys.created), self._index_expiry, rows]
+        return int(await self._scripts.run("index", call, header))
+
+    async def _scan(self) -> AsyncIterator[list[str]]:
+        prefix = self._keys.document("")
+        cursor: int | bytes = 0
+        while True:
+            with redis_errors():
+                cursor, found = await self._client.execute_command(
+                    "SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", _SCAN_COUNT, "TYPE", "string"
+                )
+            if found:
+                yield [key.decode().removeprefix(prefix) for key in found]
+            if int(cursor) == 0:
+                return

@@ -1,0 +1,129 @@
+"""Fenced bookkeeping of entries (`ports/ledger.py`): one script call per batch of commits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from vconflow.adapters.redis.index import index_keys, index_of
+from vconflow.adapters.redis.keys import Keys
+from vconflow.adapters.redis.scripts import ScriptCall, Scripts
+from vconflow.errors import Permanent
+from vconflow.ports.ledger import Bury, Commit, CommitResult, Defer, Finish, Verdict
+
+__all__ = ["RedisLedger"]
+
+_encode = msgspec.json.Encoder().encode
+_VERDICTS = {verdict.value.encode(): verdict for verdict in Verdict}
+
+
+class RedisLedger:
+    """Commits of one replica. `index_expiry` and `document_ttl` are in seconds; 0 keeps."""
+
+    def __init__(
+        self, scripts: Scripts, keys: Keys, consumer: str, *, index_expiry: int, document_ttl: int
+    ) -> None:
+        self._scripts = scripts
+        self._keys = keys
+        self._consumer = consumer
+        self._index_expiry = index_expiry * 1000
+        self._document_ttl = document_ttl * 1000
+
+    async def commit(self, batch: Sequence[Commit]) -> list[CommitResult | Exception]:
+        """See `Ledger.commit`."""
+        call = ScriptCall()
+        header = [
+            self._consumer,
+            self._index_expiry,
+            self._document_ttl,
+            call.key(self._keys.created),
+            call.key(self._keys.expiring),
+            [self._item(call, commit) for commit in batch],
+        ]
+        replies: list[list[Any]] = await self._scripts.run("commit", call, header)
+        return [_result(reply) for reply in replies]
+
+    def _item(self, call: ScriptCall, commit: Commit) -> list[Any]:
+        keys, entry = self._keys, commit.entry
+        return [
+            call.key(keys.list(entry.list)),
+            entry.id,
+            call.key(keys.meta(entry.uuid)),
+            call.key(keys.run(entry.list, entry.id)),
+            commit.uuid,
+            call.key(keys.document(commit.uuid)),
+            call.key(keys.meta(commit.uuid)),
+            commit.rev,
+            commit.born,
+            0 if commit.document is None else call.arg(commit.document),
+            self._index_change(call, commit),
+            self._action(call, commit),
+        ]
+
+    def _index_change(self, call: ScriptCall, commit: Commit) -> list[Any]:
+        if commit.facts is None:
+            return []
+        names, text = index_of(self._keys, commit.facts)
+        previous = commit.previous_index
+        if text == previous:
+            return []
+        old = [call.key(name) for name in index_keys(previous)]
+        return [text, [call.key(name) for name in names], previous, old]
+
+    def _action(self, call: ScriptCall, commit: Commit) -> list[Any]:
+        entry = commit.entry
+        match commit.then:
+            case None:
+                return ["keep"]
+            case Finish(deleted=True):
+                return ["ack", entry.counted]
+            case Finish() as finish:
+                targets = [
+                    [call.key(self._keys.list(target.list)), target.feeds]
+                    for target in finish.targets
+                ]
+                expire = -1 if finish.expire_seconds is None else finish.expire_seconds * 1000
+                return [
+                    "finish",
+                    targets,
+                    finish.origin,
+                    entry.trace,
+                    finish.stored,
+                    expire,
+                    entry.counted,
+                ]
+            case Defer(progress):
+                return ["defer", call.arg(_encode(progress)), progress.due]
+            case Bury() as bury:
+                fields = [call.arg(value) for value in _dead_fields(commit, bury)]
+                return ["bury", call.key(self._keys.dead(entry.list)), fields]
+
+
+def _dead_fields(commit: Commit, bury: Bury) -> list[bytes]:
+    entry, progress = commit.entry, bury.progress
+    # A replay begins with fresh attempts, where this run stopped.
+    resume = msgspec.structs.replace(
+        progress, attempts=0, crashes=0, due=0, first_failure=0, error="", stage=""
+    )
+    fields = {
+        "uuid": entry.uuid,
+        "chain": bury.chain,
+        "stage": bury.stage,
+        "error_type": bury.error_type,
+        "error": bury.error,
+        "attempts": str(progress.attempts),
+        "first_failure": str(progress.first_failure),
+        "at": str(entry.at),
+        "entry": entry.id,
+        "origin": entry.origin,
+        "trace": entry.trace,
+        "progress": _encode(resume).decode(),
+    }
+    return [text.encode() for pair in fields.items() for text in pair]
+
+
+def _result(reply: list[Any]) -> CommitResult | Exception:
+    verdict = _VERDICTS.get(reply[0])
+    if verdict is None:
+        return Permanent(f"the Redis key {reply[1].decode()!r} holds something else")
+    return CommitResult(verdict, int(reply[1]) if len(reply) > 1 else 0)

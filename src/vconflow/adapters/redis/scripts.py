@@ -1,0 +1,73 @@
+"""Running the Lua scripts of this folder.
+
+A call is built with `ScriptCall`: keys and byte arguments get an index, a msgpack header refers to
+them. Every key a script touches is declared, each only once however often it is used.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from vconflow.adapters.redis.client import redis_errors
+
+__all__ = ["ScriptCall", "Scripts", "load_scripts"]
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class ScriptCall:
+    """Keys and arguments of one call. Indices start at 1, as Lua's do; argument 1 is the header."""
+
+    __slots__ = ("args", "keys")
+
+    def __init__(self) -> None:
+        self.keys: dict[str, int] = {}
+        self.args: list[bytes] = []
+
+    def key(self, name: str) -> int:
+        """The index of a key in KEYS."""
+        return self.keys.setdefault(name, len(self.keys) + 1)
+
+    def arg(self, value: bytes) -> int:
+        """Add an argument; its index in ARGV."""
+        self.args.append(value)
+        return len(self.args) + 1
+
+
+def load_scripts() -> dict[str, str]:
+    """The scripts by name, each with the prelude in front. Reads files: not for the event loop."""
+    folder = resources.files("vconflow.adapters.redis").joinpath("scripts")
+    prelude = folder.joinpath("prelude.lua").read_text()
+    return {
+        file.name.removesuffix(".lua"): prelude + file.read_text()
+        for file in folder.iterdir()
+        if file.name.endswith(".lua") and file.name != "prelude.lua"
+    }
+
+
+class Scripts:
+    """The scripts, run by their hash and loaded again when the server has forgotten them."""
+
+    def __init__(self, client: Redis, sources: Mapping[str, str]) -> None:
+        self._client = client
+        self._sources = sources
+        self._hashes = {name: _sha1(source) for name, source in sources.items()}
+
+    async def run(self, name: str, call: ScriptCall, header: list[Any]) -> Any:
+        """Run a script; raises `Unavailable` or `Permanent`."""
+        rest = (len(call.keys), *call.keys, _encode(header), *call.args)
+        with redis_errors():
+            try:
+                return await self._client.execute_command("EVALSHA", self._hashes[name], *rest)
+            except NoScriptError:
+                return await self._client.execute_command("EVAL", self._sources[name], *rest)
+
+
+def _sha1(source: str) -> str:
+    # The name by which Redis knows a script, not a safeguard.
+    return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()

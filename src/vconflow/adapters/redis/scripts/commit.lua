@@ -1,0 +1,107 @@
+-- Write documents and decide what becomes of their entries, each alone and only if still owned.
+-- header: {consumer, index expiry ms, document ttl ms (0: keep), listing key, expiring key, items}
+-- item: {stream key, entry id, entry's meta key, run key, uuid, document key, meta key, rev
+--        (0: any), born (0: any), document arg (0: unchanged), index change, action}
+-- index change: {} | {text, keys, previous text, previous keys}
+-- action: {'keep'} | {'ack', counted} | {'defer', progress arg, due}
+--         | {'bury', dead key, field args}
+--         | {'finish', targets {{stream key, feeds}}, origin, trace, stored, expire ms (-1: none),
+--            counted}
+-- counted: the meta field ('open', 'egress') in which this entry was counted
+-- result: {'done', rev} | {'lost'} | {'moved', rev} | {'deleted'} | {'type', key}
+local consumer, index_expiry, document_ttl = header[1], header[2], header[3]
+local created_key, expiring_key = KEYS[header[4]], KEYS[header[5]]
+
+local function acknowledge(item)
+  redis.call('XACK', KEYS[item[1]], GROUP, item[2])
+  redis.call('XDEL', KEYS[item[1]], item[2])
+  redis.call('DEL', KEYS[item[4]])
+end
+
+local function release(meta, counted)
+  if redis.call('HINCRBY', meta, counted, -1) < 0 then redis.call('HSET', meta, counted, 0) end
+end
+
+-- A document leaves Redis only when no list works on it and a readable storage holds this very
+-- revision, or when a link asked for it.
+local function let_expire(item, rev)
+  local document, meta = KEYS[item[6]], KEYS[item[7]]
+  local held = redis.call('HMGET', meta, 'open', 'stored', 'ttl')
+  if tonumber(held[1] or 0) > 0 then return end
+  local stored = tonumber(held[2] or 0) == rev
+  local ttl = tonumber(held[3]) or (stored and document_ttl > 0 and document_ttl)
+  if not ttl then return end
+  redis.call('PEXPIRE', document, integer(ttl))
+  redis.call('PEXPIRE', meta, integer(math.max(ttl, index_expiry) + 60000))
+  if not stored then redis.call('ZADD', expiring_key, integer(now_ms + ttl), item[5]) end
+end
+
+local function finish(item, action, rev)
+  local meta = KEYS[item[7]]
+  for _, target in ipairs(action[2]) do
+    add_entry(KEYS[target[1]], item[5], now_ms, action[3], action[4], target[2])
+    redis.call('HINCRBY', meta, target[2] and 'open' or 'egress', 1)
+  end
+  acknowledge(item)
+  release(KEYS[item[3]], action[7])
+  if action[5] then redis.call('HSET', meta, 'stored', integer(rev)) end
+  if action[6] >= 0 then redis.call('HSET', meta, 'ttl', integer(action[6])) end
+  let_expire(item, rev)
+end
+
+local function bury(item, action)
+  local fields = {}
+  for _, index in ipairs(action[3]) do fields[#fields + 1] = ARGV[index] end
+  redis.call('XADD', KEYS[action[2]], '*', unpack(fields))
+  acknowledge(item)
+end
+
+local function write(item, rev)
+  local meta, change = KEYS[item[7]], item[11]
+  local new_rev = next_rev(rev)
+  redis.call('SET', KEYS[item[6]], ARGV[item[10]])
+  redis.call('HSET', meta, 'rev', integer(new_rev))
+  if #change > 0 then
+    redis.call('HSET', meta, 'idx', change[1])
+    reindex(item[5], change[4], change[2], index_expiry)
+  end
+  return new_rev
+end
+
+local function targets_fit(action)
+  for _, target in ipairs(action[2]) do
+    if not is_type(KEYS[target[1]], 'stream') then return false, KEYS[target[1]] end
+  end
+  return true
+end
+
+local function commit(item)
+  local action, kind = item[12], item[12][1]
+  if not owns(KEYS[item[1]], item[2], consumer) then return {'lost'} end
+  if kind == 'ack' then
+    acknowledge(item)
+    if redis.call('HEXISTS', KEYS[item[3]], 'deleted') == 0 then release(KEYS[item[3]], action[2]) end
+    return {'done', 0}
+  end
+  local held = redis.call('HMGET', KEYS[item[7]], 'rev', 'deleted', 'born', 'idx')
+  local rev = tonumber(held[1] or 0)
+  if held[2] or (item[9] > 0 and tonumber(held[3] or 0) ~= item[9]) then return {'deleted'} end
+  if item[8] > 0 and rev ~= item[8] then return {'moved', rev} end
+  if #item[11] > 0 and (held[4] or '') ~= item[11][3] then return {'moved', rev} end
+  if kind == 'finish' then
+    local fits, wrong = targets_fit(action)
+    if not fits then return {'type', wrong} end
+  elseif kind == 'bury' and not is_type(KEYS[action[2]], 'stream') then
+    return {'type', KEYS[action[2]]}
+  end
+  if item[10] > 0 then rev = write(item, rev) end
+  if kind == 'finish' then finish(item, action, rev)
+  elseif kind == 'defer' then
+    redis.call('HSET', KEYS[item[4]], 'progress', ARGV[action[2]], 'due', integer(action[3]))
+  elseif kind == 'bury' then bury(item, action) end
+  return {'done', rev}
+end
+
+local results = {}
+for i, item in ipairs(header[6]) do results[i] = commit(item) end
+return results

@@ -1,0 +1,16 @@
+-- Remove a document with its index entries and leave a tombstone that outlives every lease.
+-- header: {uuid, document key, meta key, listing key, expiring key, expected index text,
+--          index keys, tombstone ttl ms}
+-- result: {1 or 0: whether it was there} | {'index', its text}
+local uuid, document, meta = header[1], KEYS[header[2]], KEYS[header[3]]
+local held = redis.call('HMGET', meta, 'rev', 'idx', 'deleted')
+local index = held[2] or ''
+if index ~= header[6] then return {'index', index} end
+local found = redis.call('DEL', document)
+if redis.call('ZREM', KEYS[header[4]], uuid) == 1 or (held[1] and not held[3]) then found = 1 end
+redis.call('ZREM', KEYS[header[5]], uuid)
+for _, key in ipairs(header[7]) do redis.call('ZREM', KEYS[key], uuid) end
+redis.call('DEL', meta)
+redis.call('HSET', meta, 'deleted', integer(now_ms), 'rev', integer(next_rev(held[1])))
+redis.call('PEXPIRE', meta, header[8])
+return {found}

@@ -1,0 +1,58 @@
+-- Put before every script. KEYS are all keys it touches; ARGV[1] is a msgpack header that refers to
+-- keys and to further arguments by their index. A Lua error does not roll back, so each item is
+-- checked first and written afterwards, and one item's trouble never stops the next.
+local header = cmsgpack.unpack(ARGV[1])
+local clock = redis.call('TIME')
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now_us = clock[1] * 1000000 + clock[2]
+local GROUP = 'vconflow'
+
+local function integer(number) return string.format('%.0f', number) end
+
+-- The revision after `rev`. It follows the clock so that it also grows past a forgotten one.
+local function next_rev(rev) return math.max((tonumber(rev) or 0) + 1, now_us) end
+
+local known_types = {}
+local function is_type(key, wanted)
+  local found = known_types[key]
+  if not found then
+    found = redis.call('TYPE', key).ok
+    known_types[key] = found
+  end
+  return found == 'none' or found == wanted
+end
+
+local function all_types(keys, wanted)
+  for _, key in ipairs(keys) do
+    if not is_type(KEYS[key], wanted) then return false, KEYS[key] end
+  end
+  return true
+end
+
+local function owns(stream, id, consumer)
+  local pending = redis.pcall('XPENDING', stream, GROUP, id, id, 1)
+  return pending.err == nil and pending[1] ~= nil and pending[1][2] == consumer
+end
+
+-- Take the uuid out of the index keys it was in and put it into those it belongs to now. Index
+-- keys are trimmed on write: a busy number must not grow for ever.
+local function reindex(uuid, old_keys, new_keys, expiry_ms)
+  for _, key in ipairs(old_keys) do redis.call('ZREM', KEYS[key], uuid) end
+  for _, index in ipairs(new_keys) do
+    local key = KEYS[index]
+    redis.call('ZADD', key, now_ms, uuid)
+    if expiry_ms > 0 then
+      redis.call('ZREMRANGEBYSCORE', key, '-inf', '(' .. integer(now_ms - expiry_ms))
+      redis.call('PEXPIRE', key, integer(expiry_ms))
+    end
+  end
+end
+
+local function add_entry(stream, uuid, at, origin, trace, feeds)
+  local fields = {'uuid', uuid, 'at', integer(at)}
+  if origin ~= '' then fields[#fields + 1] = 'origin'; fields[#fields + 1] = origin end
+  if trace ~= '' then fields[#fields + 1] = 'trace'; fields[#fields + 1] = trace end
+  -- An entry of a list that no chain reads is counted apart: it holds no stored document back.
+  if not feeds then fields[#fields + 1] = 'egress'; fields[#fields + 1] = '1' end
+  return redis.call('XADD', stream, '*', unpack(fields))
+end

@@ -1,0 +1,270 @@
+"""Reading lists with leases (`ports/stream.py`)."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from redis.exceptions import ResponseError
+
+from vconflow.adapters.redis.client import Connections, redis_errors
+from vconflow.adapters.redis.consumer_name import ConsumerName
+from vconflow.adapters.redis.entries import parse_entry
+from vconflow.adapters.redis.keys import GROUP, Keys
+from vconflow.adapters.redis.scripts import ScriptCall, Scripts
+from vconflow.errors import Unavailable
+from vconflow.model.entry import Entry
+from vconflow.ports.ledger import Progress
+from vconflow.ports.stream import ListDepth, ReadRequest, Resumed
+
+__all__ = ["RedisStream"]
+
+_decode_progress = msgspec.json.Decoder(Progress).decode
+
+
+class RedisStream:
+    """One replica's view of the lists. `lease` is in seconds."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        scripts: Scripts,
+        keys: Keys,
+        name: ConsumerName,
+        *,
+        lease: float,
+    ) -> None:
+        self._client = connections.commands
+        self._reader = connections.reader
+        self._block_limit = connections.block_limit
+        self._scripts = scripts
+        self._keys = keys
+        self._name = name
+        self._lease_ms = int(lease * 1000)
+        self._reader_id: int | None = None
+        self._waiting = False
+        self._reads = 0
+
+    @property
+    def consumer(self) -> str:
+        """See `EntryStream.consumer`."""
+        return self._name.name
+
+    async def ensure(self, lists: Sequence[str]) -> None:
+        """See `EntryStream.ensure`."""
+        for name in lists:
+            await self._create_group(self._keys.list(name))
+
+    async def _create_group(self, key: str) -> None:
+        with redis_errors():
+            try:
+                await self._client.execute_command("XGROUP", "CREATE", key, GROUP, "0", "MKSTREAM")
+            except ResponseError as error:
+                if not str(error).startswith("BUSYGROUP"):
+                    raise
+
+    async def read(self, requests: Sequence[ReadRequest], total: int, block: float) -> list[Entry]:
+        """See `EntryStream.read`."""
+        names = self._keys.lists(name for request in requests for name in request.lists)
+        if len(names) > 1:
+            entries = await self._read_shares(requests, total, names)
+            if entries:
+                return entries
+            # One of each at most: whatever arrives first ends the wait, the rest comes by shares.
+            count = 1
+        else:
+            count = min(requests[0].budget, total)
+        return await self._read_blocking(names, count, min(block, self._block_limit))
+
+    async def _read_shares(
+        self, requests: Sequence[ReadRequest], total: int, names: Mapping[str, str]
+    ) -> list[Entry]:
+        call = ScriptCall()
+        shares = [
+            [request.budget, [call.key(self._keys.list(name)) for name in request.lists]]
+            for request in requests
+        ]
+        reply: list[Any] = await self._scripts.run("read", call, [self.consumer, total, shares])
+        return [
+            parse_entry(names[key.decode()], item)
+            for key, items in zip(reply[::2], reply[1::2], strict=True)
+            for item in items
+        ]
+
+    async def _read_blocking(
+        self, names: Mapping[str, str], count: int, block: float
+    ) -> list[Entry]:
+        options = ("GROUP", GROUP, self.consumer, "COUNT", count)
+        milliseconds = max(1, int(block * 1000))
+        with redis_errors():
+            if self._reader_id is None:
+                self._reader_id = await self._reader.execute_command("CLIENT", "ID")
+            self._waiting = True
+            self._reads += 1
+            try:
+                reply = await self._reader.execute_command(
+                    "XREADGROUP",
+                    *options,
+                    "BLOCK",
+                    milliseconds,
+                    "STREAMS",
+                    *names,
+                    *">" * len(names),
+                )
+            except ResponseError as error:
+                if not str(error).startswith("NOGROUP"):
+                    raise
+                # The stream was deleted by hand, or Redis lost its data: start it anew.
+                await self.ensure(list(names.values()))
+                return []
+            except BaseException:
+                self._reader_id = None
+                raise
+            finally:
+                self._waiting = False
+        return [
+            parse_entry(names[key.decode()], item) for key, items in reply or [] for item in items
+        ]
+
+    async def wake(self) -> None:
+        """See `EntryStream.wake`."""
+        read = self._reads
+        # The command may not have reached the server yet: then there is nothing to unblock so far.
+        while self._waiting and self._reads == read and self._reader_id is not None:
+            with redis_errors():
+                if await self._client.execute_command("CLIENT", "UNBLOCK", self._reader_id):
+                    return
+            await asyncio.sleep(0.005)
+
+    async def recover(self, list_name: str, after: str, count: int) -> list[Resumed]:
+        """See `EntryStream.recover`."""
+        key = self._keys.list(list_name)
+        with redis_errors():
+            reply = await self._client.execute_command(
+                "XREADGROUP",
+                "GROUP",
+                GROUP,
+                self.consumer,
+                "COUNT",
+                count,
+                "STREAMS",
+                key,
+                after or "0",
+            )
+            items = reply[0][1] if reply else []
+            if not items:
+                return []
+            pending = await self._client.execute_command(
+                "XPENDING", key, GROUP, items[0][0], items[-1][0], len(items), self.consumer
+            )
+        return await self._resume(list_name, items, {row[0]: int(row[2]) for row in pending})
+
+    async def take_over(self, list_name: str, count: int) -> list[Resumed]:
+        """See `EntryStream.take_over`."""
+        key = self._keys.list(list_name)
+        with redis_errors():
+            idle = await self._client.execute_command(
+                "XPENDING", key, GROUP, "IDLE", self._lease_ms, "-", "+", count
+            )
+            if not idle:
+                return []
+            _, items, gone = await self._client.execute_command(
+                "XAUTOCLAIM", key, GROUP, self.consumer, self._lease_ms, idle[0][0], "COUNT", count
+            )
+        del gone  # deleted from the stream by hand: XAUTOCLAIM has dropped them from the group
+        return await self._resume(list_name, items, {row[0]: int(row[2]) for row in idle})
+
+    async def _resume(
+        self, list_name: str, items: list[Any], idle: Mapping[bytes, int]
+    ) -> list[Resumed]:
+        gone = [item[0] for item in items if not item[1]]
+        if gone:
+            with redis_errors():
+                await self._client.execute_command("XACK", self._keys.list(list_name), GROUP, *gone)
+        entries = [(item[0], parse_entry(list_name, item)) for item in items if item[1]]
+        if not entries:
+            return []
+        call = ScriptCall()
+        runs = [
+            [call.key(self._keys.run(list_name, entry.id)), idle.get(raw_id, self._lease_ms)]
+            for raw_id, entry in entries
+        ]
+        replies = await self._scripts.run("resume", call, [runs])
+        return [
+            Resumed(entry, _progress(entry, *reply))
+            for (_, entry), reply in zip(entries, replies, strict=True)
+        ]
+
+    async def renew(self, owned: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+        """See `EntryStream.renew`. Raises `Lost` when another replica holds our name."""
+        call = ScriptCall()
+        lists = list(owned)
+        header = [
+            self.consumer,
+            call.key(self._keys.consumer(self.consumer)),
+            self._name.token,
+            self._name.ttl_ms,
+            [[call.key(self._keys.list(name)), list(owned[name])] for name in lists],
+        ]
+        held, *lost = await self._scripts.run("renew", call, header)
+        if not held:
+            raise Unavailable(f"another replica holds the name {self.consumer!r}")
+        return [
+            (name, entry.decode())
+            for name, entries in zip(lists, lost, strict=True)
+            for entry in entries
+        ]
+
+    async def hand_over(self, owned: Mapping[str, Sequence[str]]) -> None:
+        """See `EntryStream.hand_over`."""
+        call = ScriptCall()
+        items = [
+            [call.key(self._keys.list(name)), entry, call.key(self._keys.run(name, entry))]
+            for name, entries in owned.items()
+            for entry in entries
+        ]
+        if items:
+            await self._scripts.run("hand_over", call, [self.consumer, self._lease_ms, items])
+
+    async def reap(self, lists: Sequence[str]) -> None:
+        """Remove consumers of replicas that are gone and own nothing."""
+        for list_name in lists:
+            key = self._keys.list(list_name)
+            with redis_errors():
+                rows = await self._client.execute_command("XINFO", "CONSUMERS", key, GROUP)
+            names = [row[1].decode() for row in rows if row[3] == 0]
+            others = [name for name in names if name != self.consumer]
+            if others:
+                call = ScriptCall()
+                header = [
+                    call.key(key),
+                    [[name, call.key(self._keys.consumer(name))] for name in others],
+                ]
+                await self._scripts.run("reap", call, header)
+
+    async def depth(self, lists: Sequence[str]) -> dict[str, ListDepth]:
+        """See `EntryStream.depth`."""
+        rows = await asyncio.gather(*map(self._depth, lists))
+        return dict(zip(lists, rows, strict=True))
+
+    async def _depth(self, list_name: str) -> ListDepth:
+        key = self._keys.list(list_name)
+        with redis_errors():
+            async with self._client.pipeline(transaction=False) as pipe:
+                pipe.execute_command("XLEN", key)
+                pipe.execute_command("XPENDING", key, GROUP)
+                pipe.execute_command("XLEN", self._keys.dead(list_name))
+                pipe.execute_command("XRANGE", key, "-", "+", "COUNT", 1)
+                length, pending, dead, first = await pipe.execute(raise_on_error=False)
+        # A list nobody has read yet has no group, and so nothing pending.
+        owned = 0 if isinstance(pending, Exception) else int(pending[0])
+        oldest = 0.0
+        if first and not isinstance(first, Exception):
+            oldest = max(0.0, time.time() - int(first[0][0].partition(b"-")[0]) / 1000)
+        return ListDepth(max(0, length - owned), owned, dead, oldest)
+
+
+def _progress(entry: Entry, crashes: int, due: int, held: bytes) -> Progress:
+    progress = _decode_progress(held or entry.progress or b"{}")
+    return msgspec.structs.replace(progress, crashes=crashes, due=due)

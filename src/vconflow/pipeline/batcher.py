@@ -1,0 +1,112 @@
+"""Group commit: calls that arrive while one is under way share the next one."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from vconflow.errors import Overloaded
+
+__all__ = ["Batcher"]
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+MAX_ITEMS = 256
+MAX_BYTES = 4 * 1024 * 1024
+
+
+class Batcher(Generic[ItemT, ResultT]):
+    """Gathers items into batches and hands each batch to `flush`.
+
+    A batch holds at most `max_items` items and `max_bytes` by `size_of`; a larger item goes alone.
+    An idle batcher flushes at once, a busy one gathers meanwhile: large batches under load, no
+    added latency without. `parallel` flushes run at the same time. `flush` returns one result per
+    item, an exception standing for the failure of that item; what it raises fails the whole batch.
+    With `max_waiting_bytes`, further items are refused with `Overloaded`.
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[Sequence[ItemT]], Awaitable[Sequence[ResultT | Exception]]],
+        *,
+        max_items: int = MAX_ITEMS,
+        max_bytes: int = MAX_BYTES,
+        size_of: Callable[[ItemT], int] = lambda _: 0,
+        parallel: int = 1,
+        max_waiting_bytes: int | None = None,
+    ) -> None:
+        self._flush = flush
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._size_of = size_of
+        self._parallel = parallel
+        self._max_waiting_bytes = max_waiting_bytes
+        self._waiting: deque[tuple[ItemT, int, asyncio.Future[ResultT]]] = deque()
+        self._waiting_bytes = 0
+        self._workers: set[asyncio.Task[None]] = set()
+
+    async def submit(self, item: ItemT) -> ResultT:
+        """Return the item's own result, or raise its failure.
+
+        Cancelling the caller does not cut a flush under way: its effect is then unknown to it.
+        """
+        size = self._size_of(item)
+        if (
+            self._max_waiting_bytes is not None
+            and self._waiting
+            and self._waiting_bytes + size > self._max_waiting_bytes
+        ):
+            raise Overloaded("too much is waiting to be written")
+        future: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, size, future))
+        self._waiting_bytes += size
+        if len(self._workers) < self._parallel:
+            worker = asyncio.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+        return await future
+
+    async def drain(self) -> None:
+        """Wait until nothing is waiting or under way."""
+        while self._workers:
+            await asyncio.wait(self._workers)
+
+    async def _work(self) -> None:
+        while self._waiting:
+            items, futures = self._take()
+            if not items:
+                continue
+            try:
+                results = await self._flush(items)
+            # Whatever went wrong belongs to those who submitted: they decide what it means.
+            except Exception as error:  # noqa: BLE001
+                results = [error] * len(items)
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                raise
+            for future, result in zip(futures, results, strict=True):
+                if future.done():
+                    continue
+                if isinstance(result, Exception):
+                    future.set_exception(result)
+                else:
+                    future.set_result(result)
+
+    def _take(self) -> tuple[list[ItemT], list[asyncio.Future[ResultT]]]:
+        items: list[ItemT] = []
+        futures: list[asyncio.Future[ResultT]] = []
+        total = 0
+        while self._waiting and len(items) < self._max_items:
+            item, size, future = self._waiting[0]
+            if items and total + size > self._max_bytes:
+                break
+            self._waiting.popleft()
+            self._waiting_bytes -= size
+            # Who has stopped waiting before the flush does not want it done any more.
+            if not future.done():
+                items.append(item)
+                futures.append(future)
+                total += size
+        return items, futures

@@ -1,0 +1,65 @@
+"""A chain as it runs: opened links, and where its vCons come from and go to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vconflow.pipeline.retry import RetryPolicy
+from vconflow.ports.ledger import Target
+from vconflow.ports.link import Link
+
+__all__ = ["Chain", "Chains", "Step"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One link of a chain. `timeout` is in seconds for one attempt.
+
+    `paid` marks a link whose call costs money: its result is kept before the next step begins.
+    """
+
+    name: str
+    link: Link
+    timeout: float = 60.0
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    paid: bool = False
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Links in order, then storages in parallel, then egress lists.
+
+    `timeout` is in seconds for all links of one attempt. `held` says why the chain does not run
+    although it is enabled; its lists then keep what they accept.
+    """
+
+    name: str
+    steps: tuple[Step, ...] = ()
+    storages: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+    egress: tuple[str, ...] = ()
+    concurrency: int = 128
+    timeout: float | None = None
+    held: str | None = None
+
+    def position(self, link: str) -> int:
+        """The index of a link by name; the first when the chain has no such link any more."""
+        return next((i for i, step in enumerate(self.steps) if step.name == link), 0)
+
+
+class Chains:
+    """All enabled chains, and which list feeds which."""
+
+    def __init__(self, chains: Mapping[str, Chain]) -> None:
+        self.by_name = dict(chains)
+        self.by_list = {name: chain for chain in chains.values() for name in chain.lists}
+        self.lists = list(self.by_list)
+        self.egress = list(dict.fromkeys(name for c in chains.values() for name in c.egress))
+
+    def target(self, list_name: str) -> Target:
+        """The list as a place to hand a vCon to."""
+        return Target(list_name, list_name in self.by_list)
+
+    @property
+    def all_lists(self) -> list[str]:
+        """Every list that a chain reads or writes."""
+        return list(dict.fromkeys([*self.lists, *self.egress]))

@@ -1,0 +1,101 @@
+"""Committing a run, following a document that others change meanwhile."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from vconflow.errors import Unavailable
+from vconflow.model.merge import merge
+from vconflow.pipeline.batcher import Batcher
+from vconflow.pipeline.run import Run
+from vconflow.ports.clock import Clock
+from vconflow.ports.documents import Document, Documents
+from vconflow.ports.ledger import Bury, Commit, CommitResult, Defer, Finish, Ledger, Verdict
+
+__all__ = ["ROUNDS", "Commits", "Conflicted", "Deleted", "Lost"]
+
+ROUNDS = 10
+"""How often one attempt follows a document that others keep changing."""
+
+_LONGEST_WAIT = 2.0
+
+ResultT = TypeVar("ResultT")
+
+
+class Lost(Exception):
+    """Another replica owns the entry."""
+
+
+class Deleted(Exception):
+    """The vCon was deleted while its chain was running."""
+
+
+class Conflicted(Exception):
+    """Our changes and somebody else's contradict each other: the links must run again."""
+
+
+class Commits:
+    """Fetches and commits of all runs of a replica, gathered into batches.
+
+    While Redis is away they wait: what was done is not thrown away, and the lease decides whether
+    the entry is still ours afterwards.
+    """
+
+    def __init__(self, documents: Documents, ledger: Ledger, clock: Clock) -> None:
+        self._clock = clock
+        self._fetches: Batcher[str, Document] = Batcher(documents.fetch, parallel=2)
+        self._commits: Batcher[Commit, CommitResult] = Batcher(
+            ledger.commit, size_of=lambda commit: len(commit.document or b""), parallel=2
+        )
+
+    async def fetch(self, uuid: str) -> Document:
+        """The document as Redis has it now. Raises Deleted."""
+        found = await self._patiently(lambda: self._fetches.submit(uuid))
+        if found.deleted:
+            raise Deleted
+        return found
+
+    async def commit(self, run: Run, then: Finish | Defer | Bury | None) -> None:
+        """Commit, merging with what others wrote. Raises Lost, Deleted, Conflicted."""
+        for _ in range(ROUNDS):
+            if await self.try_commit(run, then):
+                return
+            await self._merge(run)
+        raise Conflicted
+
+    async def try_commit(
+        self, run: Run, then: Finish | Defer | Bury | None, *, check: bool = False
+    ) -> bool:
+        """Whether it was done; False when the document has another revision by now."""
+        commit = run.commit(then, check=check)
+        result = await self._patiently(lambda: self._commits.submit(commit))
+        match result.verdict:
+            case Verdict.DONE:
+                run.written(result.rev)
+                return True
+            case Verdict.MOVED:
+                return False
+            case Verdict.LOST:
+                raise Lost
+            case Verdict.DELETED:
+                raise Deleted
+
+    async def drain(self) -> None:
+        """Wait until nothing is under way."""
+        await self._commits.drain()
+        await self._fetches.drain()
+
+    async def _merge(self, run: Run) -> None:
+        found = await self.fetch(run.uuid)
+        merged = found.document and merge(run.base, run.safe, found.document)
+        if not found.document or merged is None:
+            raise Conflicted
+        run.rebase(found, found.document, merged)
+
+    async def _patiently(self, call: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        wait = 0.05
+        while True:
+            try:
+                return await call()
+            except Unavailable:
+                await self._clock.sleep(wait)
+                wait = min(wait * 2, _LONGEST_WAIT)

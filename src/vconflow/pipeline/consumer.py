@@ -1,0 +1,256 @@
+"""Reading entries and keeping each one's task: the owner of everything this replica works on."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from vconflow.errors import Permanent, Unavailable
+from vconflow.model.entry import Entry
+from vconflow.pipeline.chain import Chain, Chains
+from vconflow.pipeline.processor import Done, Processor
+from vconflow.pipeline.slots import Slots
+from vconflow.ports.clock import Clock
+from vconflow.ports.ledger import Progress
+from vconflow.ports.stream import EntryStream, ReadRequest, Resumed
+from vconflow.telemetry import events
+
+__all__ = ["Consumer", "Limits"]
+
+_BLOCK = 5.0
+_NEW = Progress()
+_decode_progress = msgspec.json.Decoder(Progress).decode
+
+ItemT = TypeVar("ItemT")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`total` entries at the same time; per chain `waiting` for a retry before reading stops."""
+
+    total: int = 1024
+    waiting: int = 10_000
+
+
+class Consumer:
+    """One reader for all chains; one task per entry.
+
+    An entry is owned from the moment it is read until it is acknowledged or lost. While it waits
+    for a retry it holds no slot and no document.
+    """
+
+    def __init__(
+        self,
+        chains: Chains,
+        stream: EntryStream,
+        processor: Processor,
+        clock: Clock,
+        limits: Limits,
+    ) -> None:
+        self._chains = chains
+        self._stream = stream
+        self._processor = processor
+        self._clock = clock
+        self._limits = limits
+        self._slots = Slots(limits.total, self._on_free)
+        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._waiting: Counter[str] = Counter()
+        self._sleeping: set[tuple[str, str]] = set()
+        self._stopping = False
+        self._room = asyncio.Event()
+        self._skipped = False
+        self._turn = 0
+        self._wakes: set[asyncio.Task[None]] = set()
+        self._left: dict[str, list[str]] = {}
+
+    # What others may know
+
+    def inflight(self, chain: str) -> int:
+        """Entries of the chain that are being worked on."""
+        return self._slots.used(chain)
+
+    def waiting(self, chain: str) -> int:
+        """Entries of the chain that wait for a retry."""
+        return self._waiting[chain]
+
+    def owned(self) -> dict[str, list[str]]:
+        """Entry ids by list."""
+        owned: dict[str, list[str]] = {}
+        for list_name, entry in self._tasks:
+            owned.setdefault(list_name, []).append(entry)
+        return owned
+
+    def room(self, list_name: str) -> int:
+        """How many more entries of a list this replica could take."""
+        chain = self._chains.by_list[list_name]
+        if self._stopping or chain.held or self._waiting[chain.name] >= self._limits.waiting:
+            return 0
+        return self._slots.room(chain.name, chain.concurrency)
+
+    # Reading
+
+    async def run(self) -> None:
+        """Read until `stop`."""
+        while not self._stopping:
+            requests = self._requests()
+            if not requests:
+                self._room.clear()
+                await self._room.wait()
+                continue
+            self._adopt_new(await self._read(requests))
+
+    async def _read(self, requests: Sequence[ReadRequest]) -> list[Entry]:
+        wait = 0.1
+        while not self._stopping:
+            try:
+                return await self._stream.read(requests, self._slots.free, _BLOCK)
+            except (Unavailable, Permanent) as error:
+                events.redis_lost(error)
+                await self._clock.sleep(wait)
+                wait = min(wait * 2, 2.0)
+        return []
+
+    def _requests(self) -> list[ReadRequest]:
+        """What each chain can take, every list and every chain in turn the first."""
+        self._turn += 1
+        requests = []
+        self._skipped = False
+        for chain in _rotated([*self._chains.by_name.values()], self._turn):
+            if not chain.lists or chain.held:
+                continue
+            budget = self.room(chain.lists[0])
+            if budget:
+                requests.append(ReadRequest(tuple(_rotated(chain.lists, self._turn)), budget))
+            else:
+                self._skipped = True
+        return requests
+
+    def _on_free(self) -> None:
+        self._room.set()
+        # The read under way may not look at the lists of the chain that has room now.
+        if self._skipped:
+            self._skipped = False
+            self._wake()
+
+    def _wake(self) -> None:
+        task = asyncio.create_task(self._stream.wake())
+        self._wakes.add(task)
+        task.add_done_callback(self._woken)
+
+    def _woken(self, task: asyncio.Task[None]) -> None:
+        self._wakes.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            # The read ends by itself within its block time.
+            events.unhandled("wake", error)
+
+    # Owning
+
+    def _adopt_new(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            chain = self._chains.by_list[entry.list]
+            self._slots.take(chain.name)
+            self._start(entry, chain, _progress_of(entry), has_slot=True)
+
+    def adopt(self, resumed: Iterable[Resumed]) -> int:
+        """Go on with entries that were begun before; how many were not ours yet."""
+        count = 0
+        for item in resumed:
+            entry = item.entry
+            if (entry.list, entry.id) not in self._tasks:
+                chain = self._chains.by_list[entry.list]
+                self._start(entry, chain, item.progress, has_slot=False)
+                count += 1
+        return count
+
+    def lose(self, list_name: str, entry: str) -> None:
+        """Stop working on an entry that is not ours any more."""
+        task = self._tasks.get((list_name, entry))
+        if task is not None:
+            events.lease_lost(list_name, entry)
+            task.cancel()
+
+    def _start(self, entry: Entry, chain: Chain, progress: Progress, *, has_slot: bool) -> None:
+        key = (entry.list, entry.id)
+        task = asyncio.create_task(self._work(entry, chain, progress, has_slot))
+        self._tasks[key] = task
+        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+
+    async def _work(self, entry: Entry, chain: Chain, progress: Progress, has_slot: bool) -> None:
+        try:
+            while True:
+                if not has_slot:
+                    await self._sleep_until_due(entry, chain, progress)
+                    await self._slots.acquire(chain.name, chain.concurrency)
+                try:
+                    result = await self._processor.attempt(entry, chain, progress)
+                finally:
+                    self._slots.release(chain.name)
+                if isinstance(result, Done):
+                    return
+                progress, has_slot = result.progress, False
+        # An error of our own: leave the entry pending. Its lease ends, it comes back as a crash,
+        # and ends as a dead letter if it is to blame.
+        except Exception as error:  # noqa: BLE001
+            events.unhandled(f"chain {chain.name}", error)
+
+    async def _sleep_until_due(self, entry: Entry, chain: Chain, progress: Progress) -> None:
+        seconds = progress.due / 1000 - self._clock.now()
+        if seconds <= 0:
+            return
+        key = (entry.list, entry.id)
+        self._waiting[chain.name] += 1
+        self._sleeping.add(key)
+        try:
+            await self._clock.sleep(seconds)
+        finally:
+            self._sleeping.discard(key)
+            self._waiting[chain.name] -= 1
+            self._on_free()
+
+    # Stopping
+
+    def stop_reading(self) -> None:
+        """Let `run` end; entries it has just been given are still begun."""
+        self._stopping = True
+        self._room.set()
+        self._wake()
+
+    async def drain(self, grace: float) -> int:
+        """Give entries `grace` seconds to finish, then cancel them; how many are left."""
+        before = len(self._tasks)
+        events.drain_started(before)
+        left: dict[str, list[str]] = {}
+        busy = []
+        for (list_name, entry), task in list(self._tasks.items()):
+            if (list_name, entry) in self._sleeping:
+                left.setdefault(list_name, []).append(entry)
+                task.cancel()
+            else:
+                busy.append(task)
+        if busy:
+            await asyncio.wait(busy, timeout=grace)
+        for list_name, entries in self.owned().items():
+            left.setdefault(list_name, []).extend(entries)
+        for task in list(self._tasks.values()):
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._left = {name: list(dict.fromkeys(entries)) for name, entries in left.items()}
+        handed = sum(map(len, self._left.values()))
+        events.drain_ended(before - handed, handed)
+        return handed
+
+    async def hand_over(self) -> None:
+        """Give what `stop` left to other replicas, once no commit is under way any more."""
+        await self._stream.hand_over(self._left)
+
+
+def _rotated(items: Sequence[ItemT], turn: int) -> list[ItemT]:
+    start = turn % len(items) if items else 0
+    return [*items[start:], *items[:start]]
+
+
+def _progress_of(entry: Entry) -> Progress:
+    return _decode_progress(entry.progress) if entry.progress else _NEW

@@ -1,0 +1,83 @@
+"""What has to be done now and then: expire dead letters, forget expired vCons, measure lists."""
+
+from typing import Protocol
+
+from vconflow.errors import Permanent, Retryable
+from vconflow.pipeline.chain import Chains
+from vconflow.pipeline.consumer import Consumer
+from vconflow.ports.clock import Clock
+from vconflow.ports.dead_letters import DeadLetters
+from vconflow.ports.stream import EntryStream, ListDepth
+from vconflow.telemetry import events
+
+__all__ = ["Housekeeping", "Sweeper"]
+
+_CHUNK = 500
+
+
+class Sweeper(Protocol):
+    """Forgets vCons whose last copy has expired from Redis."""
+
+    async def sweep(self, now: float, count: int = _CHUNK) -> int:
+        """Forget at most `count` that expired before `now` (Unix seconds); how many there were."""
+        ...
+
+
+class Housekeeping:
+    """Small steps, so that Redis is never busy with them for long.
+
+    `dead_expiry` is in seconds; 0 keeps dead letters for ever.
+    """
+
+    def __init__(
+        self,
+        chains: Chains,
+        stream: EntryStream,
+        consumer: Consumer,
+        dead_letters: DeadLetters,
+        sweeper: Sweeper,
+        clock: Clock,
+        *,
+        dead_expiry: int,
+    ) -> None:
+        self._chains = chains
+        self._stream = stream
+        self._consumer = consumer
+        self._dead_letters = dead_letters
+        self._sweeper = sweeper
+        self._clock = clock
+        self._dead_expiry = dead_expiry
+        self.depths: dict[str, ListDepth] = {}
+
+    async def measure(self) -> None:
+        """Refresh the gauges every few seconds, for ever."""
+        while True:
+            try:
+                self.depths = await self._stream.depth(self._chains.all_lists)
+                for name, depth in self.depths.items():
+                    events.list_measured(name, depth.waiting, depth.pending, depth.oldest)
+                for name in self._chains.by_name:
+                    events.chain_measured(name, self._consumer.inflight(name))
+            except (Retryable, Permanent) as error:
+                events.redis_lost(error)
+            await self._clock.sleep(5.0)
+
+    async def tidy(self) -> None:
+        """Expire and forget every minute, for ever."""
+        while True:
+            try:
+                await self._expire_dead_letters()
+                while await self._sweeper.sweep(self._clock.now()) == _CHUNK:
+                    pass
+                await self._stream.reap(self._chains.lists)
+            except (Retryable, Permanent) as error:
+                events.redis_lost(error)
+            await self._clock.sleep(60.0)
+
+    async def _expire_dead_letters(self) -> None:
+        if not self._dead_expiry:
+            return
+        older_than = int((self._clock.now() - self._dead_expiry) * 1000)
+        for name in self._chains.lists:
+            while await self._dead_letters.expire(name, older_than, _CHUNK) == _CHUNK:
+                pass

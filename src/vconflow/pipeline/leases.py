@@ -1,0 +1,63 @@
+"""Keeping what this replica owns, and taking over what a dead one left."""
+
+from vconflow.errors import Retryable
+from vconflow.pipeline.chain import Chains
+from vconflow.pipeline.consumer import Consumer
+from vconflow.ports.clock import Clock
+from vconflow.ports.stream import EntryStream
+from vconflow.telemetry import events
+
+__all__ = ["Leases"]
+
+_PAGE = 256
+
+
+class Leases:
+    """Renews every third of the lease (seconds), so that two renewals may fail in a row.
+
+    What XAUTOCLAIM returns after the lease therefore belongs to a dead or stuck replica.
+    """
+
+    def __init__(
+        self, chains: Chains, stream: EntryStream, consumer: Consumer, clock: Clock, lease: float
+    ) -> None:
+        self._chains = chains
+        self._stream = stream
+        self._consumer = consumer
+        self._clock = clock
+        self._interval = lease / 3
+
+    async def recover(self) -> None:
+        """Go on with what an earlier life of this replica left, before anything new is read."""
+        for name in self._chains.lists:
+            after, count = "", 0
+            while resumed := await self._stream.recover(name, after, _PAGE):
+                count += self._consumer.adopt(resumed)
+                after = resumed[-1].entry.id
+            if count:
+                events.recovered(name, count)
+
+    async def run(self) -> None:
+        """Renew and take over for ever."""
+        while True:
+            await self._clock.sleep(self._interval)
+            try:
+                await self.renew()
+                await self.take_over()
+            except Retryable as error:
+                # Redis is away: nobody can renew, and nobody can take over either.
+                events.redis_lost(error)
+
+    async def renew(self) -> None:
+        """Renew all leases and stop work on entries that are no longer ours."""
+        for list_name, entry in await self._stream.renew(self._consumer.owned()):
+            self._consumer.lose(list_name, entry)
+
+    async def take_over(self) -> None:
+        """Claim entries of dead replicas, as many as there is room for."""
+        for name in self._chains.lists:
+            room = min(self._consumer.room(name), _PAGE)
+            if room:
+                count = self._consumer.adopt(await self._stream.take_over(name, room))
+                if count:
+                    events.took_over(name, count)

@@ -1,0 +1,90 @@
+"""Finding a vCon wherever it is: in Redis, else in the storages that can be read."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from vconflow.errors import Retryable, Unavailable
+from vconflow.model.validation import validate
+from vconflow.pipeline.fanout import Fanout
+from vconflow.ports.documents import Document, Documents
+
+__all__ = ["Deletion", "Lookup"]
+
+
+class Deletion(msgspec.Struct, frozen=True):
+    """What DELETE did: whether anything was there, and which storages failed and why."""
+
+    found: bool
+    failed: dict[str, str]
+
+
+class Lookup:
+    """Reads through Redis; concurrent misses of one uuid make one storage read."""
+
+    def __init__(
+        self, documents: Documents, fanout: Callable[[], Fanout], *, read_storages: bool = True
+    ) -> None:
+        self._documents = documents
+        self._fanout = fanout
+        self._read_storages = read_storages
+        self._flights: dict[str, asyncio.Task[bytes | None]] = {}
+
+    async def get(self, uuid: str) -> bytes | None:
+        """The document, or None when no copy is left.
+
+        Raises `Retryable` when it may be in a storage that cannot be asked now.
+        """
+        return (await self.get_many([uuid]))[0]
+
+    async def get_many(self, uuids: Sequence[str]) -> list[bytes | None]:
+        """The documents in the order asked for."""
+        held = await self._documents.fetch(uuids)
+        return list(
+            await asyncio.gather(
+                *(self._or_stored(uuid, found) for uuid, found in zip(uuids, held, strict=True))
+            )
+        )
+
+    async def revision(self, uuid: str) -> Document:
+        """The document with its revision, brought back into Redis if need be."""
+        found = (await self._documents.fetch([uuid]))[0]
+        if found.document is None and not found.deleted and await self.get(uuid) is not None:
+            found = (await self._documents.fetch([uuid]))[0]
+        return found
+
+    async def delete(self, uuid: str) -> Deletion:
+        """Remove a vCon everywhere. Redis goes first, so that no running chain brings it back."""
+        try:
+            document = await self.get(uuid)
+            facts = validate(document) if document is not None else None
+        except Retryable as error:
+            if isinstance(error, Unavailable):
+                raise
+            facts = None  # a storage is away: delete what can be reached, and report that one
+        found = await self._documents.delete(uuid, facts)
+        deleted, failed = await self._fanout().delete(uuid)
+        return Deletion(found or deleted, {name: str(error) for name, error in failed.items()})
+
+    async def _or_stored(self, uuid: str, found: Document) -> bytes | None:
+        if found.document is not None or found.deleted or not self._read_storages:
+            return found.document
+        flight = self._flights.get(uuid)
+        if flight is None:
+            flight = asyncio.create_task(self._read(uuid))
+            self._flights[uuid] = flight
+            flight.add_done_callback(lambda _: self._flights.pop(uuid, None))
+        return await asyncio.shield(flight)
+
+    async def _read(self, uuid: str) -> bytes | None:
+        errors: Mapping[str, Exception]
+        document, errors = await self._fanout().get(uuid)
+        if document is not None:
+            await self._documents.recache(uuid, document, validate(document))
+            return document
+        if errors:
+            names = ", ".join(errors)
+            raise Retryable(f"the vCon may be in a storage that cannot be read now: {names}")
+        await self._documents.forget(uuid)
+        return None

@@ -1,0 +1,184 @@
+"""Carrying one entry through its chain: links, write-back, storages, finish."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vconflow.errors import Permanent, Retryable
+from vconflow.model.entry import Entry
+from vconflow.pipeline.chain import Chain, Chains
+from vconflow.pipeline.commits import ROUNDS, Commits, Conflicted, Deleted, Lost
+from vconflow.pipeline.failure import Failures, storages_failed
+from vconflow.pipeline.fanout import Fanout
+from vconflow.pipeline.lookup import Lookup
+from vconflow.pipeline.run import Run
+from vconflow.pipeline.steps import StepFailed, run_step
+from vconflow.ports.ledger import Defer, Finish, Progress
+from vconflow.ports.link import Continue, Halt, Outcome, Replace, Route
+from vconflow.telemetry import events
+
+__all__ = ["Done", "Processor", "Waiting"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """The entry is acknowledged, or no longer ours; `outcome` is the word of the metrics."""
+
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The entry stays ours and is to be tried again when its progress is due."""
+
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Processor:
+    """Shared by all entries of a replica."""
+
+    commits: Commits
+    lookup: Lookup
+    fanout: Fanout
+    chains: Chains
+    failures: Failures
+
+    async def attempt(self, entry: Entry, chain: Chain, progress: Progress) -> Done | Waiting:
+        """Carry the entry on from where its progress says."""
+        started = time.perf_counter()
+        try:
+            result = await self._attempt(Run(entry, chain, progress))
+        except Lost:
+            events.lease_lost(entry.list, entry.id)
+            result = Done("lost")
+        outcome = result.outcome if isinstance(result, Done) else "retried"
+        events.entry_done(chain.name, outcome, time.perf_counter() - started)
+        return result
+
+    async def _attempt(self, run: Run) -> Done | Waiting:
+        try:
+            return await self._carry(run)
+        except StepFailed as failed:
+            return await self._fail(run, failed)
+        except Deleted:
+            return await self._remove(run)
+
+    async def _carry(self, run: Run) -> Done:
+        self.failures.check_crashes(run)
+        await self._load(run)
+        for _ in range(ROUNDS):
+            try:
+                await self._links(run)
+                return await self._conclude(run)
+            except Conflicted:
+                # Run the links since the last commit again, on what others made of the vCon.
+                run.restart()
+                await self._load(run)
+        raise StepFailed("document", Retryable("others keep changing the vCon"))
+
+    async def _load(self, run: Run) -> None:
+        found = await self.commits.fetch(run.uuid)
+        if found.document is None:
+            try:
+                found = await self.lookup.revision(run.uuid)
+            except Retryable as error:
+                raise StepFailed("document", error) from error
+            if found.deleted:
+                raise Deleted
+        if found.document is None:
+            raise StepFailed("document", Permanent("document missing"))
+        run.load(found, found.document)
+
+    async def _links(self, run: Run) -> None:
+        deadline = None if run.chain.timeout is None else time.monotonic() + run.chain.timeout
+        steps = run.chain.steps
+        while run.next_link < len(steps) and not run.halted:
+            step = steps[run.next_link]
+            remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+            outcome = await run_step(run, step, remaining)
+            run.keep()
+            await self._follow(run, outcome)
+            if step.paid and run.dirty:
+                # Paid for: a crash from here on must not buy it again.
+                await self.commits.commit(run, Defer(run.remember(attempts=0, stage="", due=0)))
+
+    async def _follow(self, run: Run, outcome: Outcome) -> None:
+        match outcome:
+            case Continue():
+                pass
+            case Halt():
+                run.halted = True
+            case Route(lists, go_on):
+                run.route(lists)
+                run.halted = not go_on
+            case Replace(uuid):
+                if run.dirty:
+                    await self.commits.commit(run, None)
+                run.uuid = uuid
+                await self._load(run)
+
+    async def _conclude(self, run: Run) -> Done:
+        if run.halted:
+            await self.commits.commit(run, self._finish(run, run.routes))
+            return Done("halted")
+        targets = tuple(dict.fromkeys((*run.routes, *run.chain.egress)))
+        if not run.chain.storages:
+            await self.commits.commit(run, self._finish(run, targets))
+            return Done("completed")
+        if run.dirty:
+            await self.commits.commit(run, None)
+        finish = self._finish(run, targets, stored=self.fanout.any_readable(run.chain.storages))
+        for _ in range(ROUNDS):
+            await self._store(run)
+            if await self.commits.try_commit(run, finish, check=True):
+                return Done("completed")
+            # Somebody wrote a newer revision after the storages had ours: they get that one.
+            await self._load(run)
+        raise StepFailed("document", Retryable("others keep changing the vCon"))
+
+    async def _store(self, run: Run) -> None:
+        left = run.chain.storages if run.storages_left is None else run.storages_left
+        failures = await self.fanout.store(run.stored(), left)
+        run.stored_at(tuple(failures))
+        if failures:
+            raise storages_failed(failures)
+
+    def _finish(self, run: Run, targets: Sequence[str], *, stored: bool = False) -> Finish:
+        return Finish(
+            origin=f"chain:{run.chain.name}",
+            targets=tuple(map(self.chains.target, targets)),
+            stored=stored,
+            expire_seconds=run.expire_seconds,
+        )
+
+    async def _fail(self, run: Run, failed: StepFailed) -> Done | Waiting:
+        """Keep what the links before the failed one did, then wait or give up."""
+        run.undo()
+        try:
+            # A failed commit's merge changes the run, so the decision is made once, before.
+            decision = self.failures.decide(run, failed)
+            await self.commits.commit(run, decision)
+        except Conflicted:
+            # Our changes are lost to somebody else's; the links run again on theirs.
+            run.restart()
+            run.drop_changes()
+            decision = self.failures.decide(run, failed)
+            await self.commits.commit(run, decision)
+        except Deleted:
+            return await self._remove(run)
+        if isinstance(decision, Defer):
+            return Waiting(decision.progress)
+        return Done("dead")
+
+    async def _remove(self, run: Run) -> Done | Waiting:
+        """The vCon was deleted: what this chain has stored of it goes too, then the entry."""
+        _, failures = await self.fanout.delete(run.uuid, run.chain.storages)
+        if failures:
+            failed = storages_failed(failures)
+            decision = self.failures.decide(run, failed)
+            # A tombstone answers every commit with "deleted": remember it in this process only.
+            if isinstance(decision, Defer):
+                return Waiting(decision.progress)
+        await self.commits.try_commit(run, Finish(deleted=True))
+        return Done("deleted")

@@ -1,0 +1,36 @@
+"""When a failed step is tried again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vconflow.errors import PartialFailure, Permanent, Retryable
+
+__all__ = ["RetryPolicy", "is_retryable"]
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Exponential backoff with full jitter: between 0 and `base` * 2^(n-1) seconds, at most `max`.
+
+    `attempts` counts the first try.
+    """
+
+    attempts: int = 5
+    base: float = 1.0
+    max: float = 300.0
+
+    def delay(self, attempt: int, error: Exception, random: Callable[[], float]) -> float:
+        """Seconds to wait after failed attempt number `attempt`."""
+        # Beyond 2^32 the cap has long decided, and floats overflow.
+        ceiling = min(self.max, self.base * 2.0 ** min(attempt - 1, 32))
+        asked = error.retry_after if isinstance(error, Retryable) else None
+        return max(ceiling * random(), asked or 0.0)
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether the same step may succeed later.
+
+    Unknown exceptions count as retryable: most failures of the moment have no type of ours, and
+    attempts are limited. A link that tries to end the process does not get to try again.
+    """
+    return isinstance(error, Exception) and not isinstance(error, Permanent | PartialFailure)

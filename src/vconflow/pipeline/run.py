@@ -1,0 +1,151 @@
+"""One entry on its way through its chain: what is known of it at this moment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from vconflow.model.dates import instant
+from vconflow.model.entry import Entry, StoredVcon
+from vconflow.model.validation import Facts, validate
+from vconflow.model.vcon import Vcon
+from vconflow.pipeline.chain import Chain
+from vconflow.ports.documents import Document
+from vconflow.ports.ledger import Bury, Commit, Defer, Finish, Progress
+
+__all__ = ["Run"]
+
+
+@dataclass
+class Run:
+    """The state between two commits.
+
+    `base` is the document as Redis has it, at revision `rev`; `safe` is the document after the
+    last link that succeeded, `saved_link` how many links `base` has behind it. `storages_left` are
+    the storages that do not have `stored_rev` yet, None before the first write.
+    """
+
+    entry: Entry
+    chain: Chain
+    progress: Progress
+    uuid: str = ""
+    base: bytes = b""
+    rev: int = 0
+    born: int = 0
+    index: str = ""
+    safe: bytes = b""
+    saved_link: int = 0
+    next_link: int = 0
+    routes: tuple[str, ...] = ()
+    storages_left: tuple[str, ...] | None = None
+    stored_rev: int = 0
+    expire_seconds: int | None = None
+    halted: bool = False
+    vcon: Vcon = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.uuid = self.progress.uuid or self.entry.uuid
+        self.next_link = self.saved_link = (
+            len(self.chain.steps)
+            if self.progress.storages is not None
+            else self.chain.position(self.progress.next_link)
+        )
+        self.routes = self.progress.routes
+        self.expire_seconds = self.progress.expire_seconds
+        self.storages_left = self.progress.storages
+        self.stored_rev = self.progress.rev
+
+    def load(self, found: Document, document: bytes) -> None:
+        """Go on from a document as Redis has it."""
+        self.base = self.safe = document
+        self.rev, self.born, self.index = found.rev, found.born, found.index
+        self.vcon = Vcon(document)
+        # What the storages already have is out of date when the document has moved on since.
+        if self.storages_left is not None and self.stored_rev != found.rev:
+            self.storages_left = self.chain.storages
+
+    def rebase(self, found: Document, theirs: bytes, merged: bytes) -> None:
+        """Go on from another revision with our changes merged into it."""
+        self.base, self.safe = theirs, merged
+        self.rev, self.born, self.index = found.rev, found.born, found.index
+        self.vcon = Vcon(merged)
+
+    def written(self, rev: int) -> None:
+        """The safe document is now revision `rev` in Redis."""
+        if self.safe != self.base:
+            self.base = self.safe
+        self.rev = rev or self.rev
+        self.saved_link = self.next_link
+
+    def keep(self) -> None:
+        """The link that just ran succeeded: what it changed is safe from the next one's failure."""
+        self.next_link += 1
+        if self.vcon.changed:
+            self.safe = self.vcon.to_bytes()
+
+    def undo(self) -> None:
+        """Forget what a failing link changed."""
+        if self.safe:
+            self.vcon = Vcon(self.safe)
+
+    def drop_changes(self) -> None:
+        """Give up what Redis has not seen."""
+        self.safe = self.base
+
+    def restart(self) -> None:
+        """Begin again with the first link whose work Redis has not seen."""
+        self.next_link = self.saved_link
+        self.halted = False
+
+    def route(self, lists: Sequence[str]) -> None:
+        """Remember further lists that receive the vCon at the end, each once."""
+        self.routes = tuple(dict.fromkeys((*self.routes, *lists)))
+
+    def stored_at(self, left: tuple[str, ...]) -> None:
+        """All storages have the current revision but those `left`."""
+        self.storages_left = left
+        self.stored_rev = self.rev
+
+    @property
+    def dirty(self) -> bool:
+        """Whether Redis has not seen the safe document yet."""
+        return self.safe is not self.base and self.safe != self.base
+
+    def stored(self) -> StoredVcon:
+        """The revision for the storages."""
+        created = self.vcon.created_at
+        return StoredVcon(self.uuid, self.rev, self.base, instant(created) if created else 0.0)
+
+    def commit(self, then: Finish | Defer | Bury | None, *, check: bool = False) -> Commit:
+        """The commit that brings Redis up to date with this run; `check` insists on `rev`."""
+        dirty = self.dirty
+        return Commit(
+            self.entry,
+            self.uuid,
+            rev=self.rev if dirty or check else 0,
+            born=self.born,
+            document=self.safe if dirty else None,
+            facts=self._facts() if dirty else None,
+            previous_index=self.index,
+            then=then,
+        )
+
+    def _facts(self) -> Facts | None:
+        # The index knows parties only, and links hardly ever touch those.
+        before, after = Vcon(self.base), Vcon(self.safe)
+        return None if before.parties == after.parties else validate(self.safe)
+
+    def remember(self, **changes: object) -> Progress:
+        """The progress to resume from, with changes."""
+        steps, storages = self.chain.steps, self.storages_left
+        through = self.next_link >= len(steps)
+        values: dict[str, object] = {
+            "next_link": "" if through else steps[self.next_link].name,
+            "storages": self.chain.storages if through and storages is None else storages,
+            "routes": self.routes,
+            "rev": self.stored_rev,
+            "uuid": self.uuid if self.uuid != self.entry.uuid else "",
+            "expire_seconds": self.expire_seconds,
+            **changes,
+        }
+        return msgspec.structs.replace(self.progress, **values)

@@ -1,0 +1,76 @@
+"""How many entries may be worked on at the same time."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+__all__ = ["Slots"]
+
+
+class Slots:
+    """Room per chain and altogether. `on_free` is called when room appears where there was none."""
+
+    def __init__(self, total: int, on_free: Callable[[], None]) -> None:
+        self._total = total
+        self._used: dict[str, int] = {}
+        self._all = 0
+        self._limits: dict[str, int] = {}
+        self._queues: dict[str, deque[asyncio.Future[None]]] = {}
+        self._on_free = on_free
+
+    def used(self, chain: str) -> int:
+        """How many entries of the chain are being worked on."""
+        return self._used.get(chain, 0)
+
+    @property
+    def free(self) -> int:
+        """Room altogether."""
+        return self._total - self._all
+
+    def room(self, chain: str, limit: int) -> int:
+        """Room for new entries of a chain; none while others of it wait to go on."""
+        if self._queues.get(chain):
+            return 0
+        return max(0, min(limit - self.used(chain), self.free))
+
+    def take(self, chain: str) -> None:
+        """Occupy a slot, even beyond the limit: the entry is ours already."""
+        self._used[chain] = self.used(chain) + 1
+        self._all += 1
+
+    async def acquire(self, chain: str, limit: int) -> None:
+        """Wait for a slot and occupy it; entries that were begun go before new ones."""
+        if self.room(chain, limit):
+            self.take(chain)
+            return
+        self._limits[chain] = limit
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue = self._queues.setdefault(chain, deque())
+        queue.append(future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self.release(chain)
+            else:
+                queue.remove(future)
+            raise
+
+    def release(self, chain: str) -> None:
+        """Give a slot back, first to one that waits for it."""
+        self._used[chain] -= 1
+        self._all -= 1
+        if not self._pass_on(chain):
+            self._on_free()
+
+    def _pass_on(self, chain: str) -> bool:
+        # Another chain's waiting entries may have lacked nothing but the total.
+        for name in (chain, *self._queues):
+            queue = self._queues.get(name)
+            while queue and self.free > 0 and self.used(name) < self._limits[name]:
+                future = queue.popleft()
+                if not future.done():
+                    self.take(name)
+                    future.set_result(None)
+                    return True
+        return False

@@ -1,0 +1,85 @@
+"""What a link or a storage is given when it opens, and how options are written.
+
+A component is a class with an options Struct and an `open` class method that is an async context
+manager: everything it acquires is released when the context ends.
+"""
+
+import random
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self, TypeVar
+
+import msgspec
+
+from vconflow.ports.clock import Clock
+from vconflow.ports.documents import DocumentSaver
+from vconflow.ports.http import HttpSender
+
+__all__ = ["Component", "NoOptions", "Options", "Resources", "Secret"]
+
+
+class Secret:
+    """A credential in an option: shown as `***` everywhere but through `reveal()`."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the credential itself, for the driver only."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(("Secret", self._value))
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every component's options: closed, typed, documented field by field.
+
+    Each field is `Annotated[type, Meta(description="...")]` with a default. A spelling of the
+    reference that is no Python name is given by `msgspec.field(name="webhook-urls")`; further
+    accepted spellings stand in `aliases`, spelling → field. A credential has the type `Secret`.
+    """
+
+    aliases: ClassVar[dict[str, str]] = {}
+
+
+class NoOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For components that have nothing to configure."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the process shares with its components. `name` is the component's configured name."""
+
+    name: str
+    http: HttpSender
+    documents: DocumentSaver
+    clock: Clock
+    data_dir: Path
+    random: Callable[[], float] = field(default=random.random)
+
+
+OptionsT = TypeVar("OptionsT", bound=Options, contravariant=True)
+
+
+class Component(Protocol[OptionsT]):
+    """How the registry opens any link or storage."""
+
+    @classmethod
+    def open(cls, options: OptionsT, resources: Resources) -> AbstractAsyncContextManager[Self]: ...
+
+
+AnyComponent = type[Component[Any]]

@@ -1,0 +1,20 @@
+"""Outgoing HTTP as links see it."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+__all__ = ["HttpSender"]
+
+
+class HttpSender(Protocol):
+    """One pooled client shared by all links."""
+
+    async def post(
+        self, url: str, *, content: bytes, headers: Mapping[str, str], timeout: float
+    ) -> int:
+        """POST `content` and return the status, always 2xx.
+
+        Raises `Retryable` for network errors, time-outs (`timeout` is in seconds for the whole
+        exchange), 408, 425, 429 (with its `Retry-After`) and 5xx; `Permanent` for other statuses.
+        """
+        ...

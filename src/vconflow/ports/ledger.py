@@ -1,0 +1,138 @@
+"""What a consumer writes about an entry it owns. Every write is fenced.
+
+An entry that the replica no longer owns changes nothing and comes back as `LOST`.
+"""
+
+import enum
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from vconflow.model.entry import Entry
+from vconflow.model.validation import Facts
+
+__all__ = [
+    "Bury",
+    "Commit",
+    "CommitResult",
+    "Defer",
+    "Finish",
+    "Ledger",
+    "Progress",
+    "Target",
+    "Verdict",
+]
+
+
+class Verdict(enum.Enum):
+    """What a commit came to; anything but `DONE` wrote nothing."""
+
+    DONE = "done"
+    LOST = "lost"
+    """Another replica owns the entry: stop."""
+    MOVED = "moved"
+    """The document has another revision by now: merge, or store that one, and commit again."""
+    DELETED = "deleted"
+    """The vCon was deleted meanwhile: remove what was stored, then `Finish(deleted=True)`."""
+
+
+class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far an entry got: its run record, and what a dead letter resumes from.
+
+    Times are Unix milliseconds. `storages` are those still to be written at revision `rev`, None
+    while links are left. `stage` names the step that failed last, `attempts` counts its failures.
+    `due` is when it may run again, 0 while it is running.
+    """
+
+    next_link: str = ""
+    storages: tuple[str, ...] | None = None
+    routes: tuple[str, ...] = ()
+    rev: int = 0
+    uuid: str = ""
+    """The vCon the chain goes on with, after a link replaced it; empty for the entry's own."""
+    expire_seconds: int | None = None
+    stage: str = ""
+    attempts: int = 0
+    crashes: int = 0
+    due: int = 0
+    first_failure: int = 0
+    error: str = ""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A list that receives the vCon. `feeds` says whether a chain reads it."""
+
+    list: str
+    feeds: bool
+
+
+class Finish(msgspec.Struct, frozen=True):
+    """Acknowledge the entry and hand the vCon on to `targets`.
+
+    `stored` says that every storage of the chain holds `Commit.rev`, one of them readable.
+    `deleted` acknowledges only: the vCon was deleted and its copies are gone.
+    """
+
+    origin: str = ""
+    targets: tuple[Target, ...] = ()
+    stored: bool = False
+    expire_seconds: int | None = None
+    deleted: bool = False
+
+
+class Defer(msgspec.Struct, frozen=True):
+    """Keep the entry pending and owned, and remember its progress."""
+
+    progress: Progress
+
+
+class Bury(msgspec.Struct, frozen=True):
+    """Move the entry to the dead letters of its list.
+
+    `stage` is `link:<name>`, `storage:<name>[,<name>]`, `document` or `crash`.
+    """
+
+    progress: Progress
+    chain: str
+    stage: str
+    error_type: str
+    error: str
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """Write the document, if it changed, then decide what becomes of the entry: in one step.
+
+    `uuid` is the vCon written (another than `entry.uuid` after `Replace`), `rev` the revision it
+    is based on; 0 means that the revision does not matter. `facts` are those of `document`,
+    given only when the parties changed.
+    Without `then` the entry simply stays pending.
+    `previous_index` is `Document.index` of what was read: where the old revision is indexed.
+    """
+
+    entry: Entry
+    uuid: str
+    rev: int = 0
+    born: int = 0
+    document: bytes | None = None
+    facts: Facts | None = None
+    previous_index: str = ""
+    then: Finish | Defer | Bury | None = None
+
+
+class CommitResult(msgspec.Struct, frozen=True):
+    """The verdict, and the revision the document now has."""
+
+    verdict: Verdict
+    rev: int = 0
+
+
+class Ledger(Protocol):
+    """Fenced bookkeeping of owned entries."""
+
+    async def commit(self, batch: Sequence[Commit]) -> list[CommitResult | Exception]:
+        """Treat each item alone; one result per item.
+
+        Raises `Unavailable` when Redis is away: then the caller commits again.
+        """
+        ...
