@@ -1,0 +1,143 @@
+"""The ASGI application: every request gets an id, a route, a key check and exactly one answer."""
+
+import re
+import secrets
+import time
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, reset_contextvars
+
+from vconflow.api.auth import Authenticator
+from vconflow.api.call import Call
+from vconflow.api.errors import error_response, status_of
+from vconflow.api.refusals import Disconnected
+from vconflow.api.routes import ROUTES
+from vconflow.api.routing import Auth, Router
+from vconflow.api.services import Services
+from vconflow.telemetry import events
+
+__all__ = ["build_asgi"]
+
+_VALID_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_REQUEST_ID = b"x-request-id"
+_TEMPLATE = "vconflow.route"
+_UNMATCHED = "unmatched"
+_GONE = 499
+
+
+def build_asgi(services: Services) -> ASGIApp:
+    """Return the application. It opens nothing and has no lifespan of its own."""
+    app: ASGIApp = _Dispatcher(services)
+    origins = services.settings.vconflow_cors_origins
+    if origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=origins,
+            allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
+            allow_headers=("*",),
+            expose_headers=("ETag", "X-Request-Id", "X-Skipped", "Retry-After"),
+        )
+    return _Observed(app, services)
+
+
+class _Observed:
+    """Gives every request an id, stamps every response and counts both."""
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app = app
+        self._stamps = [
+            (b"x-vcon-server-version", services.build.version.encode("latin-1")),
+            (b"x-vcon-server-commit", services.build.commit.encode("latin-1")),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await _decline(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        stamps = [*self._stamps, (_REQUEST_ID, request_id)]
+        status = _GONE
+
+        async def stamped(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *stamps]
+            await send(message)
+
+        begun = time.perf_counter()
+        tokens = bind_contextvars(request_id=request_id.decode("latin-1"))
+        try:
+            await self._app(scope, receive, stamped)
+        finally:
+            seconds = time.perf_counter() - begun
+            events.http_done(scope.get(_TEMPLATE, _UNMATCHED), scope["method"], status, seconds)
+            reset_contextvars(**tokens)
+
+
+class _Dispatcher:
+    """Finds the route, checks the key, runs the handler and answers, whatever happens."""
+
+    def __init__(self, services: Services) -> None:
+        settings = services.settings
+        self._services = services
+        self._router = Router(ROUTES, settings.api_root_path)
+        self._public = {Auth.NONE, Auth.STATS} if settings.vconflow_public_stats else {Auth.NONE}
+        self._authenticator = Authenticator(
+            settings.conserver_header_name,
+            settings.conserver_api_token,
+            settings.conserver_api_token_file,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await self._respond(scope, receive)
+        except Disconnected:
+            return  # nobody is left to answer
+        except Exception as error:  # noqa: BLE001 - whatever it was, the client gets an answer
+            if status_of(error) == 500:
+                events.unhandled("http", error)
+            response = error_response(error)
+        await response(scope, receive, _without_body(send) if scope["method"] == "HEAD" else send)
+
+    async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
+        match = self._router.match(scope["method"], scope["path"])
+        route = match.route
+        if route is None:
+            return Response(None, 204, {"Allow": match.allow})
+        scope[_TEMPLATE] = route.path
+        call = Call(self._services, scope, receive, match.path)
+        if route.auth not in self._public:
+            call.owner = await self._authenticator.admit(call.headers)
+        return await route.handler(call)
+
+
+def _request_id(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == _REQUEST_ID and _VALID_ID.fullmatch(value):
+            found: bytes = value
+            return found
+    return secrets.token_hex(16).encode()
+
+
+def _without_body(send: Send) -> Send:
+    async def headers_only(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return headers_only
+
+
+async def _decline(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer what is not HTTP: nothing happens at start and stop, websockets are refused."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,152 @@
+"""POST /vcons: one vCon, or a stream of them, one a line, in flat memory."""
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from vconflow.api import vcons
+from vconflow.api.call import Call
+from vconflow.api.codec import body_chunks, is_gzip_declared, json_response, media_type
+from vconflow.api.errors import detail_of
+from vconflow.api.gzipped import Inflater
+from vconflow.api.lines import Line, Lines
+from vconflow.api.lists import ingress_lists
+from vconflow.api.refusals import TooLarge
+from vconflow.errors import Conflict, InvalidVcon, Overloaded, VconflowError
+
+__all__ = ["create"]
+
+_BULK_TYPES = frozenset({"application/x-ndjson", "application/ndjson"})
+_WINDOW_LINES = 256
+_WINDOW_BYTES = 8 * 1024 * 1024
+_REPORTED = 1_000
+# A bulk load is the one client that can wait, so it yields before it fails (seconds).
+_PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)
+
+
+async def create(call: Call) -> ASGIApp:
+    """Store one vCon, or all lines of a bulk body; see `BulkLoad` for the answer."""
+    if media_type(call.headers) not in _BULK_TYPES:
+        return await vcons.create(call)
+    load = BulkLoad(call)
+    await load.run(_pieces(call))
+    return json_response(load.report())
+
+
+async def _pieces(call: Call) -> AsyncIterator[bytes]:
+    packed = is_gzip_declared(call.headers)
+    inflater = Inflater()
+    async for chunk in body_chunks(call.receive):
+        if not packed:
+            yield chunk
+            continue
+        for piece in inflater.feed(chunk):
+            yield piece
+            await asyncio.sleep(0)  # one chunk may inflate to a thousand times its size
+    inflater.finish()
+
+
+class BulkLoad:
+    """Accepts lines side by side, within a window that holds back the sender when it is full.
+
+    A line that can never be accepted is reported and the load goes on; anything else ends it with
+    an error when the lines under way are through. What was accepted before stays accepted.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._lists = ingress_lists(call)
+        self._limit = call.services.settings.vconflow_max_body_bytes
+        self._running = 0
+        self._held = 0
+        self._room = asyncio.Event()
+        self._failure: VconflowError | None = None
+        self._accepted = 0
+        self._rejected_count = 0
+        self._rejected: list[tuple[int, VconflowError]] = []
+
+    async def run(self, pieces: AsyncIterator[bytes]) -> None:
+        """Read to the end of the body. Raises what ended the load early."""
+        async with asyncio.TaskGroup() as group:
+            try:
+                await self._read(pieces, group)
+            except VconflowError as error:
+                # Kept for later, so that the group waits for its lines and cancels none.
+                self._failure = self._failure or error
+        if self._failure is not None:
+            raise self._failure
+
+    def report(self) -> dict[str, Any]:
+        """Return the counts and the first 1,000 rejected lines, in order."""
+        rejected = sorted((-place, error) for place, error in self._rejected)
+        return {
+            "accepted": self._accepted,
+            "rejected_count": self._rejected_count,
+            "rejected": [
+                {"line": number, "detail": detail_of(error)} for number, error in rejected
+            ],
+        }
+
+    async def _read(self, pieces: AsyncIterator[bytes], group: asyncio.TaskGroup) -> None:
+        lines = Lines(self._limit)
+        async for piece in pieces:
+            for line in lines.feed(piece):
+                await self._begin(line, group)
+        for line in lines.finish():
+            await self._begin(line, group)
+
+    async def _begin(self, line: Line, group: asyncio.TaskGroup) -> None:
+        number, text = line
+        if text is None:
+            self._reject(number, TooLarge(self._limit))
+            return
+        while self._is_full(len(text)):
+            self._room.clear()
+            await self._room.wait()
+        if self._failure is not None:
+            raise self._failure
+        self._running += 1
+        self._held += len(text)
+        group.create_task(self._accept(number, text))
+
+    def _is_full(self, more: int) -> bool:
+        if not self._running:
+            return False
+        return self._running >= _WINDOW_LINES or self._held + more > _WINDOW_BYTES
+
+    async def _accept(self, number: int, text: bytes) -> None:
+        try:
+            await self._store(text)
+            self._accepted += 1
+        except (InvalidVcon, Conflict) as error:
+            self._reject(number, error)
+        except VconflowError as error:
+            self._failure = self._failure or error
+        finally:
+            self._running -= 1
+            self._held -= len(text)
+            self._room.set()
+
+    async def _store(self, text: bytes) -> None:
+        call = self._call
+        for pause in (*_PAUSES, None):
+            try:
+                await call.services.ingest.accept(
+                    text, self._lists, source="bulk", owner=call.owner, trace=call.trace
+                )
+            except Overloaded:
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                return
+
+    def _reject(self, number: int, error: VconflowError) -> None:
+        self._rejected_count += 1
+        # Lines end out of order: of those reported so far the last one makes way.
+        heapq.heappush(self._rejected, (-number, error))
+        if len(self._rejected) > _REPORTED:
+            heapq.heappop(self._rejected)

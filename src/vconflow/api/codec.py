@@ -1,0 +1,143 @@
+"""Bytes in, bytes out: bodies are read up to a limit, stored vCons are sent as they are."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive
+
+from vconflow.api.gzipped import inflate
+from vconflow.api.refusals import Disconnected, InvalidRequest, TooLarge, UnsupportedBody
+
+__all__ = [
+    "body_chunks",
+    "decode_json",
+    "etag_of",
+    "is_gzip_declared",
+    "json_response",
+    "media_type",
+    "read_body",
+    "vcon_response",
+]
+
+_JSON = "application/json"
+_GZIPPED = "application/vcon+gzip"
+_ACCEPTED = frozenset({_JSON, "application/vcon", "application/vcon+json", _GZIPPED})
+_GZIP_MAGIC = b"\x1f\x8b"
+_NOT_ENCODED = frozenset({b"", b"identity"})
+_GZIP = frozenset({b"gzip", b"x-gzip"})
+# Work on more bytes than this would hold up the event loop for longer than a few milliseconds.
+_BIG = 256 * 1024
+
+Headers = Mapping[bytes, bytes]
+
+
+def media_type(headers: Headers) -> str:
+    """Return the content type in lower case without its parameters, empty if none was sent."""
+    value = headers.get(b"content-type", b"")
+    return value.partition(b";")[0].strip().lower().decode("latin-1")
+
+
+def is_gzip_declared(headers: Headers) -> bool:
+    """Tell whether Content-Encoding says gzip. Raises UnsupportedBody for any other encoding."""
+    encoding = headers.get(b"content-encoding", b"").strip().lower()
+    if encoding in _NOT_ENCODED:
+        return False
+    if encoding in _GZIP:
+        return True
+    raise UnsupportedBody("Content-Encoding must be gzip or identity")
+
+
+async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
+    """Return the inflated body of at most `limit` bytes.
+
+    Raises UnsupportedBody, TooLarge (before the rest of the body is read), InvalidRequest for
+    broken gzip, Disconnected.
+    """
+    kind = media_type(headers)
+    if kind and kind not in _ACCEPTED:
+        raise UnsupportedBody(f"Content-Type must be one of {', '.join(sorted(_ACCEPTED))}")
+    packed = is_gzip_declared(headers)
+    if int(headers.get(b"content-length", 0)) > limit:
+        raise TooLarge(limit)
+    body = await _read_raw(receive, limit)
+    if packed and not body.startswith(_GZIP_MAGIC):
+        raise InvalidRequest.at(("body",), "the body is not gzip", "bad_gzip")
+    return await _inflated(body, limit) if body.startswith(_GZIP_MAGIC) else body
+
+
+async def _inflated(body: bytes, limit: int) -> bytes:
+    # A gzipped vCon may itself have been sent gzipped; JSON never starts with the magic bytes.
+    for _ in range(2):
+        if not body.startswith(_GZIP_MAGIC):
+            break
+        body = await asyncio.to_thread(inflate, body, limit)
+    return body
+
+
+async def _read_raw(receive: Receive, limit: int) -> bytes:
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        body: bytes = message.get("body", b"")
+        if len(body) > limit:
+            raise TooLarge(limit)
+        return body
+    chunks, size = [], 0
+    while True:
+        if message["type"] == "http.disconnect":
+            raise Disconnected("while sending its body")
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            raise TooLarge(limit)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+        message = await receive()
+
+
+async def body_chunks(receive: Receive) -> AsyncIterator[bytes]:
+    """Yield the body as it comes, without a limit. Raises Disconnected."""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected("while sending its body")
+        if chunk := message.get("body", b""):
+            yield chunk
+        if not message.get("more_body", False):
+            return
+
+
+def decode_json(body: bytes, type: Any) -> Any:
+    """Decode a body that is no vCon. Raises InvalidRequest, which does not quote the body."""
+    try:
+        return msgspec.json.decode(body, type=type)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest.at(("body",), str(error), "type_error") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise InvalidRequest.at(("body",), "JSON decode error", "json_invalid") from None
+
+
+def json_response(
+    value: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return `value` as JSON."""
+    return Response(msgspec.json.encode(value), status, headers, _JSON)
+
+
+async def vcon_response(document: bytes, status: int = 200) -> Response:
+    """Return a stored vCon byte for byte, with its ETag."""
+    return Response(document, status, {"ETag": await etag_of(document)}, _JSON)
+
+
+async def etag_of(document: bytes) -> str:
+    """Return the strong ETag of a document: the quoted hash of its bytes."""
+    if len(document) > _BIG:
+        return await asyncio.to_thread(_etag, document)
+    return _etag(document)
+
+
+def _etag(document: bytes) -> str:
+    return f'"{hashlib.blake2b(document, digest_size=16).hexdigest()}"'

@@ -1,0 +1,117 @@
+"""Handing vCons out: entries are leased, sent, and only then removed."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from vconflow.api.call import Call
+from vconflow.api.codec import json_response
+from vconflow.api.lists import chain_of
+from vconflow.errors import Conflict, NotFound, Retryable
+from vconflow.model.entry import Entry
+from vconflow.ports.egress import EgressLists
+from vconflow.telemetry.log import get_logger
+
+__all__ = ["chain_pop", "count", "pop"]
+
+_MOST = 10_000
+
+_log = get_logger()
+
+
+async def pop(call: Call) -> ASGIApp:
+    """Hand out the oldest uuids of an egress list."""
+    return await _pop(call, call.query.required("egress_list"))
+
+
+async def chain_pop(call: Call) -> ASGIApp:
+    """Hand out the oldest uuids of a chain's first egress list."""
+    name, chain = chain_of(call)
+    if not chain.egress_lists:
+        raise NotFound(f"Chain '{name}' has no egress list")
+    return await _pop(call, chain.egress_lists[0])
+
+
+async def count(call: Call) -> ASGIApp:
+    """Say how many entries of an egress list nobody has taken yet."""
+    name = call.query.required("egress_list")
+    return json_response(await call.services.egress.depth(name))
+
+
+async def _pop(call: Call, list_name: str) -> ASGIApp:
+    limit = call.query.integer("limit", 1, 0, _MOST)
+    chain = call.services.topology().feeds.get(list_name)
+    if chain is not None:
+        raise Conflict(f"List '{list_name}' feeds the chain '{chain}' and cannot be popped")
+    lists = call.services.egress
+    # Links may route to lists that no chain names, so any list can be popped.
+    entries = await lists.lease(list_name, limit) if limit else []
+    return _Handover(lists, list_name, entries) if entries else json_response([])
+
+
+class _Handover:
+    """A response that acknowledges its entries when it has been sent, else gives them back."""
+
+    def __init__(self, lists: EgressLists, list_name: str, entries: Sequence[Entry]) -> None:
+        self._lists = lists
+        self._list_name = list_name
+        self._entries = entries
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        sent = False
+        try:
+            sent = await self._send(receive, send)
+        finally:
+            settle = self._lists.ack if sent else self._lists.give_back
+            await _shielded(self._settle(settle(self._list_name, self._entries)))
+
+    async def _send(self, receive: Receive, send: Send) -> bool:
+        """Send the response; whether the client was there to the end.
+
+        A server may drop what is sent to a client that went away without saying so. So the last
+        byte is held back until everything before it has left: nobody who is gone before that can
+        have read the whole body.
+        """
+        response = json_response([entry.uuid for entry in self._entries])
+        body = bytes(response.body)
+        gone = asyncio.ensure_future(_wait_for_disconnect(receive))
+        try:
+            await asyncio.sleep(0)
+            if gone.done():
+                return False
+            start = {"status": response.status_code, "headers": response.raw_headers}
+            await send({"type": "http.response.start", **start})
+            await send({"type": "http.response.body", "body": body[:-1], "more_body": True})
+            # Waits while the socket's buffer is full.
+            await send({"type": "http.response.body", "body": b"", "more_body": True})
+            await asyncio.sleep(0)
+            if gone.done():
+                return False
+            await send({"type": "http.response.body", "body": body[-1:], "more_body": False})
+            return True
+        finally:
+            gone.cancel()
+
+    async def _settle(self, settling: Coroutine[Any, Any, object]) -> None:
+        try:
+            await settling
+        except Retryable as error:
+            # The response is out; what is not acknowledged comes back when its lease ends.
+            _log.warning("egress_not_settled", list=self._list_name, error=str(error))
+
+
+async def _wait_for_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _shielded(settling: Coroutine[Any, Any, None]) -> None:
+    """Await to the end even when the request is cancelled meanwhile."""
+    task = asyncio.ensure_future(settling)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise

@@ -1,0 +1,52 @@
+"""What machines ask about the process itself: version, liveness, readiness, metrics, index."""
+
+import asyncio
+
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from vconflow.api.call import Call
+from vconflow.api.codec import json_response
+from vconflow.api.services import Build
+from vconflow.telemetry.metrics import render
+
+__all__ = ["health", "metrics", "ready", "reindex", "version"]
+
+
+def _version(build: Build) -> dict[str, str]:
+    return {
+        "version": build.version,
+        "git_commit": build.commit,
+        "build_time": build.build_time,
+    }
+
+
+async def version(call: Call) -> ASGIApp:
+    """Say which build is running."""
+    return json_response(_version(call.services.build))
+
+
+async def health(call: Call) -> ASGIApp:
+    """Say that the event loop runs. Touches nothing else: a Redis outage is no reason to kill."""
+    return json_response({"status": "healthy", "version": _version(call.services.build)})
+
+
+async def ready(call: Call) -> ASGIApp:
+    """Say whether traffic should come here, with the state of each dependency."""
+    if call.services.stopping():
+        return json_response({"status": "stopping", "dependencies": []}, 503)
+    dependencies = await call.services.readiness()
+    is_ready = all(dependency.ok for dependency in dependencies)
+    status = "ready" if is_ready else "unavailable"
+    return json_response({"status": status, "dependencies": dependencies}, 200 if is_ready else 503)
+
+
+async def metrics(_call: Call) -> ASGIApp:
+    """Return every metric as Prometheus text. Open like /health: no label names a person."""
+    text, media_type = await asyncio.to_thread(render)
+    return Response(text, media_type=media_type)
+
+
+async def reindex(call: Call) -> ASGIApp:
+    """Rebuild listing and search index; return how many documents there were."""
+    return json_response(await call.services.documents.reindex())

@@ -1,0 +1,114 @@
+"""/vcon and /vcons: storing, reading, replacing, deleting and finding vCons."""
+
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from vconflow.api import preconditions
+from vconflow.api.call import Call
+from vconflow.api.codec import etag_of, json_response, read_body, vcon_response
+from vconflow.api.lists import ingress_lists
+from vconflow.api.parameters import path_uuid, uuids_of
+from vconflow.api.refusals import BadRequest, InvalidRequest
+from vconflow.errors import NotFound, RevisionMismatch
+from vconflow.ports.documents import Search
+
+__all__ = ["create", "delete", "page", "read", "read_many", "replace", "search"]
+
+_JSON = "application/json"
+_PAGE, _MOST = 50, 1_000
+_LAST_PAGE = 1_000_000_000
+
+
+async def create(call: Call) -> ASGIApp:
+    """Store a vCon and put it on lists; answer with the very bytes received."""
+    services = call.services
+    lists = ingress_lists(call)
+    document = await read_body(
+        call.headers, call.receive, services.settings.vconflow_max_body_bytes
+    )
+    await services.ingest.accept(document, lists, owner=call.owner, trace=call.trace)
+    return Response(document, 201, media_type=_JSON)
+
+
+async def read(call: Call) -> ASGIApp:
+    """Return a vCon byte for byte."""
+    document = await call.services.lookup.get(path_uuid(call.path["vcon_uuid"]))
+    if document is None:
+        raise NotFound("vCon not found")
+    wanted = call.header(b"if-none-match")
+    if wanted and preconditions.matches_weakly(wanted, etag := await etag_of(document)):
+        return Response(None, 304, {"ETag": etag})
+    return await vcon_response(document)
+
+
+async def replace(call: Call) -> ASGIApp:
+    """Store another revision of a vCon that exists."""
+    services = call.services
+    uuid = path_uuid(call.path["vcon_uuid"])
+    document = await read_body(
+        call.headers, call.receive, services.settings.vconflow_max_body_bytes
+    )
+    current = await services.lookup.revision(uuid)
+    if current.document is None or current.deleted:
+        raise NotFound("vCon not found")
+    wanted, expect_rev = call.header(b"if-match"), 0
+    if wanted:
+        if not preconditions.matches_strongly(wanted, await etag_of(current.document)):
+            raise RevisionMismatch("The vCon has changed: If-Match names another revision")
+        expect_rev = current.rev
+    await services.ingest.accept(
+        document, (), owner=call.owner, trace=call.trace, expect_uuid=uuid, expect_rev=expect_rev
+    )
+    return await vcon_response(document)
+
+
+async def delete(call: Call) -> ASGIApp:
+    """Delete a vCon everywhere; 207 names the storages that could not."""
+    uuid = path_uuid(call.path["vcon_uuid"])
+    deletion = await call.services.lookup.delete(uuid)
+    if deletion.failed:
+        failed = {name: {"ok": False, "error": why} for name, why in deletion.failed.items()}
+        return json_response({"uuid": uuid, "found": deletion.found, "storages": failed}, 207)
+    if not deletion.found:
+        raise NotFound("vCon not found")
+    return Response(None, 204)
+
+
+async def page(call: Call) -> ASGIApp:
+    """Return a page of uuids, newest first."""
+    query = call.query
+    number = query.integer("page", 1, 1, _LAST_PAGE)
+    size = query.integer("size", _PAGE, 1, _MOST)
+    found = await call.services.documents.page(
+        offset=(number - 1) * size,
+        limit=size,
+        since=query.moment("since"),
+        until=query.moment("until"),
+    )
+    return json_response(found)
+
+
+async def read_many(call: Call) -> ASGIApp:
+    """Return several vCons in the order asked for, null for those that do not exist."""
+    uuids = uuids_of(call.query.several("vcon_uuids"), "query", "vcon_uuids")
+    if len(uuids) > _MOST:
+        message = f"List should have at most {_MOST} items"
+        raise InvalidRequest.at(("query", "vcon_uuids"), message, "too_long")
+    documents = await call.services.lookup.get_many(uuids) if uuids else ()
+    body = b",".join(b"null" if document is None else document for document in documents)
+    return Response(b"[" + body + b"]", media_type=_JSON)
+
+
+async def search(call: Call) -> ASGIApp:
+    """Return the uuids of vCons with such parties; every given term must match."""
+    tel, mailto, name = (call.query.optional(term) for term in ("tel", "mailto", "name"))
+    if tel is None and mailto is None and name is None:
+        raise BadRequest("At least one search parameter must be provided")
+    terms = Search(
+        tel=tel.removeprefix("tel:") if tel is not None else None,
+        mailto=mailto.removeprefix("mailto:") if mailto is not None else None,
+        name=name,
+    )
+    if "" in (terms.tel, terms.mailto, terms.name):
+        return json_response([])  # nothing empty is indexed
+    return json_response(await call.services.documents.search(terms))

@@ -1,0 +1,319 @@
+"""Small in-memory versions of what the HTTP layer is given, and a real server around it."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import uvicorn
+from starlette.types import ASGIApp
+
+from vconflow.api import Build, ChainInfo, Dependency, Services, Topology
+from vconflow.errors import InvalidVcon, NotFound, Problem, RevisionMismatch
+from vconflow.model.entry import Entry
+from vconflow.model.identifiers import new_uuid
+from vconflow.model.validation import Facts, validate
+from vconflow.ports.component import Secret
+from vconflow.ports.dead_letters import DeadLetter
+from vconflow.ports.documents import Document, Search
+
+TOKEN = "the-right-key"
+KEY = {"x-conserver-api-token": TOKEN}
+
+TOPOLOGY = Topology(
+    chains={
+        "main": ChainInfo(ingress_lists=("inbox", "second"), egress_lists=("out", "later")),
+        "silent": ChainInfo(ingress_lists=("quiet",), egress_lists=()),
+        "source": ChainInfo(ingress_lists=(), egress_lists=("inbox",)),
+    },
+    feeds={"inbox": "main", "second": "main", "quiet": "silent"},
+    lists=frozenset({"inbox", "second", "quiet", "out", "later"}),
+)
+
+
+def make_vcon(uuid: str | None = None, **members: Any) -> bytes:
+    """A valid vCon with spaces and an order of members that only exact bytes keep."""
+    vcon = {
+        "vcon": "0.0.1",
+        "uuid": uuid or new_uuid("test"),
+        "created_at": "2024-05-06T07:08:09+00:00",
+        "parties": [{"tel": "+15551234", "mailto": "ann@example.org", "name": "Ann"}],
+        "dialog": [],
+        "analysis": [],
+        "attachments": [],
+        **members,
+    }
+    return json.dumps(vcon, indent=1).encode()
+
+
+def uuid_of(document: bytes) -> str:
+    return str(json.loads(document)["uuid"])
+
+
+@dataclass
+class Settings:
+    """The settings of the HTTP layer with the defaults of the process."""
+
+    api_root_path: str = "/api"
+    conserver_header_name: str = "x-conserver-api-token"
+    conserver_api_token: Secret | None = field(default_factory=lambda: Secret(TOKEN))
+    conserver_api_token_file: str | None = None
+    vconflow_max_body_bytes: int = 1_000_000
+    vconflow_public_stats: bool = True
+    vconflow_cors_origins: tuple[str, ...] = ()
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    uuid: str
+    rev: int
+
+
+class Deletion(msgspec.Struct, frozen=True):
+    found: bool
+    failed: dict[str, str]
+
+
+class Core:
+    """Ingest, lookup and documents over one dictionary."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Document] = {}
+        self.facts: dict[str, Facts] = {}
+        self.lists: dict[str, list[str]] = {}
+        self.accepted: list[dict[str, Any]] = []
+        self.failing_storages: dict[str, str] = {}
+        self.error: Exception | None = None
+        self.under_way = 0
+        self.most_under_way = 0
+        self.gate: asyncio.Event | None = None
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    async def accept(
+        self,
+        document: bytes,
+        lists: tuple[str, ...],
+        *,
+        source: str = "http",
+        owner: str = "",
+        trace: str = "",
+        expect_uuid: str | None = None,
+        expect_rev: int | None = None,
+    ) -> Accepted:
+        self._check()
+        for name in lists:
+            if name not in TOPOLOGY.feeds:
+                raise NotFound(f"Ingress list '{name}' is not configured")
+        facts = validate(document)
+        if expect_uuid is not None and facts.uuid != expect_uuid:
+            raise InvalidVcon([Problem(("uuid",), "is not the uuid of the address", "mismatch")])
+        await self._write()
+        rev = self.held[facts.uuid].rev if facts.uuid in self.held else 0
+        if expect_rev and expect_rev != rev:
+            raise RevisionMismatch("the vCon has another revision")
+        self.held[facts.uuid] = Document(document, rev + 1)
+        self.facts[facts.uuid] = facts
+        for name in lists:
+            self.lists.setdefault(name, []).append(facts.uuid)
+        self.accepted.append({"source": source, "owner": owner, "trace": trace, "lists": lists})
+        return Accepted(facts.uuid, rev + 1)
+
+    async def _write(self) -> None:
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await (self.gate.wait() if self.gate else asyncio.sleep(0))
+        finally:
+            self.under_way -= 1
+
+    async def enqueue(self, uuids: Sequence[str], list_name: str) -> int:
+        self._check()
+        if list_name not in TOPOLOGY.feeds:
+            raise NotFound(f"Ingress list '{list_name}' is not configured")
+        found = [uuid for uuid in uuids if uuid in self.held]
+        self.lists.setdefault(list_name, []).extend(found)
+        return len(uuids) - len(found)
+
+    async def get(self, uuid: str) -> bytes | None:
+        self._check()
+        return self.held[uuid].document if uuid in self.held else None
+
+    async def get_many(self, uuids: Sequence[str]) -> list[bytes | None]:
+        return [await self.get(uuid) for uuid in uuids]
+
+    async def revision(self, uuid: str) -> Document:
+        self._check()
+        return self.held.get(uuid, Document(None, 0))
+
+    # Both Lookup and Documents delete; only Lookup's is used over HTTP.
+    async def delete(self, uuid: str, facts: Facts | None = None) -> Any:
+        self._check()
+        found = self.held.pop(uuid, None) is not None
+        return Deletion(found, self.failing_storages)
+
+    async def fetch(self, uuids: Sequence[str]) -> list[Document]:
+        return [await self.revision(uuid) for uuid in uuids]
+
+    async def recache(self, uuid: str, document: bytes, facts: Facts) -> None:
+        self.held[uuid] = Document(document, 1)
+
+    async def page(
+        self, *, offset: int, limit: int, since: float | None, until: float | None
+    ) -> list[str]:
+        self._check()
+        found = [
+            (facts.created_at, uuid)
+            for uuid, facts in self.facts.items()
+            if (since is None or facts.created_at >= since)
+            and (until is None or facts.created_at <= until)
+        ]
+        return [uuid for _, uuid in sorted(found, reverse=True)][offset : offset + limit]
+
+    async def search(self, query: Search) -> list[str]:
+        return [
+            uuid
+            for uuid, facts in self.facts.items()
+            if (query.tel is None or query.tel in facts.tels)
+            and (query.mailto is None or query.mailto in facts.mailtos)
+            and (query.name is None or query.name in facts.names)
+        ]
+
+    async def forget(self, uuid: str) -> None:
+        self.facts.pop(uuid, None)
+
+    async def reindex(self) -> int:
+        return len(self.held)
+
+
+class Egress:
+    """Leases over plain lists."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, list[Entry]] = {}
+        self.leased: list[Entry] = []
+        self.acked: list[Entry] = []
+        self.lease_gate: asyncio.Event | None = None
+        self.ack_gate: asyncio.Event | None = None
+        self.leasing = asyncio.Event()
+        self.settled = asyncio.Event()
+        self.settle_error: Exception | None = None
+
+    def fill(self, list_name: str, uuids: Sequence[str]) -> None:
+        self.waiting[list_name] = [
+            Entry(f"{number}-0", list_name, uuid, at=0) for number, uuid in enumerate(uuids)
+        ]
+
+    async def lease(self, list_name: str, count: int) -> list[Entry]:
+        self.leasing.set()
+        if self.lease_gate is not None:
+            await self.lease_gate.wait()
+        waiting = self.waiting.get(list_name, [])
+        taken, self.waiting[list_name] = waiting[:count], waiting[count:]
+        self.leased += taken
+        return taken
+
+    async def ack(self, list_name: str, entries: Sequence[Entry]) -> int:
+        self.settled.set()
+        if self.ack_gate is not None:
+            await self.ack_gate.wait()
+        if self.settle_error is not None:
+            raise self.settle_error
+        self.acked += entries
+        self.leased = [entry for entry in self.leased if entry not in entries]
+        return len(entries)
+
+    async def give_back(self, list_name: str, entries: Sequence[Entry]) -> None:
+        self.waiting[list_name] = [*entries, *self.waiting[list_name]]
+        self.leased = [entry for entry in self.leased if entry not in entries]
+        self.settled.set()
+
+    async def depth(self, list_name: str) -> int:
+        return len(self.waiting.get(list_name, []))
+
+
+class Dead:
+    """Dead letters by list."""
+
+    def __init__(self) -> None:
+        self.letters: dict[str, list[DeadLetter]] = {}
+        self.replayed: list[str] = []
+
+    def fill(self, list_name: str, uuids: Sequence[str]) -> None:
+        self.letters[list_name] = [
+            DeadLetter(
+                f"{n:09}-0", list_name, uuid, "main", "link:x", "Boom", "it broke", 3, 0, 0, 0
+            )
+            for n, uuid in enumerate(uuids, start=1)
+        ]
+
+    async def browse(self, list_name: str, *, after: str, count: int) -> list[DeadLetter]:
+        return [letter for letter in self.letters.get(list_name, []) if letter.id > after][:count]
+
+    async def replay(self, list_name: str, ids: Sequence[str]) -> int:
+        wanted = set(ids)
+        moved = [letter for letter in self.letters[list_name] if letter.id in wanted]
+        self.letters[list_name] = [item for item in self.letters[list_name] if item not in moved]
+        self.replayed += [letter.uuid for letter in moved]
+        return len(moved)
+
+    async def expire(self, list_name: str, older_than: int, count: int) -> int:
+        return 0
+
+
+@dataclass
+class World:
+    """Everything behind one application, to be arranged and looked at by a test."""
+
+    settings: Settings = field(default_factory=Settings)
+    core: Core = field(default_factory=Core)
+    egress: Egress = field(default_factory=Egress)
+    dead: Dead = field(default_factory=Dead)
+    dependencies: list[Dependency] = field(
+        default_factory=lambda: [Dependency("redis", ok=True, ms=0.4)]
+    )
+    stopping: bool = False
+
+    def services(self) -> Services:
+        async def readiness() -> list[Dependency]:
+            return self.dependencies
+
+        return Services(
+            settings=self.settings,
+            ingest=self.core,
+            lookup=self.core,
+            documents=self.core,
+            egress=self.egress,
+            dead_letters=self.dead,
+            masked_config=lambda: {"storages": {"pg": {"options": {"password": "***"}}}},
+            topology=lambda: TOPOLOGY,
+            readiness=readiness,
+            stopping=lambda: self.stopping,
+            build=Build("1.2.3", "abc123", "2026-01-02"),
+        )
+
+
+@asynccontextmanager
+async def served(app: ASGIApp, prepare: Callable[[socket.socket], None]) -> AsyncIterator[int]:
+    """Serve on a free loopback port as the process does; yield the port."""
+    listener = socket.socket()
+    prepare(listener)
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app, loop="none", http="httptools", lifespan="off", access_log=False, log_config=None
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await serving
+        listener.close()
