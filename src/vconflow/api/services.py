@@ -119,12 +119,16 @@ class Topology:
 
 
 class Dependency(msgspec.Struct, frozen=True):
-    """The state of one thing the process needs; `ms` is how long its check took."""
+    """The state of one thing the process uses; `ms` is how long its check took.
+
+    Without one that is `required` nothing can be accepted.
+    """
 
     name: str
     ok: bool
     ms: float
     error: str = ""
+    required: bool = True
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,11 @@ async def ready(call: Call) -> ASGIApp:
     if call.services.stopping():
         return json_response({"status": "stopping", "dependencies": []}, 503)
     dependencies = await call.services.readiness()
-    is_ready = all(dependency.ok for dependency in dependencies)
-    status = "ready" if is_ready else "unavailable"
+    is_ready = all(dependency.ok or not dependency.required for dependency in dependencies)
+    if not is_ready:
+        status = "unavailable"
+    else:
+        status = "ready" if all(dependency.ok for dependency in dependencies) else "degraded"
     return json_response({"status": status, "dependencies": dependencies}, 200 if is_ready else 503)
 
 

@@ -11,6 +11,7 @@ import msgspec
 from vconflow.errors import Permanent, Unavailable
 from vconflow.model.entry import Entry
 from vconflow.pipeline.chain import Chain, Chains
+from vconflow.pipeline.outage import Outage
 from vconflow.pipeline.processor import Done, Processor
 from vconflow.pipeline.slots import Slots
 from vconflow.ports.clock import Clock
@@ -49,12 +50,14 @@ class Consumer:
         processor: Processor,
         clock: Clock,
         limits: Limits,
+        outage: Outage,
     ) -> None:
         self._chains = chains
         self._stream = stream
         self._processor = processor
         self._clock = clock
         self._limits = limits
+        self._outage = outage
         self._slots = Slots(limits.total, self._on_free)
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._waiting: Counter[str] = Counter()
@@ -106,11 +109,14 @@ class Consumer:
         wait = 0.1
         while not self._stopping:
             try:
-                return await self._stream.read(requests, self._slots.free, _BLOCK)
+                entries = await self._stream.read(requests, self._slots.free, _BLOCK)
             except (Unavailable, Permanent) as error:
-                events.redis_lost(error)
+                self._outage.lost(error)
                 await self._clock.sleep(wait)
                 wait = min(wait * 2, 2.0)
+            else:
+                self._outage.back()
+                return entries
         return []
 
     def _requests(self) -> list[ReadRequest]:

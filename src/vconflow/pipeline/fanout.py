@@ -40,9 +40,10 @@ def _is_readable(storage: Storage) -> TypeGuard[ReadableStorage]:
 
 
 class Fanout:
-    """All opened storages."""
+    """All opened storages; without `parallel` a vCon's storages are written one after the other."""
 
-    def __init__(self, units: Mapping[str, StorageUnit]) -> None:
+    def __init__(self, units: Mapping[str, StorageUnit], *, parallel: bool = True) -> None:
+        self._parallel = parallel
         self._units = dict(units)
         self._writers = {name: _Writer(unit) for name, unit in units.items()}
 
@@ -62,8 +63,8 @@ class Fanout:
             for name in names
             if name not in self._writers
         }
-        if len(known) == 1:  # by far the most common; a gather costs two tasks
-            results: Sequence[BaseException | None] = [await self._store_one(vcon, known[0])]
+        if len(known) == 1 or not self._parallel:  # a gather costs a task per storage
+            results = [await self._store_one(vcon, name) for name in known]
         else:
             results = await asyncio.gather(*(self._store_one(vcon, name) for name in known))
         failures |= {

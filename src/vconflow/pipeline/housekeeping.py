@@ -5,6 +5,7 @@ from typing import Protocol
 from vconflow.errors import Permanent, Retryable
 from vconflow.pipeline.chain import Chains
 from vconflow.pipeline.consumer import Consumer
+from vconflow.pipeline.outage import Outage
 from vconflow.ports.clock import Clock
 from vconflow.ports.dead_letters import DeadLetters
 from vconflow.ports.stream import EntryStream, ListDepth
@@ -37,6 +38,7 @@ class Housekeeping:
         dead_letters: DeadLetters,
         sweeper: Sweeper,
         clock: Clock,
+        outage: Outage,
         *,
         dead_expiry: int,
     ) -> None:
@@ -46,6 +48,7 @@ class Housekeeping:
         self._dead_letters = dead_letters
         self._sweeper = sweeper
         self._clock = clock
+        self._outage = outage
         self._dead_expiry = dead_expiry
         self.depths: dict[str, ListDepth] = {}
 
@@ -55,11 +58,13 @@ class Housekeeping:
             try:
                 self.depths = await self._stream.depth(self._chains.all_lists)
                 for name, depth in self.depths.items():
-                    events.list_measured(name, depth.waiting, depth.pending, depth.oldest)
+                    events.list_measured(
+                        name, depth.waiting, depth.pending, depth.oldest, depth.dead
+                    )
                 for name in self._chains.by_name:
                     events.chain_measured(name, self._consumer.inflight(name))
             except (Retryable, Permanent) as error:
-                events.redis_lost(error)
+                self._outage.lost(error)
             await self._clock.sleep(5.0)
 
     async def tidy(self) -> None:
@@ -71,7 +76,7 @@ class Housekeeping:
                     pass
                 await self._stream.reap(self._chains.lists)
             except (Retryable, Permanent) as error:
-                events.redis_lost(error)
+                self._outage.lost(error)
             await self._clock.sleep(60.0)
 
     async def _expire_dead_letters(self) -> None:

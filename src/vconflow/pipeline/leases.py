@@ -3,6 +3,7 @@
 from vconflow.errors import Retryable
 from vconflow.pipeline.chain import Chains
 from vconflow.pipeline.consumer import Consumer
+from vconflow.pipeline.outage import Outage
 from vconflow.ports.clock import Clock
 from vconflow.ports.stream import EntryStream
 from vconflow.telemetry import events
@@ -19,12 +20,19 @@ class Leases:
     """
 
     def __init__(
-        self, chains: Chains, stream: EntryStream, consumer: Consumer, clock: Clock, lease: float
+        self,
+        chains: Chains,
+        stream: EntryStream,
+        consumer: Consumer,
+        clock: Clock,
+        outage: Outage,
+        lease: float,
     ) -> None:
         self._chains = chains
         self._stream = stream
         self._consumer = consumer
         self._clock = clock
+        self._outage = outage
         self._interval = lease / 3
 
     async def recover(self) -> None:
@@ -44,9 +52,10 @@ class Leases:
             try:
                 await self.renew()
                 await self.take_over()
+                self._outage.back()
             except Retryable as error:
                 # Redis is away: nobody can renew, and nobody can take over either.
-                events.redis_lost(error)
+                self._outage.lost(error)
 
     async def renew(self) -> None:
         """Renew all leases and stop work on entries that are no longer ours."""

@@ -14,6 +14,7 @@ from vconflow.pipeline.housekeeping import Housekeeping, Sweeper
 from vconflow.pipeline.ingest import Ingest
 from vconflow.pipeline.leases import Leases
 from vconflow.pipeline.lookup import Lookup
+from vconflow.pipeline.outage import Outage
 from vconflow.pipeline.processor import Processor
 from vconflow.pipeline.supervisor import Supervisor, supervised
 from vconflow.ports.clock import Clock
@@ -70,10 +71,15 @@ class Replica:
         self._supervisor = supervisor
         self._fanout = fanout
         failures = Failures(fanout, ports.clock, random.random, policy.poison_crashes)
+        outage = Outage()
         self._commits = Commits(ports.documents, ports.ledger, ports.clock)
         processor = Processor(self._commits, lookup, fanout, chains, failures)
-        self.consumer = Consumer(chains, ports.stream, processor, ports.clock, policy.limits)
-        self._leases = Leases(chains, ports.stream, self.consumer, ports.clock, policy.lease)
+        self.consumer = Consumer(
+            chains, ports.stream, processor, ports.clock, policy.limits, outage
+        )
+        self._leases = Leases(
+            chains, ports.stream, self.consumer, ports.clock, outage, policy.lease
+        )
         self.housekeeping = Housekeeping(
             chains,
             ports.stream,
@@ -81,6 +87,7 @@ class Replica:
             ports.dead_letters,
             ports.sweeper,
             ports.clock,
+            outage,
             dead_expiry=policy.dead_expiry,
         )
         self.stopping = False

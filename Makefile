@@ -1,0 +1,66 @@
+# The same targets for people and for CI. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test run test lint format bench lock clean
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+
+help: ## List the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: $(READY) ## Make .venv with everything in requirements.lock; nothing to do when up to date
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'vconflow needs Python 3.11 or newer: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+		[ "$$(id -u)" = 0 ] || { echo 'please install the package python3-venv' >&2; exit 1; }; \
+		apt-get update && apt-get install -y --no-install-recommends python3-venv; }
+	[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps -e .
+	@touch $@
+
+# The packages of a distribution start their service when they are installed; the tests start
+# their own servers, so policy-rc.d forbids that meanwhile.
+setup-test: setup ## Install the redis-server that the tests need besides the locked packages
+	@command -v redis-server >/dev/null || { \
+		[ "$$(id -u)" = 0 ] || { echo 'please install the package redis-server' >&2; exit 1; }; \
+		policy=/usr/sbin/policy-rc.d; \
+		[ -e $$policy ] || { trap "rm -f $$policy" EXIT; \
+			printf '#!/bin/sh\nexit 101\n' > $$policy; chmod +x $$policy; }; \
+		apt-get update && apt-get install -y --no-install-recommends redis-server; }
+
+run: setup ## Start vconflow with sample conversations and keep serving until Ctrl-C
+	$(BIN)/vconflow demo $(ARGS)
+
+test: setup-test ## Run the tests with coverage, e.g. make test ARGS="-x -k ingest"
+	$(BIN)/python -m pytest --cov --cov-branch --cov-report=term $(ARGS)
+
+lint: setup ## Check style, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict src tests/typing
+	$(BIN)/lint-imports
+
+format: setup ## Put the code into its one format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: setup ## Measure throughput and latency
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock: setup ## Pin all dependencies anew; make lock ARGS=--upgrade takes newer ones
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
+		--extra postgres --group dev $(ARGS) pyproject.toml -o requirements.lock
+	@! grep -n '://' requirements.lock || { echo 'the lock names a host' >&2; exit 1; }
+
+clean: ## Remove what was generated, apart from .venv
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .coverage .coverage.* htmlcov build dist
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

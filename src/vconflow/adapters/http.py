@@ -1,0 +1,127 @@
+"""Outgoing HTTP for links: one httpx client, its exceptions and statuses mapped in one place.
+
+Errors name scheme, host and port only: userinfo, path and query of a webhook often are secrets.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from vconflow.errors import Permanent, Retryable
+from vconflow.ports.http import HttpSender
+
+__all__ = ["open_http"]
+
+_RETRYABLE_STATUS: Final = frozenset({408, 425, 429})
+_LONGEST_WAIT: Final = 86400.0
+_ANSWER_LIMIT: Final = 65536
+
+_ERRORS: Final[tuple[tuple[type[Exception], type[Retryable] | type[Permanent]], ...]] = (
+    # The first that fits counts. The first four are faults of the request itself.
+    (httpx.InvalidURL, Permanent),
+    (httpx.UnsupportedProtocol, Permanent),
+    (httpx.LocalProtocolError, Permanent),
+    (UnicodeError, Permanent),
+    (httpx.HTTPError, Retryable),
+    (OSError, Retryable),
+)
+_CAUGHT: Final = tuple(kind for kind, _ in _ERRORS)
+
+
+@asynccontextmanager
+async def open_http(*, now: Callable[[], float] = time.time) -> AsyncIterator[HttpSender]:
+    """Open the client that all links share; `now` is Unix seconds, for dates in Retry-After."""
+    for name in ("httpx", "httpcore"):
+        # Both log requests with all of their URL and headers.
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Reading the certificates takes tens of milliseconds.
+    certificates = await asyncio.to_thread(httpx.create_ssl_context)
+    # How many requests are under way is bounded by the chains' concurrency.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+    # A cookie that one webhook sets is none of the next one's business.
+    no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+    client = httpx.AsyncClient(
+        verify=certificates,
+        timeout=None,  # noqa: S113  # `post` limits the time of the whole exchange
+        limits=limits,
+        cookies=no_cookies,
+    )
+    async with client:
+        yield _HttpxSender(client, now)
+
+
+class _HttpxSender:
+    def __init__(self, client: httpx.AsyncClient, now: Callable[[], float]) -> None:
+        self._client = client
+        self._now = now
+
+    async def post(
+        self, url: str, *, content: bytes, headers: Mapping[str, str], timeout: float
+    ) -> int:
+        try:
+            async with asyncio.timeout(timeout):
+                status, retry_after = await self._exchange(url, content, headers)
+        except TimeoutError:
+            raise Retryable(f"POST {_origin(url)}: no answer in {timeout:g} s") from None
+        except _CAUGHT as error:
+            # Without the cause: the driver quotes headers and URLs in some of its messages.
+            raise _mapped(error, url) from None
+        if 200 <= status < 300:
+            return status
+        message = f"POST {_origin(url)}: status {status}"
+        if status in _RETRYABLE_STATUS or status >= 500:
+            raise Retryable(message, retry_after=_seconds(retry_after, self._now))
+        raise Permanent(message)
+
+    async def _exchange(
+        self, url: str, content: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, str | None]:
+        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+        request = self._client.stream("POST", url, content=content, headers=encoded)
+        async with request as response:
+            # A short answer is read so that the connection can be used again, a long one is not.
+            size = 0
+            async for chunk in response.aiter_raw():
+                size += len(chunk)
+                if size > _ANSWER_LIMIT:
+                    break
+            return response.status_code, response.headers.get("retry-after")
+
+
+def _mapped(error: Exception, url: str) -> Retryable | Permanent:
+    mapped = next(target for kind, target in _ERRORS if isinstance(error, kind))
+    detail = f": {error}" if isinstance(error, httpx.NetworkError) and str(error) else ""
+    return mapped(f"POST {_origin(url)}: {type(error).__name__}{detail}")
+
+
+def _origin(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{parts.hostname or ''}{port}"
+    except ValueError:
+        return "(a malformed URL)"
+
+
+def _seconds(retry_after: str | None, now: Callable[[], float]) -> float | None:
+    """Return how long the server asks to wait: it says so in seconds or as an HTTP date."""
+    if retry_after is None:
+        return None
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(retry_after).timestamp() - now()
+        except (ValueError, OverflowError):
+            return None
+    # No server may park a vCon for ever.
+    return min(max(seconds, 0.0), _LONGEST_WAIT) if math.isfinite(seconds) else None

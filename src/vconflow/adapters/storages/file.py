@@ -1,0 +1,220 @@
+"""File storage: one JSON file per vCon, `YYYY/MM/DD/uuid.json` by default."""
+
+import asyncio
+import contextlib
+import errno
+import gzip
+import time
+import zlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated, ClassVar, Final, Self
+
+from msgspec import Meta
+
+from vconflow.adapters.storages.durable_files import DurableFiles, NewFile
+from vconflow.adapters.storages.file_layout import Layout
+from vconflow.adapters.storages.revisions import Revisions
+from vconflow.errors import PartialFailure, Permanent, Retryable
+from vconflow.model.entry import StoredVcon
+from vconflow.model.identifiers import canonical_uuid
+from vconflow.ports.component import Options, Resources
+
+__all__ = ["FileOptions", "FileStorage"]
+
+# Faults of the one file. All others (a full or read-only disk, a missing right, an I/O error) are
+# for the operator to repair, and the same write may succeed then.
+_PERMANENT_ERRNO: Final = frozenset({errno.EFBIG, errno.ENAMETOOLONG})
+_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+
+
+class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options of the storage `file`."""
+
+    path: Annotated[
+        str,
+        Meta(description="The folder of the files; empty is `storage/<name>` in the data folder."),
+    ] = ""
+    organize_by_date: Annotated[
+        bool, Meta(description="Folders `YYYY/MM/DD` by created_at in UTC, else one flat folder.")
+    ] = True
+    compression: Annotated[
+        bool, Meta(description="Compress with gzip; the name ends in `.gz`.")
+    ] = False
+    max_file_size: Annotated[
+        int, Meta(ge=1, description="Larger vCons, in bytes before compression, are refused.")
+    ] = 10_485_760
+    file_permissions: Annotated[
+        int | str, Meta(description="Mode of the files; a string is octal, as in `0644`.")
+    ] = 0o644
+    dir_permissions: Annotated[
+        int | str, Meta(description="Mode of the folders that are made; a string is octal.")
+    ] = 0o755
+    add_timestamp_to_filename: Annotated[
+        bool,
+        Meta(
+            description="Keep every version, `uuid_YYYYMMDDThhmmssffffffZ.json`. The newest is the "
+            "one that counts. Reading one back lists all files."
+        ),
+    ] = False
+    filename: Annotated[
+        str,
+        Meta(pattern=f"^$|{_NAME}", description="What names begin with, before `_` and the uuid."),
+    ] = ""
+    extension: Annotated[str, Meta(pattern=_NAME, description="What names end in.")] = "json"
+    fsync: Annotated[
+        bool, Meta(description="Wait for the disk. Without it a power cut may lose stored vCons.")
+    ] = True
+
+    def __post_init__(self) -> None:
+        _mode(self.file_permissions)
+        _mode(self.dir_permissions)
+
+
+class FileStorage:
+    """Writes a temporary file, syncs it and renames it: a name never stands for half a vCon.
+
+    Revisions are not on disk: this process lets no older one replace a newer one that it wrote
+    itself, another process might.
+    """
+
+    options: ClassVar[type[Options]] = FileOptions
+    readable: ClassVar[bool] = True
+
+    def __init__(self, options: FileOptions, root: Path) -> None:
+        self._compression = options.compression
+        self._max_size = options.max_file_size
+        self._revisions = Revisions()
+        self._layout = Layout(
+            root,
+            by_date=options.organize_by_date,
+            prefix=f"{options.filename}_" if options.filename else "",
+            extension=options.extension,
+            compressed=options.compression,
+            stamped=options.add_timestamp_to_filename,
+        )
+        self._files = DurableFiles(
+            root,
+            file_mode=_mode(options.file_permissions),
+            folder_mode=_mode(options.dir_permissions),
+            fsync=options.fsync,
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, options: FileOptions, resources: Resources) -> AsyncIterator[Self]:
+        """Open the storage. A folder that cannot be used is reported by `ping` and `put`."""
+        path = (
+            Path(options.path) if options.path else resources.data_dir / "storage" / resources.name
+        )
+        storage = cls(options, await asyncio.to_thread(_absolute, path))
+        await asyncio.to_thread(storage._prepare)
+        yield storage
+
+    async def put(self, vcons: Sequence[StoredVcon]) -> None:
+        """Write a batch. Raises Retryable when nothing could be written, else PartialFailure."""
+        failures = await asyncio.to_thread(self._put, vcons)
+        if not failures:
+            return
+        whole = len(failures) == len(vcons)
+        if whole and all(isinstance(failure, Retryable) for failure in failures.values()):
+            raise next(iter(failures.values()))
+        raise PartialFailure(failures)
+
+    async def get(self, uuid: str) -> bytes | None:
+        """Return the bytes last put. Raises Permanent when the file is damaged."""
+        return await asyncio.to_thread(self._get, uuid)
+
+    async def delete(self, uuid: str) -> bool:
+        """Remove every file of the vCon."""
+        return await asyncio.to_thread(self._delete, uuid)
+
+    async def ping(self) -> None:
+        """Write a file and remove it."""
+        await asyncio.to_thread(self._ping)
+
+    # What follows runs in threads.
+
+    def _prepare(self) -> None:
+        with contextlib.suppress(OSError):
+            self._files.prepare(self._layout.root)
+            self._files.remove_abandoned()
+
+    def _put(self, vcons: Sequence[StoredVcon]) -> dict[str, Exception]:
+        failures: dict[str, Exception] = {}
+        files: dict[str, NewFile] = {}
+        for vcon in vcons:
+            try:
+                files[vcon.uuid] = self._new_file(vcon)
+            except Permanent as refusal:
+                failures[vcon.uuid] = refusal
+        self._files.write(list(files.values()))
+        for uuid, file in files.items():
+            if file.error is not None:
+                failures[uuid] = _mapped(file.error)
+        return failures
+
+    def _new_file(self, vcon: StoredVcon) -> NewFile:
+        if len(vcon.document) > self._max_size:
+            raise Permanent(f"larger than max_file_size {self._max_size}")
+        uuid = _canonical(vcon.uuid)
+        path = self._layout.place(uuid, vcon.created_at, time.time())
+        content = gzip.compress(vcon.document, 6, mtime=0) if self._compression else vcon.document
+        return NewFile(path, content, partial(self._revisions.commit, uuid, vcon.rev))
+
+    def _get(self, uuid: str) -> bytes | None:
+        try:
+            while path := self._layout.newest(_canonical(uuid)):
+                with contextlib.suppress(FileNotFoundError):  # replaced or deleted meanwhile
+                    return _unpacked(path.read_bytes(), path)
+            return None
+        except OSError as error:
+            raise _mapped(error) from error
+
+    def _delete(self, uuid: str) -> bool:
+        try:
+            return self._files.remove(self._layout.find(_canonical(uuid))) > 0
+        except OSError as error:
+            raise _mapped(error) from error
+
+    def _ping(self) -> None:
+        try:
+            self._files.probe()
+        except OSError as error:
+            raise _mapped(error) from error
+
+
+def _mapped(error: OSError) -> Retryable | Permanent:
+    kind = Permanent if error.errno in _PERMANENT_ERRNO else Retryable
+    return kind(f"{error.strerror or type(error).__name__}: {error.filename or 'file storage'}")
+
+
+def _unpacked(content: bytes, path: Path) -> bytes:
+    if path.suffix != ".gz":
+        return content
+    try:
+        return gzip.decompress(content)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise Permanent(f"damaged file: {path}") from None
+
+
+def _canonical(uuid: str) -> str:
+    # Whatever else it might be: it becomes part of a path.
+    try:
+        return canonical_uuid(uuid)
+    except ValueError:
+        raise Permanent("not a UUID") from None
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _mode(permissions: int | str) -> int:
+    """Return a file mode. Raises ValueError."""
+    mode = int(permissions, 8) if isinstance(permissions, str) else permissions
+    if not 0 <= mode <= 0o7777:
+        raise ValueError(f"{permissions!r} is no file mode")
+    return mode

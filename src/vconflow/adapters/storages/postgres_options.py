@@ -1,0 +1,96 @@
+"""Options of the storage `postgres`, and what the driver makes its connections of."""
+
+import os
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from msgspec import Meta
+
+from vconflow.adapters.storages.postgres_table import Table
+from vconflow.ports.component import Options, Secret
+
+__all__ = ["PostgresOptions", "pool_settings"]
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class PostgresOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options of the storage `postgres`."""
+
+    dsn: Annotated[
+        Secret | None,
+        Meta(
+            description="`postgresql://user:password@host:port/database?sslmode=…`, in place of "
+            "database, user, password, host and port."
+        ),
+    ] = None
+    database: Annotated[str, Meta(description="The database.")] = "vcon_db"
+    user: Annotated[str, Meta(description="The role.")] = "postgres"
+    password: Annotated[Secret | None, Meta(description="Its password.")] = None
+    host: Annotated[str, Meta(description="The host, or the folder of a unix socket.")] = (
+        "localhost"
+    )
+    port: Annotated[int, Meta(ge=1, le=65535, description="The TCP port.")] = 5432
+    table_name: Annotated[
+        str, Meta(description="The table, `schema.table` for one outside the search path.")
+    ] = "vcons"
+    pool_size: Annotated[int, Meta(ge=1, description="How many connections at most.")] = 10
+    connect_timeout: Annotated[
+        float, Meta(gt=0, description="Seconds that opening a connection may take.")
+    ] = 10.0
+    prepared_statements: Annotated[
+        bool, Meta(description="Switch off behind a PgBouncer that does not support them.")
+    ] = True
+    name: Annotated[
+        str | None, Meta(description="Without effect; examples of the reference have it.")
+    ] = None
+
+    def __post_init__(self) -> None:
+        Table.named(self.table_name)
+
+
+def pool_settings(options: PostgresOptions) -> dict[str, Any]:
+    """Return the arguments of `asyncpg.create_pool`; nothing is connected before it is needed."""
+    return {
+        "min_size": 0,
+        "max_size": options.pool_size,
+        "timeout": options.connect_timeout,
+        "statement_cache_size": 100 if options.prepared_statements else 0,
+        "server_settings": {"application_name": "vconflow", "timezone": "UTC"},
+        **(_by_dsn(options.dsn.reveal()) if options.dsn else _by_parts(options)),
+    }
+
+
+def _by_dsn(dsn: str) -> dict[str, Any]:
+    parts = urlsplit(dsn)
+    query = parse_qs(parts.query)
+    settings: dict[str, Any] = {"dsn": dsn}
+    if parts.password is None and "password" not in query:
+        settings["password"] = _password(None)
+    if "sslmode" not in query:
+        settings |= _tls(parts.hostname or "")
+    return settings
+
+
+def _by_parts(options: PostgresOptions) -> dict[str, Any]:
+    return {
+        "host": options.host,
+        "port": options.port,
+        "user": options.user,
+        "password": _password(options.password),
+        "database": options.database,
+        **_tls(options.host),
+    }
+
+
+def _password(password: Secret | None) -> str:
+    # Without any, the driver would read ~/.pgpass on the event loop.
+    return password.reveal() if password else os.environ.get("PGPASSWORD", "")
+
+
+def _tls(host: str) -> dict[str, Any]:
+    """Leave TLS out on the way to the same machine, unless it is asked for.
+
+    Elsewhere the driver's default holds: TLS if the server offers it.
+    """
+    return {"ssl": False} if host in _LOOPBACK and "PGSSLMODE" not in os.environ else {}

@@ -1,0 +1,161 @@
+"""The application: every client, pool and task, opened in order and closed in reverse."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from vconflow import __version__
+from vconflow.adapters.clock import SystemClock
+from vconflow.adapters.http import open_http
+from vconflow.adapters.redis.backend import RedisBackend, RedisOptions, open_backend
+from vconflow.api import Build, ChainInfo, Dependency, Services, Topology, build_asgi
+from vconflow.components import Components
+from vconflow.config import Config, mask
+from vconflow.pipeline.chain import Chains
+from vconflow.pipeline.consumer import Limits
+from vconflow.pipeline.fanout import Fanout
+from vconflow.pipeline.ingest import Ingest
+from vconflow.pipeline.replica import Policy, Ports, Replica, open_replica
+from vconflow.settings import Settings
+from vconflow.telemetry import events
+
+__all__ = ["App", "open_app"]
+
+_LAG_INTERVAL = 0.5
+
+
+@dataclass(frozen=True)
+class App:
+    """A running replica behind an ASGI application."""
+
+    asgi: ASGIApp
+    replica: Replica
+    backend: RedisBackend
+    chains: Chains
+
+
+class _Saver:
+    """Lets links store vCons, though links are opened before the way in that stores them."""
+
+    ingest: Ingest
+
+    async def save(self, document: bytes) -> str:
+        return await self.ingest.save(document)
+
+
+@asynccontextmanager
+async def open_app(config: Config, settings: Settings, *, redis_url: str) -> AsyncIterator[App]:
+    """Open everything and start processing; drain and close at the end.
+
+    Raises `ConfigError` when Redis or a component refuses to start.
+    """
+    async with AsyncExitStack() as stack:
+        options = _redis_options(settings)
+        backend = await stack.enter_async_context(open_backend(redis_url, options))
+        http = await stack.enter_async_context(open_http())
+        saver, clock = _Saver(), SystemClock()
+        data_dir = Path(settings.vconflow_data_dir)
+        components = Components(stack, http, saver, clock, data_dir)
+        fanout = await components.storages(config, parallel=settings.conserver_parallel_storage)
+        chains = await components.chains(config, concurrency=settings.chain_concurrency)
+        ports = _ports(backend, clock)
+        replica, ingest, lookup = await stack.enter_async_context(
+            open_replica(ports, chains, fanout, _policy(settings))
+        )
+        saver.ingest = ingest
+        services = Services(
+            settings=settings,
+            ingest=ingest,
+            lookup=lookup,
+            documents=backend.documents,
+            egress=backend.egress,
+            dead_letters=backend.dead_letters,
+            masked_config=lambda: mask(config),
+            topology=lambda: _topology(chains),
+            readiness=lambda: _readiness(backend, fanout),
+            stopping=lambda: replica.stopping,
+            build=Build(__version__, settings.vconflow_commit, settings.vconflow_build_time),
+        )
+        await replica.start()
+        lag = asyncio.create_task(_measure_lag())
+        stack.callback(lag.cancel)
+        yield App(build_asgi(services), replica, backend, chains)
+
+
+def _redis_options(settings: Settings) -> RedisOptions:
+    return RedisOptions(
+        replica=settings.vconflow_replica,
+        lease=settings.vconflow_lease_seconds,
+        document_ttl=settings.vcon_redis_expiry,
+        index_expiry=settings.vcon_index_expiry,
+        created_name=settings.vcon_sorted_set_name,
+        durability=settings.vconflow_durability,
+    )
+
+
+def _ports(backend: RedisBackend, clock: SystemClock) -> Ports:
+    return Ports(
+        intake=backend.intake,
+        documents=backend.documents,
+        ledger=backend.ledger,
+        stream=backend.stream,
+        dead_letters=backend.dead_letters,
+        sweeper=backend.documents,
+        clock=clock,
+    )
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        limits=Limits(settings.vconflow_max_inflight, settings.vconflow_max_waiting),
+        lease=settings.vconflow_lease_seconds,
+        grace=settings.vconflow_grace_seconds,
+        poison_crashes=settings.vconflow_poison_crashes,
+        dead_expiry=settings.vcon_dlq_expiry,
+        read_storages=settings.vcon_storage_fallback_enabled,
+    )
+
+
+def _topology(chains: Chains) -> Topology:
+    return Topology(
+        chains={
+            name: ChainInfo(tuple(chain.lists), tuple(chain.egress))
+            for name, chain in chains.by_name.items()
+        },
+        feeds={name: chain.name for name, chain in chains.by_list.items()},
+        lists=frozenset(chains.all_lists),
+    )
+
+
+async def _readiness(backend: RedisBackend, fanout: Fanout) -> Sequence[Dependency]:
+    async def storage(name: str) -> Dependency:
+        started = time.perf_counter()
+        error = ""
+        try:
+            await fanout.ping(name)
+        # Whatever hinders it is what the reader wants to know.
+        except Exception as failure:  # noqa: BLE001
+            error = str(failure) or type(failure).__name__
+        elapsed = (time.perf_counter() - started) * 1000
+        # What is accepted while a storage is away waits for it: traffic may come all the same.
+        return Dependency(f"storage:{name}", not error, round(elapsed, 2), error, required=False)
+
+    async def redis() -> Dependency:
+        try:
+            return Dependency("redis", True, round(await backend.ping() * 1000, 2))
+        except Exception as failure:  # noqa: BLE001  # the same
+            return Dependency("redis", False, 0.0, str(failure))
+
+    return await asyncio.gather(redis(), *map(storage, fanout.names))
+
+
+async def _measure_lag() -> None:
+    while True:
+        due = time.perf_counter() + _LAG_INTERVAL
+        await asyncio.sleep(_LAG_INTERVAL)
+        events.loop_lag(max(0.0, time.perf_counter() - due))

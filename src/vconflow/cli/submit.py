@@ -1,0 +1,133 @@
+"""`vconflow submit`: send files of vCons to a server."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vconflow.cli.progress import showing
+from vconflow.cli.sources import find, read
+from vconflow.cli.submission import Tally, submit_all
+from vconflow.client import ATTEMPTS, DEFAULT_HEADER, Client, GaveUp
+
+__all__ = ["command"]
+
+_REASONS_SHOWN: Final = 20
+
+
+@click.command()
+@click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(exists=True, readable=True, path_type=Path)
+)
+@click.option("--list", "list_name", required=True, help="The ingress list to put them on.")
+@click.option(
+    "--url",
+    envvar="VCONFLOW_URL",
+    show_envvar=True,
+    default="http://127.0.0.1:8000",
+    show_default=True,
+    help="The server.",
+)
+@click.option("--token", envvar="CONSERVER_API_TOKEN", show_envvar=True, help="The API key.")
+@click.option(
+    "--header",
+    envvar="CONSERVER_HEADER_NAME",
+    default=DEFAULT_HEADER,
+    show_default=True,
+    help="The header of the API key.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 1000),
+    default=16,
+    show_default=True,
+    help="How many to send at a time.",
+)
+@click.option(
+    "--attempts",
+    type=click.IntRange(1),
+    default=ATTEMPTS,
+    show_default=True,
+    help="How often to send a vCon while the server is busy or away.",
+)
+def command(paths: tuple[Path, ...], list_name: str, **connection: Any) -> None:
+    """Send vCons from PATHS: files, folders, and files with one vCon a line (.ndjson, .jsonl).
+
+    In folders, and in the folders below them, .json, .vcon, .ndjson and .jsonl files are sent.
+    Ends with 1 when any vCon was rejected. Sending the same again does no harm: a vCon replaces
+    the one with its uuid, and is processed again.
+    """
+    tally = Tally()
+    try:
+        asyncio.run(_submit(paths, list_name, Connection(**connection), tally))
+    except GaveUp as error:
+        _show(tally)
+        raise click.ClickException(f"stopped before the end: {error}") from None
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from None
+    _show(tally)
+    if tally.rejected:
+        raise SystemExit(1)
+
+
+class Connection(NamedTuple):
+    """The options that say where to send and how."""
+
+    url: str
+    token: str | None
+    header: str
+    concurrency: int
+    attempts: int
+
+    def open(self) -> AbstractAsyncContextManager[Client]:
+        """Open the client."""
+        return Client.open(
+            self.url,
+            token=self.token,
+            header=self.header,
+            connections=self.concurrency,
+            attempts=self.attempts,
+        )
+
+
+async def _submit(
+    paths: Sequence[Path], list_name: str, connection: Connection, tally: Tally
+) -> None:
+    sources = await asyncio.to_thread(find, paths)
+    total = sum(source.size for source in sources)
+    with showing(total, Console(stderr=True)) as observer:
+        async with connection.open() as client:
+            await submit_all(
+                client,
+                read(sources),
+                list_name,
+                concurrency=connection.concurrency,
+                tally=tally,
+                observer=observer,
+            )
+
+
+def _show(tally: Tally) -> None:
+    click.echo(f"accepted {tally.accepted}, rejected {tally.rejected}")
+    if not tally.rejected:
+        return
+    rows = [
+        (f"{count}", str(status or "not sent"), detail, tally.first[status, detail])
+        for (status, detail), count in tally.reasons.most_common(_REASONS_SHOWN)
+    ]
+    if (others := len(tally.reasons) - len(rows)) > 0:
+        rows.append(("", "", f"and {others} more reasons, see above", ""))
+    if (console := Console()).is_terminal:
+        table = Table("rejected", "status", "why", "first at")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        console.print(table)
+    else:
+        for count, status, detail, first in rows:
+            click.echo(f"  {count} x {status}: {detail} (first at {first})")

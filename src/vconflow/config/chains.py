@@ -1,0 +1,113 @@
+"""The section `chains`, and what must be true of all chains together."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from vconflow.config.conversion import convert_struct
+from vconflow.config.findings import Findings, Loc
+from vconflow.config.types import (
+    ChainConfig,
+    Count,
+    LinkConfig,
+    Positive,
+    StorageConfig,
+    TracerConfig,
+)
+
+__all__ = ["Components", "read_chains"]
+
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+Names = tuple[Name, ...]
+
+
+class Components(msgspec.Struct, frozen=True, kw_only=True):
+    """What chains may name. `names` holds all of a section, those with an error too."""
+
+    links: Mapping[str, LinkConfig]
+    storages: Mapping[str, StorageConfig]
+    tracers: Mapping[str, TracerConfig]
+    names: Mapping[str, Collection[str]]
+
+
+class _ChainKeys(msgspec.Struct, kw_only=True):
+    links: Names = ()
+    storages: Names = ()
+    ingress_lists: Names = ()
+    egress_lists: Names = ()
+    tracers: Names = ()
+    enabled: bool = True
+    concurrency: Count | None = None
+    timeout: Positive | None = None
+
+
+def read_chains(
+    section: Mapping[str, Any], components: Components, findings: Findings
+) -> dict[str, ChainConfig]:
+    """Read every chain; those with an error are left out and noted."""
+    chains = {}
+    for name, raw in section.items():
+        loc = ("chains", name)
+        _check_names(raw, components, loc, findings)
+        keys = convert_struct(_ChainKeys, raw, loc, findings, closed=False)
+        if keys is None:
+            continue
+        held = _held(keys, components) if keys.enabled else None
+        if held:
+            findings.warn(loc, f"held, it keeps its vCons and does not run: {held}", "held")
+        chains[name] = ChainConfig(name=name, held=held, **msgspec.structs.asdict(keys))
+    _check_lists(chains, findings)
+    return chains
+
+
+def _check_names(raw: Any, components: Components, loc: Loc, findings: Findings) -> None:
+    """Check what the chain names, as far as it is written as lists of names."""
+    for section, what in (("links", "link"), ("storages", "storage"), ("tracers", "tracer")):
+        used = raw.get(section) if isinstance(raw, Mapping) else None
+        names = [name for name in used if isinstance(name, str)] if isinstance(used, list) else []
+        for index, name in enumerate(names):
+            place = (*loc, section, index)
+            if name not in components.names[section]:
+                findings.unknown(place, what, name, components.names[section])
+            elif name in names[:index]:
+                # Progress is kept by name: a chain could not tell the two apart after a crash.
+                message = f"{what} {name!r} is in this chain twice; give the second its own name"
+                findings.error(place, message, "duplicate")
+
+
+def _held(keys: _ChainKeys, components: Components) -> str | None:
+    """Why the chain cannot run with this version, naming every component that is missing."""
+    return "; ".join(_missing(keys, components)) or None
+
+
+def _missing(keys: _ChainKeys, components: Components) -> Iterator[str]:
+    for what, names, known in (
+        ("link", keys.links, components.links),
+        ("storage", keys.storages, components.storages),
+        ("tracer", keys.tracers, components.tracers),
+    ):
+        for name in names:
+            component = known.get(name)
+            if component and component.unbuilt:
+                yield f"{what} {name!r} ({component.module}) is not built yet"
+
+
+def _check_lists(chains: Mapping[str, ChainConfig], findings: Findings) -> None:
+    """A list feeds at most one enabled chain, and an enabled chain is fed by some list."""
+    owners: dict[str, str] = {}
+    for chain in chains.values():
+        if not chain.enabled:
+            continue
+        loc = ("chains", chain.name)
+        if not chain.ingress_lists:
+            findings.warn(loc, "has no ingress list and never runs", "no_ingress")
+        for index, name in enumerate(chain.ingress_lists):
+            owner = owners.setdefault(name, chain.name)
+            if owner != chain.name:
+                message = f"list {name!r} already feeds chain {owner!r}; a list feeds one chain"
+                findings.error((*loc, "ingress_lists", index), message, "duplicate")
+        for index, name in enumerate(chain.egress_lists):
+            if name in chain.ingress_lists:
+                message = f"list {name!r} feeds this chain: its vCons go round without end"
+                findings.warn((*loc, "egress_lists", index), message, "loop")

@@ -1,0 +1,126 @@
+"""The sections `links`, `storages` and `tracers`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from vconflow import registry
+from vconflow.config.conversion import convert_struct
+from vconflow.config.findings import Findings, Loc
+from vconflow.config.types import (
+    BatchConfig,
+    LinkConfig,
+    Positive,
+    RetryConfig,
+    StorageConfig,
+    TracerConfig,
+)
+from vconflow.ports.component import Options
+from vconflow.registry import Kind
+
+__all__ = ["read_links", "read_storages", "read_tracers"]
+
+
+class _ComponentKeys(msgspec.Struct, kw_only=True):
+    """The keys of a component; `pip_name` and the lists are the reference's and have no effect."""
+
+    module: Annotated[str, msgspec.Meta(min_length=1)]
+    options: dict[str, Any] = {}
+    pip_name: str | None = None
+    ingress_lists: tuple[str, ...] = msgspec.field(name="ingress-lists", default=())
+    egress_lists: tuple[str, ...] = msgspec.field(name="egress-lists", default=())
+    timeout: Positive = 60.0
+    retry: dict[str, Any] = {}
+
+
+class _StorageKeys(_ComponentKeys, kw_only=True):
+    batch: dict[str, Any] | int = {}
+
+
+KeysT = TypeVar("KeysT", bound=_ComponentKeys)
+
+
+class _Found(msgspec.Struct, kw_only=True):
+    """What the registry knows of a module, and its options."""
+
+    target: str = ""
+    options: Options | None = None
+    unbuilt: str | None = None
+
+
+def read_links(section: Mapping[str, Any], findings: Findings) -> dict[str, LinkConfig]:
+    """Read every link; those with an error are left out and noted."""
+    links = {}
+    for name, raw in section.items():
+        loc = ("links", name)
+        if keys := _keys(_ComponentKeys, raw, loc, findings):
+            links[name] = LinkConfig(
+                name=name,
+                timeout=keys.timeout,
+                **_common(Kind.LINK, keys, loc, findings),
+            )
+    return links
+
+
+def read_storages(section: Mapping[str, Any], findings: Findings) -> dict[str, StorageConfig]:
+    """Read every storage; those with an error are left out and noted."""
+    storages = {}
+    for name, raw in section.items():
+        loc = ("storages", name)
+        if keys := _keys(_StorageKeys, raw, loc, findings):
+            storages[name] = StorageConfig(
+                name=name,
+                timeout=keys.timeout,
+                batch=_batch(keys.batch, loc, findings),
+                **_common(Kind.STORAGE, keys, loc, findings),
+            )
+    return storages
+
+
+def read_tracers(section: Mapping[str, Any], findings: Findings) -> dict[str, TracerConfig]:
+    """Read every tracer; those with an error are left out and noted."""
+    tracers = {}
+    for name, raw in section.items():
+        loc = ("tracers", name)
+        if keys := _keys(_ComponentKeys, raw, loc, findings):
+            tracers[name] = TracerConfig(
+                name=name,
+                timeout=keys.timeout,
+                **_common(Kind.TRACER, keys, loc, findings),
+            )
+    return tracers
+
+
+def _keys(cls: type[KeysT], raw: Any, loc: Loc, findings: Findings) -> KeysT | None:
+    return convert_struct(cls, raw, loc, findings, closed=False)
+
+
+def _common(kind: Kind, keys: _ComponentKeys, loc: Loc, findings: Findings) -> dict[str, Any]:
+    retry = convert_struct(RetryConfig, keys.retry, (*loc, "retry"), findings) or RetryConfig()
+    found = _find(kind, keys, loc, findings)
+    return {"module": keys.module, "retry": retry} | msgspec.structs.asdict(found)
+
+
+def _batch(raw: dict[str, Any] | int, loc: Loc, findings: Findings) -> BatchConfig:
+    """`batch: 100` is short for `batch: {items: 100}`."""
+    keys = {"items": raw} if isinstance(raw, int) else raw
+    return convert_struct(BatchConfig, keys, (*loc, "batch"), findings) or BatchConfig()
+
+
+def _find(kind: Kind, keys: _ComponentKeys, loc: Loc, findings: Findings) -> _Found:
+    try:
+        target = registry.find(kind, keys.module)
+        component = registry.load(target)
+    except registry.NotBuilt as missing:
+        findings.warn(loc, str(missing), "not_built")
+        return _Found(unbuilt=str(missing))
+    except registry.UnknownModule as error:
+        findings.error((*loc, "module"), str(error), "unknown_module")
+    except registry.RegistryError as error:
+        findings.error(loc, str(error), "unusable_module")
+    else:
+        place = (*loc, "options")
+        options = convert_struct(component.options, keys.options, place, findings)
+        return _Found(target=target.path, options=options)
+    return _Found()

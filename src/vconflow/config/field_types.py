@@ -1,0 +1,94 @@
+"""What the declared type of an option says, for messages, for the reference and for masking."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from msgspec import inspect
+
+from vconflow.ports.component import Secret
+
+__all__ = ["alternatives", "choices", "describe", "description_of", "is_secret", "plain"]
+
+NAMES: dict[type[inspect.Type], str] = {
+    inspect.AnyType: "anything",
+    inspect.BoolType: "bool",
+    inspect.FloatType: "number",
+    inspect.IntType: "int",
+    inspect.NoneType: "nothing",
+    inspect.StrType: "str",
+}
+
+SCALARS = {"bool", "int", "number", "str"}
+
+
+def plain(kind: inspect.Type) -> inspect.Type:
+    """The type itself, without description and other annotations."""
+    while isinstance(kind, inspect.Metadata):
+        kind = kind.type
+    return kind
+
+
+def alternatives(kind: inspect.Type) -> Iterator[inspect.Type]:
+    """The members of a union, or the one type that there is."""
+    kind = plain(kind)
+    if isinstance(kind, inspect.UnionType):
+        yield from map(plain, kind.types)
+    else:
+        yield kind
+
+
+def is_secret(kind: inspect.Type) -> bool:
+    """Whether the type is a credential, or may be one."""
+    return any(isinstance(k, inspect.CustomType) and k.cls is Secret for k in alternatives(kind))
+
+
+def choices(kind: inspect.Type) -> tuple[str | int | None, ...]:
+    """The values of a Literal; empty for other types."""
+    return tuple(
+        value
+        for member in alternatives(kind)
+        if isinstance(member, inspect.LiteralType)
+        for value in member.values
+    )
+
+
+def description_of(kind: inspect.Type) -> str:
+    """What `Meta(description=...)` says about a field, on one line."""
+    if isinstance(kind, inspect.Metadata):
+        return " ".join((kind.extra_json_schema or {}).get("description", "").split())
+    return ""
+
+
+def describe(kind: inspect.Type) -> str:
+    """The type in words a reader of the reference knows, such as `list of str`."""
+    members = [k for k in alternatives(kind) if not isinstance(k, inspect.NoneType)]
+    words = list(dict.fromkeys(map(_describe_one, members)))
+    if SCALARS.issubset(words):
+        words = ["scalar", *(word for word in words if word not in SCALARS)]
+    return " or ".join(words)
+
+
+def _inner(kind: inspect.Type) -> str:
+    words = describe(kind)
+    return f"({words})" if " or " in words else words
+
+
+def _describe_one(kind: inspect.Type) -> str:
+    if isinstance(kind, inspect.LiteralType):
+        return ", ".join(f'"{value}"' if value == "" else str(value) for value in kind.values)
+    if isinstance(kind, inspect.CustomType):
+        return "secret" if kind.cls is Secret else str(kind.cls.__name__).lower()
+    for container, wording in WORDINGS.items():
+        if isinstance(kind, container):
+            return wording(kind)
+    return NAMES.get(type(kind), type(kind).__name__)
+
+
+WORDINGS: dict[type[inspect.Type], Callable[[Any], str]] = {
+    inspect.VarTupleType: lambda kind: f"list of {_inner(kind.item_type)}",
+    inspect.ListType: lambda kind: f"list of {_inner(kind.item_type)}",
+    inspect.DictType: lambda kind: f"mapping to {_inner(kind.value_type)}",
+    inspect.StructType: lambda kind: (
+        "mapping {" + ", ".join(field.encode_name for field in kind.fields) + "}"
+    ),
+}

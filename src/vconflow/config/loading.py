@@ -1,0 +1,117 @@
+"""From a file to a `Config`, or to every problem it has."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from vconflow.config.chains import Components, read_chains
+from vconflow.config.components import read_links, read_storages, read_tracers
+from vconflow.config.expansion import expand
+from vconflow.config.findings import Findings, nearest
+from vconflow.config.partners import read_followers, read_imports, read_ingress_auth
+from vconflow.config.types import Config
+from vconflow.config.yaml_source import read_yaml
+from vconflow.errors import ConfigError, Problem
+
+__all__ = ["SECTIONS", "Report", "build", "check", "load", "parse"]
+
+SECTIONS = ("imports", "links", "storages", "tracers", "chains", "ingress_auth", "followers")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found, as lines of text. `config` is None when there are errors."""
+
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+    config: Config | None
+
+
+def check(path: Path, env: Mapping[str, str]) -> Report:
+    """Load a file and report instead of raising."""
+    try:
+        config = load(path, env)
+    except ConfigError as error:
+        return Report(tuple(map(str, error.problems)), (), None)
+    return Report((), tuple(map(str, config.warnings)), config)
+
+
+def load(path: Path, env: Mapping[str, str]) -> Config:
+    """Read a YAML file. Raises ConfigError with all its problems, each with its place.
+
+    Reads files and imports the components that are configured: not for the event loop.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"{path} is not UTF-8: byte {error.start} cannot be read"
+        raise ConfigError([Problem((), message, "unreadable")]) from None
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise ConfigError([Problem((), message, "unreadable")]) from None
+    return parse(text, env)
+
+
+def parse(text: str, env: Mapping[str, str]) -> Config:
+    """Read YAML (JSON is YAML too). Raises ConfigError with all its problems."""
+    return build(read_yaml(text), env)
+
+
+def build(raw: Any, env: Mapping[str, str]) -> Config:
+    """Check a document that is parsed already. Raises ConfigError with all its problems."""
+    if not isinstance(raw, dict):
+        raise ConfigError([Problem((), "the configuration must be a mapping", "wrong_type")])
+    findings = Findings()
+    sections = _sections(expand(raw, env, (), findings), findings)
+    components = _components(sections, findings)
+    chains = read_chains(sections["chains"], components, findings)
+    lists = {name for chain in chains.values() if chain.enabled for name in chain.ingress_lists}
+    values: dict[str, Any] = {
+        "links": components.links,
+        "storages": components.storages,
+        "tracers": components.tracers,
+        "chains": chains,
+        "imports": read_imports(sections["imports"], findings),
+        "ingress_auth": read_ingress_auth(sections["ingress_auth"], lists, findings),
+        "followers": read_followers(sections["followers"], findings),
+    }
+    findings.raise_errors()
+    return Config(raw=raw, version=_version(raw), warnings=tuple(findings.warnings), **values)
+
+
+def _components(sections: Mapping[str, dict[str, Any]], findings: Findings) -> Components:
+    return Components(
+        links=read_links(sections["links"], findings),
+        storages=read_storages(sections["storages"], findings),
+        tracers=read_tracers(sections["tracers"], findings),
+        names=sections,
+    )
+
+
+def _sections(document: dict[str, Any], findings: Findings) -> dict[str, dict[str, Any]]:
+    """The known sections, an empty one where nothing is given."""
+    for name in document:
+        if name in SECTIONS or name.startswith("x-"):
+            continue
+        if nearest(name, SECTIONS):
+            findings.unknown((), "section", name, SECTIONS)
+        else:
+            findings.warn((name,), "is no section of the configuration and ignored", "ignored")
+    return {name: _section(name, document.get(name), findings) for name in SECTIONS}
+
+
+def _section(name: str, value: Any, findings: Findings) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        findings.error((name,), "expected a mapping of names", "wrong_type")
+        return {}
+    return value
+
+
+def _version(raw: dict[str, Any]) -> str:
+    return hashlib.sha256(msgspec.json.encode(raw, order="sorted")).hexdigest()[:12]

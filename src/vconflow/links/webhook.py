@@ -1,0 +1,106 @@
+"""Webhook: POST the vCon to every configured URL."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, ClassVar, Self
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Meta
+
+from vconflow.errors import Permanent, Retryable
+from vconflow.model.vcon import Vcon
+from vconflow.ports.component import Options, Resources, Secret
+from vconflow.ports.link import CONTINUE, LinkRun, Outcome
+
+__all__ = ["WebhookLink", "WebhookOptions"]
+
+Url = Annotated[str, Meta(pattern="^https?://.")]
+
+
+class WebhookOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options of the link `webhook`."""
+
+    webhook_urls: Annotated[
+        tuple[Url, ...], Meta(description="Where to POST the vCon; all of them are tried.")
+    ] = msgspec.field(name="webhook-urls", default=())
+    headers: Annotated[
+        dict[str, Secret], Meta(description="Headers of each request, such as Authorization.")
+    ] = msgspec.field(default_factory=dict)
+    timeout: Annotated[
+        float, Meta(gt=0, description="Seconds that one request may take altogether.")
+    ] = 30.0
+    signing_secret: Annotated[
+        Secret | None,
+        Meta(
+            description="When set, `X-Hub-Signature-256: sha256=<hex>` carries the HMAC of the "
+            "body with this secret."
+        ),
+    ] = None
+
+
+class WebhookLink:
+    """Posts the vCon's bytes as JSON; any answer but 2xx is a failure.
+
+    When one URL fails, the next attempt posts to all of them again: `Idempotency-Key` stays the
+    same for that.
+    """
+
+    options: ClassVar[type[Options]] = WebhookOptions
+
+    def __init__(self, options: WebhookOptions, resources: Resources) -> None:
+        self._options = options
+        self._http = resources.http
+        self._headers = {"content-type": "application/json"} | {
+            name.lower(): value.reveal() for name, value in options.headers.items()
+        }
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, options: WebhookOptions, resources: Resources) -> AsyncIterator[Self]:
+        """Open the link on the shared HTTP client."""
+        yield cls(options, resources)
+
+    async def __call__(self, vcon: Vcon, run: LinkRun) -> Outcome:
+        """Post the vCon. Raises Retryable if trying again can help any of the URLs."""
+        body = vcon.to_bytes()
+        headers = self._headers | self._headers_for(body, run)
+        results = await asyncio.gather(
+            *(self._post(url, body, headers) for url in self._options.webhook_urls)
+        )
+        _raise_failures([result for result in results if result is not None], len(results))
+        return CONTINUE
+
+    def _headers_for(self, body: bytes, run: LinkRun) -> dict[str, str]:
+        # A list may be named in any script; a header holds ASCII only.
+        headers = {"idempotency-key": quote(run.idempotency_key, safe=":/ ~!$'()*+,;=@&")}
+        secret = self._options.signing_secret
+        if secret is not None:
+            digest = hmac.new(secret.reveal().encode(), body, hashlib.sha256).hexdigest()
+            headers["x-hub-signature-256"] = f"sha256={digest}"
+        return headers
+
+    async def _post(
+        self, url: str, body: bytes, headers: dict[str, str]
+    ) -> Retryable | Permanent | None:
+        timeout = self._options.timeout
+        try:
+            await self._http.post(url, content=body, headers=headers, timeout=timeout)
+        except (Retryable, Permanent) as failure:
+            return failure
+        return None
+
+
+def _raise_failures(failures: Sequence[Retryable | Permanent], tried: int) -> None:
+    if not failures:
+        return
+    reasons = "; ".join(map(str, failures))
+    message = f"{len(failures)} of {tried} webhooks failed: {reasons}"
+    retryable = [failure for failure in failures if isinstance(failure, Retryable)]
+    if not retryable:
+        raise Permanent(message)
+    waits = [failure.retry_after for failure in retryable if failure.retry_after is not None]
+    raise Retryable(message, retry_after=max(waits, default=None))

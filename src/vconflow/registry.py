@@ -1,0 +1,200 @@
+"""Names of components to classes. Nothing is imported until it is configured.
+
+To add a built-in link or storage, write its file and add one line to `BUILT_IN`. A package of
+somebody else offers its own through the entry points `vconflow.links` and `vconflow.storages`,
+or is named in the configuration as `package.module:Class`.
+"""
+
+import difflib
+import enum
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, NamedTuple, Protocol, cast
+
+from vconflow.ports.component import Component, Options
+
+__all__ = [
+    "BUILT_IN",
+    "NOT_BUILT",
+    "ComponentClass",
+    "Kind",
+    "NotBuilt",
+    "RegistryError",
+    "Target",
+    "UnknownModule",
+    "find",
+    "load",
+    "modules",
+]
+
+
+class Kind(enum.Enum):
+    """What a component is."""
+
+    LINK = "link"
+    STORAGE = "storage"
+    TRACER = "tracer"
+
+    @property
+    def group(self) -> str:
+        """The entry point group of third parties."""
+        return f"vconflow.{self.value}s"
+
+
+class Target(NamedTuple):
+    """Where a component's class is; `needs` is a package that only the extra `extra` installs."""
+
+    path: str
+    extra: str = ""
+    needs: str = ""
+
+
+class ComponentClass(Component[Any], Protocol):
+    """What every component class says about itself."""
+
+    options: ClassVar[type[Options]]
+
+
+class RegistryError(Exception):
+    """A component that cannot be had; the message says why."""
+
+
+class UnknownModule(RegistryError):
+    """No component has this name; `meant` is the known one it is probably a slip of."""
+
+    def __init__(self, module: str, meant: str | None) -> None:
+        hint = f", did you mean {meant!r}?" if meant else ""
+        super().__init__(f"unknown module {module!r}{hint}")
+        self.meant = meant
+
+
+class NotBuilt(RegistryError):
+    """The name is a known one, but this version of vconflow has no such component."""
+
+
+BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
+    Kind.LINK: {
+        "links.delay": Target("vconflow.links.delay:DelayLink"),
+        "links.expire_vcon": Target("vconflow.links.expire_vcon:ExpireVconLink"),
+        "links.sampler": Target("vconflow.links.sampler:SamplerLink"),
+        "links.tag": Target("vconflow.links.tag:TagLink"),
+        "links.tag_router": Target("vconflow.links.tag_router:TagRouterLink"),
+        "links.webhook": Target("vconflow.links.webhook:WebhookLink"),
+    },
+    Kind.STORAGE: {
+        "storage.file": Target("vconflow.adapters.storages.file:FileStorage"),
+        "storage.postgres": Target(
+            "vconflow.adapters.storages.postgres:PostgresStorage", "postgres", "asyncpg"
+        ),
+    },
+    Kind.TRACER: {},
+}
+
+# Components of the reference conserver, past ones included: configurations that name them load.
+NOT_BUILT: Mapping[Kind, frozenset[str]] = {
+    Kind.LINK: frozenset(
+        {
+            "links.analyze",
+            "links.analyze_and_label",
+            "links.analyze_vcon",
+            "links.check_and_tag",
+            "links.datatrails",
+            "links.deepgram",
+            "links.deepgram_link",
+            "links.detect_engagement",
+            "links.diet",
+            "links.groq_whisper",
+            "links.hugging_face_whisper",
+            "links.hugging_llm_link",
+            "links.jq_link",
+            "links.openai_transcribe",
+            "links.post_analysis_to_slack",
+            "links.scitt",
+            "links.script",
+            "links.summary",
+            "links.transcribe",
+            "links.wtf_transcribe",
+        }
+    ),
+    Kind.STORAGE: frozenset(
+        {
+            "storage.chatgpt_files",
+            "storage.dataverse",
+            "storage.elasticsearch",
+            "storage.milvus",
+            "storage.mongo",
+            "storage.redis_storage",
+            "storage.s3",
+            "storage.scitt",
+            "storage.sftp",
+            "storage.spaceandtime",
+            "storage.vcon_mcp",
+            "storage.webhook",
+        }
+    ),
+    Kind.TRACER: frozenset({"tracers.jlinc"}),
+}
+
+NAMESPACES = ("link.", "links.", "storage.", "storages.", "tracer.", "tracers.")
+
+
+def find(kind: Kind, module: str) -> Target:
+    """The class behind `module`, without importing it.
+
+    `module` is `links.tag`, `storage.file` (also `storages.file`), the name of an entry point, or
+    `package.module:Class`. Raises NotBuilt for components of the reference that are missing here
+    and for third-party modules of its link contract, UnknownModule for what nothing knows.
+    """
+    if ":" in module:
+        return Target(module)
+    name = _canonical(module)
+    if target := BUILT_IN[kind].get(name):
+        return target
+    if name in NOT_BUILT[kind]:
+        raise NotBuilt(f"{module} is not built yet")
+    if found := entry_points(group=kind.group, name=module):
+        return Target(next(iter(found)).value)
+    if meant := _bare_names(kind).get(name):
+        raise UnknownModule(module, meant)
+    if name.startswith(NAMESPACES):
+        near = difflib.get_close_matches(name, modules(kind), n=1, cutoff=0.7)
+        raise UnknownModule(module, near[0] if near else None)
+    raise NotBuilt(f"the third-party module {module} cannot be run: its contract is not built yet")
+
+
+def modules(kind: Kind) -> list[str]:
+    """Every name that `find` knows for this kind, built or not."""
+    installed = entry_points(group=kind.group).names
+    return sorted({*BUILT_IN[kind], *NOT_BUILT[kind], *installed})
+
+
+def load(target: Target) -> type[ComponentClass]:
+    """Import a component's class. Raises RegistryError when that is not possible."""
+    if target.needs and importlib.util.find_spec(target.needs) is None:
+        extra = target.extra
+        raise RegistryError(f"needs the extra '{extra}': pip install vconflow[{extra}]")
+    path, _, name = target.path.partition(":")
+    try:
+        found = getattr(importlib.import_module(path), name, None)
+    # Importing runs foreign code, which may raise anything; each is a problem of this component.
+    except Exception as error:
+        kind = type(error).__name__
+        raise RegistryError(f"cannot import {path!r}: {kind}: {error}") from error
+    if found is None:
+        raise RegistryError(f"module {path!r} has no {name!r}")
+    options = getattr(found, "options", None)
+    if not (isinstance(options, type) and issubclass(options, Options) and hasattr(found, "open")):
+        raise RegistryError(f"{target.path} is no component: it needs `options` and `open`")
+    return cast(type[ComponentClass], found)
+
+
+def _canonical(module: str) -> str:
+    """The spelling that the tables use."""
+    name = module.replace("-", "_")
+    return f"storage.{name[9:]}" if name.startswith("storages.") else name
+
+
+def _bare_names(kind: Kind) -> dict[str, str]:
+    return {name.rpartition(".")[2]: name for name in BUILT_IN[kind]}

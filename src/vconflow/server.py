@@ -1,0 +1,202 @@
+"""The process: an HTTP server on an application, from ready to drained."""
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from vconflow.adapters.embedded import embedded_valkey
+from vconflow.app import App, open_app
+from vconflow.config import Config
+from vconflow.errors import ConfigError, Problem
+from vconflow.settings import Settings
+from vconflow.telemetry import events
+
+__all__ = ["Running", "serve"]
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_BACKLOG = 2048
+
+
+@dataclass(frozen=True)
+class Running:
+    """What is running, for people: `url` of the API, `redis` in words, chains that are held."""
+
+    url: str
+    redis: str
+    config: Config
+    held: list[str]
+
+
+@dataclass(frozen=True)
+class _Redis:
+    url: str
+    description: str
+    died: Callable[[], Awaitable[object]]
+
+
+async def serve(
+    config: Config,
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    data_dir: Path,
+    on_ready: Callable[[Running], Awaitable[None]] | None = None,
+) -> int:
+    """Serve until SIGTERM or SIGINT, then drain; the exit code.
+
+    A second signal stops at once: nothing is lost, what was under way is taken over. Port 0 takes
+    a free one. `on_ready` runs beside the server. Raises `ConfigError` when something refuses to
+    start.
+    """
+    _check_auth(settings, host)
+    stop = asyncio.Event()
+    with _listen(host, port) as listener, _stop_signals(stop):
+        async with (
+            _open_redis(settings, data_dir) as redis,
+            open_app(config, settings, redis_url=redis.url) as app,
+        ):
+            running = Running(_url(host, listener), redis.description, config, _held(config))
+            return await _run(app, listener, running, redis, stop, on_ready)
+
+
+async def _run(
+    app: App,
+    listener: socket.socket,
+    running: Running,
+    redis: _Redis,
+    stop: asyncio.Event,
+    on_ready: Callable[[Running], Awaitable[None]] | None,
+) -> int:
+    server = _Server(
+        uvicorn.Config(
+            app.asgi,
+            loop="none",
+            http="httptools",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.01)
+    waits = {
+        "signal": asyncio.create_task(stop.wait()),
+        "http": serving,
+        "pipeline": asyncio.create_task(app.replica.failed()),
+        "redis": asyncio.ensure_future(redis.died()),
+    }
+    beside = asyncio.ensure_future(on_ready(running)) if on_ready else None
+    await asyncio.wait(waits.values(), return_when=asyncio.FIRST_COMPLETED)
+    asked = waits["signal"].done()
+    if not asked:
+        cause = next(name for name, task in waits.items() if task.done())
+        events.unhandled(cause, RuntimeError(f"{cause} has ended; stopping"))
+    if beside is not None:
+        beside.cancel()
+        await asyncio.gather(beside, return_exceptions=True)
+    # Readiness goes first and HTTP last: whoever still sends is still answered.
+    await app.replica.stop()
+    server.should_exit = True
+    await asyncio.gather(serving, return_exceptions=True)
+    for name in ("signal", "pipeline", "redis"):
+        waits[name].cancel()
+    return 0 if asked else 1
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to us: HTTP goes last, not first."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def _open_redis(settings: Settings, data_dir: Path) -> AsyncIterator[_Redis]:
+    if settings.redis_url is not None:
+        url = settings.redis_url.reveal()
+
+        async def never() -> None:
+            await asyncio.Event().wait()
+
+        yield _Redis(url, f"Redis at {urlsplit(url).hostname or 'a socket'}", never)
+        return
+    async with embedded_valkey(data_dir) as valkey:
+        yield _Redis(valkey.url, f"embedded Valkey in {data_dir}", valkey.wait)
+
+
+def _check_auth(settings: Settings, host: str) -> None:
+    if settings.conserver_api_token or settings.conserver_api_token_file:
+        return
+    if not _is_loopback(host) and not settings.vconflow_allow_open:
+        message = (
+            f"no API key is configured, and {host} can be reached by others: set "
+            "CONSERVER_API_TOKEN, or VCONFLOW_ALLOW_OPEN=true if that is what you want"
+        )
+        raise ConfigError([Problem(("CONSERVER_API_TOKEN",), message, "auth")])
+    events.auth_off(host)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@contextlib.contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            message = f"cannot listen on {host}:{port}: {error.strerror}"
+            raise ConfigError([Problem(("--port",), message, "listen")]) from error
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+        yield listener
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listener.getsockname()[1]}"
+
+
+def _held(config: Config) -> list[str]:
+    return [f"{chain.name}: {chain.held}" for chain in config.chains.values() if chain.held]
+
+
+@contextlib.contextmanager
+def _stop_signals(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+
+    def received(number: signal.Signals) -> None:
+        # The second time, the default: the process ends at once, and loses nothing.
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, received, number)
+    try:
+        yield
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)

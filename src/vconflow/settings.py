@@ -1,0 +1,225 @@
+"""The environment: every variable that vconflow reads, typed, with its default.
+
+The field `redis_url` is the variable `REDIS_URL`, and so on. Names that begin with `VCONFLOW_`
+are ours; the others are those of the reference conserver, so that its environment files work.
+"""
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from dotenv import dotenv_values
+from msgspec import Meta, inspect
+
+from vconflow.config.conversion import convert_struct
+from vconflow.config.field_types import alternatives
+from vconflow.config.findings import Findings
+from vconflow.ports.component import Secret
+
+__all__ = ["Settings", "environment"]
+
+OURS = "VCONFLOW_"
+OURS_IN_TESTS = "VCONFLOW_TEST_"
+
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[int, Meta(ge=1)]
+Duration = Annotated[float, Meta(gt=0)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
+    """What the environment says. An empty variable counts as not set."""
+
+    redis_url: Annotated[
+        Secret | None,
+        Meta(
+            description="Redis or Valkey, 7.0 or newer: `redis://[user:password@]host:port/db`. "
+            "Unset: an embedded Valkey in the data folder."
+        ),
+    ] = None
+    conserver_config_file: Annotated[Path, Meta(description="The configuration file.")] = Path(
+        "config.yml"
+    )
+
+    conserver_api_token: Annotated[
+        Secret | None, Meta(description="The key that opens the API. Unset: the API is open.")
+    ] = None
+    conserver_api_token_file: Annotated[
+        str | None,
+        Meta(description="A file of further keys, one a line; read again when it changes."),
+    ] = None
+    conserver_header_name: Annotated[
+        str,
+        Meta(pattern=r"^[A-Za-z0-9_-]+$", description="The request header that carries the key."),
+    ] = "x-conserver-api-token"
+    api_root_path: Annotated[
+        str,
+        Meta(pattern="^/", description="Every route `/x` is also served under this prefix."),
+    ] = "/api"
+
+    vcon_redis_expiry: Annotated[
+        Seconds,
+        Meta(
+            description="Seconds that a finished vCon stays in Redis once a storage that can be "
+            "read holds it."
+        ),
+    ] = 3600
+    vcon_index_expiry: Annotated[
+        Seconds, Meta(description="Seconds that a vCon can be searched by its parties.")
+    ] = 86400
+    vcon_dlq_expiry: Annotated[
+        int, Meta(ge=0, description="Seconds that a dead letter is kept; 0 keeps it for ever.")
+    ] = 604800
+    vcon_storage_fallback_enabled: Annotated[
+        bool, Meta(description="Read a vCon from the storages when Redis has it no more.")
+    ] = True
+    vcon_sorted_set_name: Annotated[
+        str, Meta(description="The Redis key of the listing of all vCons.")
+    ] = "vcons"
+    egress_format_version: Annotated[
+        str | None,
+        Meta(description="The vCon version that egress hands out. Unset: each vCon's own."),
+    ] = None
+
+    conserver_vcon_concurrency: Annotated[
+        Count | None,
+        Meta(description="vCons under way at once per chain; goes before our own variable."),
+    ] = None
+    conserver_parallel_storage: Annotated[
+        bool, Meta(description="Write to the storages of a chain in parallel.")
+    ] = True
+    conserver_workers: Annotated[
+        Count, Meta(description="Processes; more than 1 means as many replicas.")
+    ] = 1
+
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+        Meta(description="The least severe log line that is written."),
+    ] = "INFO"
+
+    openai_api_key: Annotated[Secret | None, Meta(description="Key of OpenAI.")] = None
+    deepgram_key: Annotated[Secret | None, Meta(description="Key of Deepgram.")] = None
+    groq_api_key: Annotated[Secret | None, Meta(description="Key of Groq.")] = None
+    azure_openai_endpoint: Annotated[
+        str | None, Meta(description="Base URL of the Azure OpenAI resource.")
+    ] = None
+    azure_openai_api_key: Annotated[Secret | None, Meta(description="Key of Azure OpenAI.")] = None
+    azure_openai_api_version: Annotated[
+        str | None, Meta(description="API version of Azure OpenAI.")
+    ] = None
+    litellm_proxy_url: Annotated[
+        str | None, Meta(description="Base URL of a LiteLLM proxy; goes before other providers.")
+    ] = None
+    litellm_master_key: Annotated[Secret | None, Meta(description="Key of the LiteLLM proxy.")] = (
+        None
+    )
+
+    vconflow_data_dir: Annotated[
+        Path, Meta(description="Where the embedded Valkey and links keep their files.")
+    ] = Path("data")
+    vconflow_host: Annotated[str, Meta(description="The address to listen on.")] = "127.0.0.1"
+    vconflow_port: Annotated[
+        int, Meta(ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    ] = 8000
+    vconflow_allow_open: Annotated[
+        bool, Meta(description="Allow an address other than loopback although no key is set.")
+    ] = False
+    vconflow_public_stats: Annotated[
+        bool, Meta(description="Answer `/stats/queue` without a key.")
+    ] = True
+    vconflow_max_body_bytes: Annotated[
+        Count, Meta(description="Largest request body in bytes, after decompression.")
+    ] = 33554432
+    vconflow_max_inflight: Annotated[
+        Count, Meta(description="vCons under way at once in this process, over all chains.")
+    ] = 1024
+    vconflow_chain_concurrency: Annotated[
+        Count, Meta(description="vCons under way at once per chain that does not say itself.")
+    ] = 128
+    vconflow_max_waiting: Annotated[
+        Count, Meta(description="Entries of a chain that wait for a retry before reading stops.")
+    ] = 10000
+    vconflow_replica: Annotated[
+        str, Meta(description="The stable name of this replica. Default: the host's name.")
+    ] = msgspec.field(default_factory=socket.gethostname)
+    vconflow_lease_seconds: Annotated[
+        Duration,
+        Meta(description="Seconds after which the work of a silent replica is taken over."),
+    ] = 30.0
+    vconflow_grace_seconds: Annotated[
+        Annotated[float, Meta(ge=0)],
+        Meta(description="Seconds that vCons under way get to finish when the process stops."),
+    ] = 25.0
+    vconflow_poison_crashes: Annotated[
+        Count, Meta(description="Crashes during one entry after which it becomes a dead letter.")
+    ] = 3
+    vconflow_loop_stall: Annotated[
+        Duration, Meta(description="Seconds of a stuck event loop after which the process exits.")
+    ] = 60.0
+    vconflow_durability: Annotated[
+        Literal["", "everysec", "fsync"],
+        Meta(
+            description="What Redis must guarantee at start: `fsync` wants `appendfsync always`, "
+            "`everysec` an append-only file. Unset: nothing is checked."
+        ),
+    ] = ""
+    vconflow_log_format: Annotated[
+        Literal["auto", "json", "pretty"],
+        Meta(description="How log lines look; `auto` is pretty on a terminal."),
+    ] = "auto"
+    vconflow_commit: Annotated[
+        str, Meta(description="The commit that this build was made of, as GET /version says.")
+    ] = "unknown"
+    vconflow_build_time: Annotated[
+        str, Meta(description="When this build was made, as GET /version says.")
+    ] = "unknown"
+    vconflow_cors_origins: Annotated[
+        tuple[str, ...],
+        Meta(description="Origins, separated by commas, whose pages may call the API."),
+    ] = ()
+
+    @property
+    def chain_concurrency(self) -> int:
+        """vCons under way at once per chain that does not say itself."""
+        return self.conserver_vcon_concurrency or self.vconflow_chain_concurrency
+
+    @classmethod
+    def load(cls, env: Mapping[str, str], dotenv: Path | None = None) -> Self:
+        """Read the variables of `env` and of a .env file; `env` goes first.
+
+        Raises ConfigError with every bad variable, and with every `VCONFLOW_` name that is none.
+        """
+        given = {name: value for name, value in environment(env, dotenv).items() if value}
+        fields = _fields(cls)
+        findings = Findings()
+        for name in given:
+            if name.startswith(OURS) and name not in fields and not name.startswith(OURS_IN_TESTS):
+                findings.unknown((), "variable", name, fields)
+        values = {
+            name: _prepare(name, given[name], field)
+            for name, field in fields.items()
+            if name in given
+        }
+        settings = convert_struct(cls, values, (), findings)
+        findings.raise_errors()
+        assert settings is not None
+        return settings
+
+
+def environment(env: Mapping[str, str], dotenv: Path | None = None) -> dict[str, str]:
+    """`env` over the variables of a .env file, which need not exist."""
+    from_file = dotenv_values(dotenv) if dotenv and dotenv.is_file() else {}
+    return {name: value for name, value in from_file.items() if value is not None} | dict(env)
+
+
+def _fields(cls: type[msgspec.Struct]) -> dict[str, inspect.Field]:
+    info = inspect.type_info(cls)
+    assert isinstance(info, inspect.StructType)
+    return {field.encode_name: field for field in info.fields}
+
+
+def _prepare(name: str, text: str, field: inspect.Field) -> Any:
+    if any(isinstance(kind, inspect.VarTupleType) for kind in alternatives(field.type)):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text.upper() if name == "LOG_LEVEL" else text

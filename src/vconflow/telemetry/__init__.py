@@ -1,0 +1,1 @@
+"""What can be seen from outside: logs, metrics, and the events that make both."""

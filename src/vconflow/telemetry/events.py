@@ -1,0 +1,263 @@
+"""What happens in vconflow, one function per occurrence: its log line and its metric together.
+
+Called from the event loop. Whatever happens to every vCon is a DEBUG line; text that can name a
+person or a credential is nobody's business: errors are given by type and message, cut short.
+"""
+
+from vconflow.telemetry import metrics
+from vconflow.telemetry.log import debug_enabled, get_logger
+
+__all__ = [
+    "accepted",
+    "auth_off",
+    "breaker_changed",
+    "chain_held",
+    "chain_measured",
+    "dead_lettered",
+    "document_missing",
+    "drain_ended",
+    "drain_started",
+    "enqueue_skipped",
+    "entry_done",
+    "http_done",
+    "lease_lost",
+    "link_done",
+    "list_measured",
+    "loop_lag",
+    "partner_accepted",
+    "recovered",
+    "redis_back",
+    "redis_done",
+    "redis_lost",
+    "retry_scheduled",
+    "storage_conflict_restored",
+    "storage_done",
+    "took_over",
+    "unhandled",
+]
+
+LONGEST_ERROR = 500
+"""Characters of an error's message in a log line."""
+LAG_WORTH_A_LINE = 1.0
+
+_log = get_logger()
+
+
+def _told(error: BaseException) -> dict[str, str]:
+    return {"error_type": type(error).__name__, "error": str(error)[:LONGEST_ERROR]}
+
+
+# The way of a vCon
+
+
+def accepted(list_name: str, source: str, count: int = 1) -> None:
+    """vCons were stored and put on a list; `source` is `http`, `bulk`, `link` and the like."""
+    metrics.ACCEPTED(list_name, source).inc(count)
+    if debug_enabled():
+        _log.debug("accepted", list=list_name, source=source, count=count)
+
+
+def partner_accepted(list_name: str, key: str, count: int = 1) -> None:
+    """The same for a partner, told by the name of the API key, never by the key."""
+    metrics.PARTNER_ACCEPTED(list_name, key).inc(count)
+
+
+def enqueue_skipped(list_name: str, count: int) -> None:
+    """uuids that were to be put on a list are known nowhere."""
+    metrics.ENQUEUE_SKIPPED(list_name).inc(count)
+    _log.warning("enqueue_skipped", list=list_name, count=count)
+
+
+def entry_done(chain: str, outcome: str, seconds: float) -> None:
+    """A run of a chain ended: completed, halted, deleted, lost, dead or retried."""
+    metrics.ENTRIES(chain, outcome).inc()
+    metrics.CHAIN_SECONDS(chain, outcome).observe(seconds)
+    if debug_enabled():
+        _log.debug("entry_done", chain=chain, outcome=outcome, seconds=seconds)
+
+
+def link_done(chain: str, link: str, outcome: str, seconds: float) -> None:
+    """A link returned or failed; `outcome` is one word for that."""
+    metrics.LINK_SECONDS(chain, link, outcome).observe(seconds)
+    if debug_enabled():
+        _log.debug("link_done", chain=chain, link=link, outcome=outcome, seconds=seconds)
+
+
+def storage_done(
+    storage: str, outcome: str, seconds: float, count: int, error: BaseException | None
+) -> None:
+    """A storage was through with a batch of `count` vCons; with `error`, some or all failed."""
+    metrics.STORAGE_SECONDS(storage, outcome).observe(seconds)
+    metrics.STORAGE_VCONS(storage, outcome).inc(count)
+    if error is not None:
+        _log.warning(
+            "storage_failed", storage=storage, outcome=outcome, count=count, **_told(error)
+        )
+    elif debug_enabled():
+        _log.debug("storage_done", storage=storage, count=count, seconds=seconds)
+
+
+def storage_conflict_restored(storage: str, uuid: str) -> None:
+    """A newer revision came up while a storage took an older one, and was stored after it."""
+    metrics.STORAGE_CONFLICTS(storage).inc()
+    _log.info("storage_conflict_restored", storage=storage, uuid=uuid)
+
+
+# What goes wrong with an entry
+
+
+def retry_scheduled(
+    chain: str,
+    list_name: str,
+    uuid: str,
+    stage: str,
+    error: BaseException,
+    attempt: int,
+    delay: float,
+) -> None:
+    """An entry failed at `stage` for the `attempt`-th time and waits `delay` seconds."""
+    metrics.RETRIES(chain).inc()
+    _log.info(
+        "retry_scheduled",
+        chain=chain,
+        list=list_name,
+        uuid=uuid,
+        stage=stage,
+        attempt=attempt,
+        delay=round(delay, 3),
+        **_told(error),
+    )
+
+
+def dead_lettered(
+    chain: str,
+    list_name: str,
+    uuid: str,
+    stage: str,
+    error_type: str,
+    error: str,
+    attempts: int,
+) -> None:
+    """An entry was given up and moved to the dead letters of its list."""
+    _log.error(
+        "dead_lettered",
+        chain=chain,
+        list=list_name,
+        uuid=uuid,
+        stage=stage,
+        error_type=error_type,
+        error=error[:LONGEST_ERROR],
+        attempts=attempts,
+    )
+
+
+def document_missing(list_name: str, entry: str, uuid: str) -> None:
+    """The vCon of an entry is neither in Redis nor in any storage."""
+    metrics.DOCUMENTS_MISSING(list_name).inc()
+    _log.error("document_missing", list=list_name, entry=entry, uuid=uuid)
+
+
+# Who owns what
+
+
+def lease_lost(list_name: str, entry: str) -> None:
+    """Another replica owns an entry that this one works on; the work stops."""
+    metrics.LEASES_LOST(list_name).inc()
+    _log.warning("lease_lost", list=list_name, entry=entry)
+
+
+def took_over(list_name: str, count: int) -> None:
+    """Entries of a replica that died, or hangs, are ours now."""
+    metrics.TAKEN_OVER(list_name).inc(count)
+    _log.warning("took_over", list=list_name, count=count)
+
+
+def recovered(list_name: str, count: int) -> None:
+    """Entries that an earlier life of this replica left unfinished go on."""
+    metrics.RECOVERED(list_name).inc(count)
+    _log.info("recovered", list=list_name, count=count)
+
+
+def chain_held(chain: str, reason: str) -> None:
+    """A chain reads nothing more for now: too many entries wait, or a breaker is open."""
+    metrics.CHAIN_HELD(chain).inc()
+    _log.warning("chain_held", chain=chain, reason=reason)
+
+
+def breaker_changed(name: str, *, is_open: bool) -> None:
+    """A breaker opened or closed."""
+    metrics.BREAKER_OPEN(name).set(is_open)
+    _log.warning("breaker_opened" if is_open else "breaker_closed", name=name)
+
+
+# The process and its surroundings
+
+
+def redis_lost(error: BaseException) -> None:
+    """Redis could not be reached or refused work."""
+    metrics.REDIS_ERRORS().inc()
+    _log.warning("redis_lost", **_told(error))
+
+
+def redis_back(seconds: float) -> None:
+    """Redis takes work again after so long."""
+    _log.info("redis_back", seconds=round(seconds, 3))
+
+
+def redis_done(command: str, seconds: float) -> None:
+    """A command, or a script by its name, was answered."""
+    metrics.REDIS_SECONDS(command).observe(seconds)
+
+
+def drain_started(inflight: int) -> None:
+    """The process is stopping and lets that many entries finish."""
+    _log.info("drain_started", inflight=inflight)
+
+
+def drain_ended(finished: int, handed_over: int) -> None:
+    """Nothing is being worked on any more; what was not finished is left to the other replicas."""
+    _log.info("drain_ended", finished=finished, handed_over=handed_over)
+
+
+def auth_off(host: str) -> None:
+    """The API answers anybody who reaches `host`."""
+    _log.warning("auth_off", host=host, hint="set CONSERVER_API_TOKEN")
+
+
+def http_done(route: str, method: str, status: int, seconds: float) -> None:
+    """A request was answered; `route` is the template of its path, never the path."""
+    metrics.HTTP_SECONDS(route, method, str(status)).observe(seconds)
+    if debug_enabled():
+        _log.debug("http_done", route=route, method=method, status=status, seconds=seconds)
+
+
+def loop_lag(seconds: float) -> None:
+    """The event loop ran a timer so much too late."""
+    metrics.LOOP_LAG().observe(seconds)
+    if seconds >= LAG_WORTH_A_LINE:
+        _log.warning("loop_lag", seconds=round(seconds, 3))
+
+
+def unhandled(where: str, error: BaseException) -> None:
+    """An error that nothing expected, with its traceback: a bug of ours or of a component."""
+    metrics.UNHANDLED().inc()
+    _log.error("unhandled", where=where, exc_info=error)
+
+
+# Levels, measured every few seconds
+
+
+def list_measured(
+    list_name: str, waiting: int, pending: int, oldest: float, dead: int | None = None
+) -> None:
+    """How full a list is; `oldest` is in seconds."""
+    metrics.LIST_DEPTH(list_name).set(waiting)
+    metrics.PENDING(list_name).set(pending)
+    metrics.LIST_OLDEST(list_name).set(oldest)
+    if dead is not None:
+        metrics.DEAD_LETTERS(list_name).set(dead)
+
+
+def chain_measured(chain: str, inflight: int) -> None:
+    """How many entries of a chain are being processed."""
+    metrics.INFLIGHT(chain).set(inflight)

@@ -1,0 +1,121 @@
+"""Every instrument of vconflow, on a registry of its own.
+
+A uuid is never a label. Times are in seconds. Call an instrument with its label values to get the
+child to count on: `ENTRIES("main", "completed").inc()`.
+"""
+
+from typing import Generic, TypeVar
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.metrics import MetricWrapperBase
+
+__all__ = ["REGISTRY", "render"]
+
+MOST_CHILDREN = 1000
+"""Label values can come from a request, such as the name of a list: so many, then `other`."""
+
+InstrumentT = TypeVar("InstrumentT", bound=MetricWrapperBase)
+
+
+class Labelled(Generic[InstrumentT]):
+    """An instrument by its label values, looked up in a dict: `labels()` costs a microsecond."""
+
+    def __init__(self, instrument: InstrumentT) -> None:
+        self._instrument = instrument
+        self._children: dict[tuple[str, ...], InstrumentT] = {}
+
+    def __call__(self, *values: str) -> InstrumentT:
+        child = self._children.get(values)
+        return self._make(values) if child is None else child
+
+    def _make(self, values: tuple[str, ...]) -> InstrumentT:
+        if len(self._children) >= MOST_CHILDREN:
+            return self._instrument.labels(*("other" for _ in values))
+        child = self._instrument.labels(*values) if values else self._instrument
+        self._children[values] = child
+        return child
+
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+
+FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SLOW = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+
+
+def _counter(name: str, text: str, *labels: str) -> Labelled[Counter]:
+    return Labelled(Counter(f"vconflow_{name}", text, labels, registry=REGISTRY))
+
+
+def _gauge(name: str, text: str, *labels: str) -> Labelled[Gauge]:
+    return Labelled(Gauge(f"vconflow_{name}", text, labels, registry=REGISTRY))
+
+
+def _histogram(
+    name: str, text: str, buckets: tuple[float, ...], *labels: str
+) -> Labelled[Histogram]:
+    instrument = Histogram(f"vconflow_{name}", text, labels, buckets=buckets, registry=REGISTRY)
+    return Labelled(instrument)
+
+
+ACCEPTED = _counter("accepted_total", "vCons put on a list.", "list", "source")
+PARTNER_ACCEPTED = _counter(
+    "partner_accepted_total",
+    "vCons accepted from a partner, by the name of the key.",
+    "list",
+    "key",
+)
+ENQUEUE_SKIPPED = _counter("enqueue_skipped_total", "uuids to enqueue that nobody knows.", "list")
+
+ENTRIES = _counter("entries_total", "Entries that a chain was done with.", "chain", "outcome")
+CHAIN_SECONDS = _histogram(
+    "chain_seconds", "Time that one run of a chain took.", SLOW, "chain", "outcome"
+)
+LINK_SECONDS = _histogram(
+    "link_seconds", "Time that a link took.", SLOW, "chain", "link", "outcome"
+)
+STORAGE_SECONDS = _histogram(
+    "storage_seconds", "Time that a storage took for one batch.", SLOW, "storage", "outcome"
+)
+STORAGE_VCONS = _counter("storage_vcons_total", "vCons given to a storage.", "storage", "outcome")
+STORAGE_CONFLICTS = _counter(
+    "storage_conflicts_total", "vCons stored again since a newer revision existed.", "storage"
+)
+
+RETRIES = _counter("retries_total", "Entries that wait for another attempt.", "chain")
+DOCUMENTS_MISSING = _counter("documents_missing_total", "Entries without a document.", "list")
+LEASES_LOST = _counter("leases_lost_total", "Entries that another replica took over.", "list")
+TAKEN_OVER = _counter("taken_over_total", "Entries taken over from dead replicas.", "list")
+RECOVERED = _counter("recovered_total", "Own entries found again at the start.", "list")
+CHAIN_HELD = _counter("chain_held_total", "Times that reading of a chain was held.", "chain")
+
+INFLIGHT = _gauge("inflight", "Entries being processed.", "chain")
+LIST_DEPTH = _gauge("list_depth", "Entries that nobody has taken yet.", "list")
+LIST_OLDEST = _gauge("list_oldest_seconds", "Age of the oldest unfinished entry.", "list")
+PENDING = _gauge("pending", "Entries taken and not finished.", "list")
+DEAD_LETTERS = _gauge("dead_letters", "Dead letters kept.", "list")
+BREAKER_OPEN = _gauge("breaker_open", "1 while a breaker is open.", "name")
+
+HTTP_SECONDS = _histogram(
+    "http_seconds", "Time until a request was answered.", FAST, "route", "method", "status"
+)
+REDIS_SECONDS = _histogram("redis_seconds", "Time that Redis took.", FAST, "command")
+REDIS_ERRORS = _counter("redis_errors_total", "Failures to reach Redis.")
+UNHANDLED = _counter("unhandled_total", "Errors that nothing expected.")
+LOOP_LAG = _histogram("loop_lag_seconds", "How late the event loop ran.", FAST)
+
+ProcessCollector(namespace="vconflow", registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+
+
+def render() -> tuple[bytes, str]:
+    """All metrics as Prometheus text, and its content type. Reads files: call it in a thread."""
+    return generate_latest(REGISTRY), CONTENT_TYPE_LATEST

@@ -1,0 +1,26 @@
+"""Suites that every implementation of a contract has to pass: subclass them in your tests.
+
+pytest shows the values behind a failed assert of these modules as it does for test files.
+"""
+
+import pytest
+
+pytest.register_assert_rewrite(
+    "vconflow.testing.contracts.link", "vconflow.testing.contracts.storage"
+)
+
+from vconflow.testing.contracts.link import LinkContract  # noqa: E402  # after the line above
+from vconflow.testing.contracts.resources import (  # noqa: E402
+    ManualClock,
+    RecordingSender,
+    resources_for,
+)
+from vconflow.testing.contracts.storage import StorageContract  # noqa: E402
+
+__all__ = [
+    "LinkContract",
+    "ManualClock",
+    "RecordingSender",
+    "StorageContract",
+    "resources_for",
+]
