@@ -33,6 +33,11 @@ class DelayLink:
         self._seconds = options.seconds
         self._clock = resources.clock
 
+    @property
+    def planned_seconds(self) -> float:
+        """How long it means to take: the engine's time-out starts after that."""
+        return self._seconds
+
     @classmethod
     @asynccontextmanager
     async def open(cls, options: DelayOptions, resources: Resources) -> AsyncIterator[Self]:

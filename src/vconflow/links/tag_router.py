@@ -1,16 +1,15 @@
 """Tag router: put the vCon on lists according to its tags."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Annotated, ClassVar, Self
 
 import msgspec
 from msgspec import Meta
 
-from vconflow.model.tags import is_tags
 from vconflow.model.vcon import Vcon
 from vconflow.ports.component import Options, Resources
-from vconflow.ports.link import CONTINUE, LinkRun, Outcome, Route
+from vconflow.ports.link import CONTINUE, Halt, LinkRun, Outcome, Route
 
 __all__ = ["TagRouterLink", "TagRouterOptions"]
 
@@ -50,24 +49,19 @@ class TagRouterLink:
         yield cls(options)
 
     async def __call__(self, vcon: Vcon, run: LinkRun) -> Outcome:
-        """Route the vCon, or go on when no tag matches."""
+        """Route the vCon. Without a match it goes on, or ends here when nothing is forwarded."""
         lists = tuple(
             dict.fromkeys(target for name in _names(vcon) for target in self._routes.get(name, ()))
         )
-        return Route(lists, go_on=self._go_on) if lists else CONTINUE
+        if lists:
+            return Route(lists, go_on=self._go_on)
+        return CONTINUE if self._go_on else Halt("no route for its tags")
 
 
 def _names(vcon: Vcon) -> Iterator[str]:
     """Yield what a route may be called: each tag whole, then its name."""
-    for tag in (*vcon.tags, *_tags_in_mappings(vcon)):
+    for tag in vcon.tags:
         yield tag
         name, separator, _ = tag.partition(":")
         if separator:
             yield name
-
-
-def _tags_in_mappings(vcon: Vcon) -> Iterator[str]:
-    # Some adapters write the body of the tags as {name: value}; the reference routes these too.
-    for attachment in vcon.attachments:
-        if is_tags(attachment) and isinstance(body := attachment.get("body"), Mapping):
-            yield from (f"{name}:{value}" for name, value in body.items())

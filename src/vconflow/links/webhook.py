@@ -18,14 +18,15 @@ from vconflow.ports.link import CONTINUE, LinkRun, Outcome
 
 __all__ = ["WebhookLink", "WebhookOptions"]
 
-Url = Annotated[str, Meta(pattern="^https?://.")]
+Url = Annotated[str, Meta(min_length=1)]
 
 
 class WebhookOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of the link `webhook`."""
 
     webhook_urls: Annotated[
-        tuple[Url, ...], Meta(description="Where to POST the vCon; all of them are tried.")
+        tuple[Url, ...],
+        Meta(description="Where to POST the vCon; all of them are tried. Without a scheme: https."),
     ] = msgspec.field(name="webhook-urls", default=())
     headers: Annotated[
         dict[str, Secret], Meta(description="Headers of each request, such as Authorization.")
@@ -54,6 +55,7 @@ class WebhookLink:
     def __init__(self, options: WebhookOptions, resources: Resources) -> None:
         self._options = options
         self._http = resources.http
+        self._urls = [url if "://" in url else f"https://{url}" for url in options.webhook_urls]
         self._headers = {"content-type": "application/json"} | {
             name.lower(): value.reveal() for name, value in options.headers.items()
         }
@@ -68,9 +70,7 @@ class WebhookLink:
         """Post the vCon. Raises Retryable if trying again can help any of the URLs."""
         body = vcon.to_bytes()
         headers = self._headers | self._headers_for(body, run)
-        results = await asyncio.gather(
-            *(self._post(url, body, headers) for url in self._options.webhook_urls)
-        )
+        results = await asyncio.gather(*(self._post(url, body, headers) for url in self._urls))
         _raise_failures([result for result in results if result is not None], len(results))
         return CONTINUE
 

@@ -25,16 +25,18 @@ def new_tags() -> dict[str, Any]:
 
 
 def read_tags(attachment: Mapping[str, Any]) -> list[str]:
-    """Return its tags; the body is a list, or JSON text of one. Other bodies hold none."""
+    """Return its tags; the body is a list, JSON text of one, or an object of name and value."""
     return [tag for tag in _entries(attachment.get("body")) if isinstance(tag, str)]
 
 
 def write_tags(attachment: dict[str, Any], more: list[str]) -> bool:
     """Append those tags that are not there yet, in the form its body has; False if none is new.
 
-    A body that is no list of tags is replaced.
+    A body of another kind is replaced.
     """
     body = attachment.get("body")
+    if isinstance(body, dict):
+        return _write_names(body, more)
     entries = _entries(body)
     missing = [tag for tag in dict.fromkeys(more) if tag not in entries]
     if missing:
@@ -43,7 +45,17 @@ def write_tags(attachment: dict[str, Any], more: list[str]) -> bool:
     return bool(missing)
 
 
+def _write_names(body: dict[str, Any], more: list[str]) -> bool:
+    missing = [tag for tag in dict.fromkeys(more) if tag not in _entries(body)]
+    for tag in missing:
+        name, _, value = tag.partition(":")
+        body[name] = value
+    return bool(missing)
+
+
 def _entries(body: Any) -> list[Any]:
+    if isinstance(body, Mapping):
+        return [f"{name}:{value}" for name, value in body.items()]
     if isinstance(body, str):
         try:
             body = decode_exact(body.encode())

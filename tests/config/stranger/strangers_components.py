@@ -23,7 +23,7 @@ class EchoOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     target_url: str = msgspec.field(name="target-url", default="")
     api_key: Secret | None = None
     keys: tuple[Secret, ...] = ()
-    headers: dict[str, Secret] = {}
+    headers: dict[str, Secret] = msgspec.field(default_factory=dict)
     login: Login | None = None
     mixed: dict[str, Secret] | str = ""
     note: str | None = "none given"

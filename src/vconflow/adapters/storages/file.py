@@ -48,10 +48,10 @@ class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = 10_485_760
     file_permissions: Annotated[
         int | str, Meta(description="Mode of the files; a string is octal, as in `0644`.")
-    ] = 0o644
+    ] = "0644"
     dir_permissions: Annotated[
         int | str, Meta(description="Mode of the folders that are made; a string is octal.")
-    ] = 0o755
+    ] = "0755"
     add_timestamp_to_filename: Annotated[
         bool,
         Meta(

@@ -1,0 +1,77 @@
+"""A real `vconflow serve` in a process of its own."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+
+
+class VconflowProcess:
+    """One replica; `url` is where it answers."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str, log: Path) -> None:
+        self.process = process
+        self.url = url
+        self.log = log
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+
+    async def terminate(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(STOP_SECONDS):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def vconflow(
+    folder: Path, config: Mapping[str, Any], name: str = "one", **environment: str
+) -> AsyncIterator[VconflowProcess]:
+    """Start a replica in `folder`; it is stopped at the end if it still runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, log = folder / f"{name}.yml", folder / f"{name}.log"
+    path.write_text(yaml.safe_dump(dict(config)))
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("VCONFLOW_", "REDIS_URL"))}
+    env |= {"VCONFLOW_REPLICA": name, **environment}
+    with log.open("w") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "vconflow", "serve", "--config", str(path), "--port", "0",
+            "--data-dir", str(folder / "data"),
+            stdout=asyncio.subprocess.PIPE, stderr=stderr, env=env, cwd=folder,
+        )  # fmt: skip
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            assert process.stdout is not None
+            line = (await process.stdout.readline()).decode()
+        assert line.startswith("vconflow ready on http"), log.read_text()
+        yield VconflowProcess(process, line.split()[-1], log)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        # Without this its pipe is closed by the garbage collector, after the loop.
+        process._transport.close()  # type: ignore[attr-defined]
+
+
+async def pop_all(client: httpx.AsyncClient, name: str, count: int, seconds: float = 60) -> list[str]:
+    """Pop an egress list in small bites until `count` uuids came."""
+    popped: list[str] = []
+    async with asyncio.timeout(seconds):
+        while len(popped) < count:
+            reply = await client.get("/vcon/egress", params={"egress_list": name, "limit": 17})
+            reply.raise_for_status()
+            popped += reply.json()
+            if not reply.json():
+                await asyncio.sleep(0.02)
+    return popped
