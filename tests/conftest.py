@@ -12,8 +12,13 @@ import asyncpg
 import pytest
 import redis
 from blockbuster import BlockBuster
+from hypothesis import settings
 
 from vconflow.testing import servers
+
+# The machine is shared: how long an example takes says nothing.
+settings.register_profile("vconflow", deadline=None)
+settings.load_profile("vconflow")
 
 ServerT = TypeVar("ServerT", bound=servers.Server)
 

@@ -18,7 +18,8 @@ from vconflow.ports.link import CONTINUE, LinkRun, Outcome
 
 __all__ = ["WebhookLink", "WebhookOptions"]
 
-Url = Annotated[str, Meta(min_length=1)]
+# Other schemes than http cannot be posted to; none at all is what some configurations have.
+Url = Annotated[str, Meta(pattern="^(https?://.|(?!.*://).)")]
 
 
 class WebhookOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,7 +27,7 @@ class WebhookOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     webhook_urls: Annotated[
         tuple[Url, ...],
-        Meta(description="Where to POST the vCon; all of them are tried. Without a scheme: https."),
+        Meta(description="Where to POST the vCon, all of them; https without a scheme."),
     ] = msgspec.field(name="webhook-urls", default=())
     headers: Annotated[
         dict[str, Secret], Meta(description="Headers of each request, such as Authorization.")
