@@ -1,14 +1,18 @@
 """`vconflow submit` against a loopback server that records, refuses and fails on request."""
 
+import io
 import json
+import re
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
-from vconflow.cli import main, sources
+from vconflow.cli import main, progress, sources
+from vconflow.cli.submission import Rejection, Tally
 from vconflow.testing.webhook_receiver import Reply, WebhookReceiver, webhook_receiver
 
 CREATED = Reply(201)
@@ -79,6 +83,43 @@ def test_a_rejected_vcon_is_named_with_its_line_and_reason(
     assert "accepted 2, rejected 1" in result.stdout
     assert f"rejected {lines}:2: 422 dialog.0.type: a dialog needs a type\n" in result.stderr
     assert f"1 x 422: dialog.0.type: a dialog needs a type (first at {lines}:2)" in result.stdout
+
+
+def test_a_terminal_shows_a_bar_and_a_table(
+    tmp_path: Path, server: WebhookReceiver, submit: Submit
+) -> None:
+    lines = tmp_path / "lines.ndjson"
+    lines.write_bytes(b"{}\n" * 30)
+    server.answer(CREATED, *(Reply(422, body=b'{"detail": "[%d]"}' % n) for n in range(25)))
+
+    result = submit(lines, FORCE_COLOR="1", TERM="xterm", COLUMNS="200")
+
+    assert result.exit_code == 1
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", result.stderr).splitlines()[-1]
+    assert re.search(r"━ 100% 5 accepted 25 rejected \S+/s ETA 0:00:00", last), last
+    assert f"rejected {lines}:2: 422 [0]" in result.stderr
+    assert re.search(r"│ 1 +│ 422 +│ \[19\] +│ \S+lines.ndjson:21 +│", result.stdout)
+    assert "and 5 more reasons" in result.stdout
+
+
+def test_more_reasons_than_anyone_reads_are_counted_together() -> None:
+    tally = Tally()
+    for number in range(500):
+        tally.reject(Rejection(f"file:{number}", 422, f"reason {number}"))
+    assert tally.rejected == sum(tally.reasons.values()) == 500
+    assert len(tally.reasons) == 101
+    assert tally.first[0, "other reasons"] == "file:100"
+
+
+def test_a_long_submission_says_how_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
+    output = io.StringIO()
+    with progress.showing(200, Console(file=output)) as observer:
+        observer.done(sources.Found("a", b"", 50), Tally(accepted=1), None)
+        observer.done(sources.Found("b", b"", 100), Tally(accepted=2), None)
+    first, second = output.getvalue().splitlines()
+    assert first.startswith("25%: 1 accepted, 0 rejected, ")
+    assert second.startswith("75%: 2 accepted, 0 rejected, ")
 
 
 def test_a_busy_or_broken_server_is_asked_again(

@@ -1,8 +1,10 @@
 """The command line. Every command is one file here; this one only names them."""
 
 import importlib
+from pathlib import Path
 
 import click
+from dotenv import load_dotenv
 
 from vconflow import __version__
 
@@ -34,4 +36,8 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vconflow")
 def main() -> None:
-    """Carry conversations (vCons) through chains of links to storages, and lose none."""
+    """Carry conversations (vCons) through chains of links to storages, and lose none.
+
+    A file .env in the working folder may hold environment variables.
+    """
+    load_dotenv(Path(".env"))

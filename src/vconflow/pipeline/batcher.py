@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from vconflow.errors import Overloaded
 
@@ -62,9 +62,7 @@ class Batcher(Generic[ItemT, ResultT]):
         self._waiting.append((item, size, future))
         self._waiting_bytes += size
         if len(self._workers) < self._parallel:
-            worker = asyncio.create_task(self._work())
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+            self._workers.add(asyncio.create_task(self._work()))
         return await future
 
     async def drain(self) -> None:
@@ -73,26 +71,32 @@ class Batcher(Generic[ItemT, ResultT]):
             await asyncio.wait(self._workers)
 
     async def _work(self) -> None:
-        while self._waiting:
-            items, futures = self._take()
-            if not items:
+        try:
+            while self._waiting:
+                items, futures = self._take()
+                if items:
+                    await self._flush_one(items, futures)
+        finally:
+            # At once, not in a callback: an item that comes in between must start a new worker.
+            self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _flush_one(self, items: list[ItemT], futures: list[asyncio.Future[ResultT]]) -> None:
+        try:
+            results = await self._flush(items)
+        # Whatever went wrong belongs to those who submitted: they decide what it means.
+        except Exception as error:  # noqa: BLE001
+            results = [error] * len(items)
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+        for future, result in zip(futures, results, strict=True):
+            if future.done():
                 continue
-            try:
-                results = await self._flush(items)
-            # Whatever went wrong belongs to those who submitted: they decide what it means.
-            except Exception as error:  # noqa: BLE001
-                results = [error] * len(items)
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                raise
-            for future, result in zip(futures, results, strict=True):
-                if future.done():
-                    continue
-                if isinstance(result, Exception):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
 
     def _take(self) -> tuple[list[ItemT], list[asyncio.Future[ResultT]]]:
         items: list[ItemT] = []

@@ -60,6 +60,7 @@ class Consumer:
         self._outage = outage
         self._slots = Slots(limits.total, self._on_free)
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._dropped: set[tuple[str, str]] = set()
         self._waiting: Counter[str] = Counter()
         self._sleeping: set[tuple[str, str]] = set()
         self._stopping = False
@@ -85,6 +86,10 @@ class Consumer:
         for list_name, entry in self._tasks:
             owned.setdefault(list_name, []).append(entry)
         return owned
+
+    def dropped(self, list_name: str) -> list[str]:
+        """Entries of a list whose task ended by an error, and which still are under our name."""
+        return [entry for name, entry in self._dropped if name == list_name]
 
     def room(self, list_name: str) -> int:
         """How many more entries of a list this replica could take."""
@@ -182,7 +187,13 @@ class Consumer:
         key = (entry.list, entry.id)
         task = asyncio.create_task(self._work(entry, chain, progress, has_slot))
         self._tasks[key] = task
-        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        self._dropped.discard(key)
+        task.add_done_callback(lambda done: self._ended(key, done))
+
+    def _ended(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
+        self._tasks.pop(key, None)
+        if task.cancelled() or task.exception():
+            self._dropped.add(key)
 
     async def _work(self, entry: Entry, chain: Chain, progress: Progress, has_slot: bool) -> None:
         try:
@@ -199,8 +210,9 @@ class Consumer:
                 progress, has_slot = result.progress, False
         # An error of our own: leave the entry pending. Its lease ends, it comes back as a crash,
         # and ends as a dead letter if it is to blame.
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             events.unhandled(f"chain {chain.name}", error)
+            raise
 
     async def _sleep_until_due(self, entry: Entry, chain: Chain, progress: Progress) -> None:
         seconds = progress.due / 1000 - self._clock.now()

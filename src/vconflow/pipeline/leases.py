@@ -5,7 +5,7 @@ from vconflow.pipeline.chain import Chains
 from vconflow.pipeline.consumer import Consumer
 from vconflow.pipeline.outage import Outage
 from vconflow.ports.clock import Clock
-from vconflow.ports.stream import EntryStream
+from vconflow.ports.stream import EntryStream, Resumed
 from vconflow.telemetry import events
 
 __all__ = ["Leases"]
@@ -67,6 +67,10 @@ class Leases:
         for name in self._chains.lists:
             room = min(self._consumer.room(name), _PAGE)
             if room:
-                count = self._consumer.adopt(await self._stream.take_over(name, room))
+                count = self._consumer.adopt(await self._take_over(name, room))
                 if count:
                     events.took_over(name, count)
+
+    async def _take_over(self, list_name: str, room: int) -> list[Resumed]:
+        dropped = self._consumer.dropped(list_name)
+        return await self._stream.take_over(list_name, room, dropped)

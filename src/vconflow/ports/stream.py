@@ -1,6 +1,6 @@
 """Reading lists with leases."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -62,8 +62,14 @@ class EntryStream(Protocol):
         """Entries this consumer name already owns, in order, from the one after id `after`."""
         ...
 
-    async def take_over(self, list_name: str, count: int) -> list[Resumed]:
-        """Claim entries whose owner has not renewed its lease (XAUTOCLAIM)."""
+    async def take_over(
+        self, list_name: str, count: int, dropped: Collection[str] = ()
+    ) -> list[Resumed]:
+        """Claim entries whose owner has not renewed its lease (XAUTOCLAIM).
+
+        Entries under our own name that are not in `dropped` (begun here, and abandoned by an
+        error) never reached us: the answer to a read was lost. That is no crash.
+        """
         ...
 
     async def renew(self, owned: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:

@@ -150,3 +150,12 @@ async def test_popped_entries_come_back_unless_acknowledged(backend: RedisBacken
     assert len(await backend.egress.lease("out", 5)) == 2
     assert await backend.egress.lease("nothing", 5) == []
     assert await backend.egress.depth("nothing") == 0
+
+
+async def test_an_answer_that_was_lost_is_no_crash(backend: RedisBackend) -> None:
+    """Read, but the answer never came: nobody has worked on these entries."""
+    await fill(backend, "a", 2)
+    lost, dropped = [entry.id for entry in await read(backend, "a")]
+    await asyncio.sleep(0.35)
+    taken = await backend.stream.take_over("a", 10, [dropped])
+    assert [(item.entry.id, item.progress.crashes) for item in taken] == [(lost, 0), (dropped, 1)]

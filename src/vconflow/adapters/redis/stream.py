@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +19,9 @@ from vconflow.ports.ledger import Progress
 from vconflow.ports.stream import ListDepth, ReadRequest, Resumed
 
 __all__ = ["RedisStream"]
+
+_NO_CRASH = -1
+"""In place of the idle time of an entry that nobody has worked on."""
 
 _decode_progress = msgspec.json.Decoder(Progress).decode
 
@@ -160,7 +163,9 @@ class RedisStream:
             )
         return await self._resume(list_name, items, {row[0]: int(row[2]) for row in pending})
 
-    async def take_over(self, list_name: str, count: int) -> list[Resumed]:
+    async def take_over(
+        self, list_name: str, count: int, dropped: Collection[str] = ()
+    ) -> list[Resumed]:
         """See `EntryStream.take_over`."""
         key = self._keys.list(list_name)
         with redis_errors():
@@ -173,7 +178,10 @@ class RedisStream:
                 "XAUTOCLAIM", key, GROUP, self.consumer, self._lease_ms, idle[0][0], "COUNT", count
             )
         del gone  # deleted from the stream by hand: XAUTOCLAIM has dropped them from the group
-        return await self._resume(list_name, items, {row[0]: int(row[2]) for row in idle})
+        own = self.consumer.encode()
+        never_came = {row[0] for row in idle if row[1] == own and row[0].decode() not in dropped}
+        times = {row[0]: _NO_CRASH if row[0] in never_came else int(row[2]) for row in idle}
+        return await self._resume(list_name, items, times)
 
     async def _resume(
         self, list_name: str, items: list[Any], idle: Mapping[bytes, int]

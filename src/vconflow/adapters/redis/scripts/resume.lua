@@ -1,12 +1,12 @@
 -- Count a crash for entries that were running when their owner died, and return their progress.
--- header: {items}; item: {run key, idle ms}
+-- header: {items}; item: {run key, idle ms (-1: nobody has worked on it)}
 -- result: {crashes, due, progress} each
 local results = {}
 for i, item in ipairs(header[1]) do
   local run = KEYS[item[1]]
   local due = tonumber(redis.call('HGET', run, 'due') or 0)
   -- Whoever owned it renewed it `idle` ago for the last time; was it waiting for a retry then?
-  if due <= now_ms - item[2] then redis.call('HINCRBY', run, 'crashes', 1) end
+  if item[2] >= 0 and due <= now_ms - item[2] then redis.call('HINCRBY', run, 'crashes', 1) end
   local held = redis.call('HMGET', run, 'crashes', 'due', 'progress')
   results[i] = {tonumber(held[1] or 0), tonumber(held[2] or 0), held[3] or ''}
 end

@@ -1,0 +1,24 @@
+"""`vconflow reference`: every link, storage, option and variable, as Markdown."""
+
+from pathlib import Path
+
+import click
+
+from vconflow.reference import render
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write to this file instead of standard output.",
+)
+def command(output: Path | None) -> None:
+    """Describe every link, storage and option that this version has, as Markdown."""
+    text = render()
+    if output is None:
+        click.echo(text, nl=not text.endswith("\n"))
+    else:
+        output.write_text(text, encoding="utf-8")

@@ -1,0 +1,66 @@
+"""What the commands that need a configuration have in common."""
+
+import os
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import uvloop
+
+from vconflow import config
+from vconflow.config import Config
+from vconflow.errors import ConfigError, Problem, VconflowError
+from vconflow.settings import Settings
+from vconflow.telemetry import log
+
+__all__ = ["errors_shown", "load_config", "load_settings", "run_server", "show_warnings"]
+
+# Read by `submit` alone, and no setting of a server.
+_FOR_CLIENTS = frozenset({"VCONFLOW_URL"})
+
+
+def load_settings(data_dir: Path | None = None) -> Settings:
+    """Read the environment; `data_dir` goes before what that says. Raises ConfigError."""
+    env = {name: value for name, value in os.environ.items() if name not in _FOR_CLIENTS}
+    settings = Settings.load(env)
+    if data_dir is None:
+        return settings
+    return msgspec.structs.replace(settings, vconflow_data_dir=data_dir)
+
+
+def load_config(path: Path) -> Config:
+    """Read a configuration file. Raises ConfigError."""
+    if not path.exists():
+        message = f"no configuration file {path}: name one with --config or CONSERVER_CONFIG_FILE"
+        raise ConfigError([Problem((), message, "missing")])
+    return config.load(path, os.environ)
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Turn what vconflow raises into lines on stderr and exit code 1."""
+    try:
+        yield
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(f"error: {problem}", err=True)
+        raise SystemExit(1) from None
+    except VconflowError as error:
+        click.echo(f"error: {error}", err=True)
+        raise SystemExit(1) from None
+
+
+def show_warnings(loaded: Config) -> None:
+    """Say on stderr what is ignored, not built yet or held."""
+    for warning in loaded.warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def run_server(serving: Coroutine[Any, Any, int], settings: Settings, *, level: str) -> int:
+    """Run a server in this, the main thread, to its end; its exit code. `level` is of the log."""
+    pretty = {"auto": None, "json": False, "pretty": True}[settings.vconflow_log_format]
+    log.configure(level, pretty=pretty)
+    return uvloop.run(serving)
