@@ -28,13 +28,13 @@ $(READY): requirements.lock pyproject.toml
 
 # The packages of a distribution start their service when they are installed; the tests start
 # their own servers, so policy-rc.d forbids that meanwhile.
-setup-test: setup ## Install the redis-server that the tests need besides the locked packages
-	@command -v redis-server >/dev/null || { \
-		[ "$$(id -u)" = 0 ] || { echo 'please install the package redis-server' >&2; exit 1; }; \
+setup-test: setup ## Install redis-server and curl, which the tests need besides the locked packages
+	@{ command -v redis-server && command -v curl; } >/dev/null || { \
+		[ "$$(id -u)" = 0 ] || { echo 'please install the packages redis-server curl' >&2; exit 1; }; \
 		policy=/usr/sbin/policy-rc.d; \
 		[ -e $$policy ] || { trap "rm -f $$policy" EXIT; \
 			printf '#!/bin/sh\nexit 101\n' > $$policy; chmod +x $$policy; }; \
-		apt-get update && apt-get install -y --no-install-recommends redis-server; }
+		apt-get update && apt-get install -y --no-install-recommends redis-server curl; }
 
 run: setup ## Start vconflow with sample conversations and keep serving until Ctrl-C
 	$(BIN)/vconflow demo $(ARGS)

@@ -22,11 +22,9 @@ from vconflow.pipeline.fanout import Fanout
 from vconflow.pipeline.ingest import Ingest
 from vconflow.pipeline.replica import Policy, Ports, Replica, open_replica
 from vconflow.settings import Settings
-from vconflow.telemetry import events
+from vconflow.watchdog import watch_loop
 
 __all__ = ["App", "open_app"]
-
-_LAG_INTERVAL = 0.5
 
 
 @dataclass(frozen=True)
@@ -81,9 +79,8 @@ async def open_app(config: Config, settings: Settings, *, redis_url: str) -> Asy
             stopping=lambda: replica.stopping,
             build=Build(__version__, settings.vconflow_commit, settings.vconflow_build_time),
         )
+        await stack.enter_async_context(watch_loop(settings.vconflow_loop_stall))
         await replica.start()
-        lag = asyncio.create_task(_measure_lag())
-        stack.callback(lag.cancel)
         yield App(build_asgi(services), replica, backend, chains)
 
 
@@ -152,10 +149,3 @@ async def _readiness(backend: RedisBackend, fanout: Fanout) -> Sequence[Dependen
             return Dependency("redis", False, 0.0, str(failure))
 
     return await asyncio.gather(redis(), *map(storage, fanout.names))
-
-
-async def _measure_lag() -> None:
-    while True:
-        due = time.perf_counter() + _LAG_INTERVAL
-        await asyncio.sleep(_LAG_INTERVAL)
-        events.loop_lag(max(0.0, time.perf_counter() - due))

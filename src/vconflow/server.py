@@ -90,7 +90,7 @@ async def _run(
         )
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
-    while not server.started and not serving.done():
+    while not server.started and not serving.done():  # noqa: ASYNC110  # uvicorn has no event
         await asyncio.sleep(0.01)
     waits = {
         "signal": asyncio.create_task(stop.wait()),
@@ -98,7 +98,7 @@ async def _run(
         "pipeline": asyncio.create_task(app.replica.failed()),
         "redis": asyncio.ensure_future(redis.died()),
     }
-    beside = asyncio.ensure_future(on_ready(running)) if on_ready else None
+    beside = asyncio.ensure_future(_beside(on_ready, running)) if on_ready else None
     await asyncio.wait(waits.values(), return_when=asyncio.FIRST_COMPLETED)
     asked = waits["signal"].done()
     if not asked:
@@ -114,6 +114,14 @@ async def _run(
     for name in ("signal", "pipeline", "redis"):
         waits[name].cancel()
     return 0 if asked else 1
+
+
+async def _beside(on_ready: Callable[[Running], Awaitable[None]], running: Running) -> None:
+    try:
+        await on_ready(running)
+    # The server goes on without it, but not in silence.
+    except Exception as error:  # noqa: BLE001
+        events.unhandled("on_ready", error)
 
 
 class _Server(uvicorn.Server):

@@ -79,7 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     ] = "vcons"
     egress_format_version: Annotated[
         str | None,
-        Meta(description="The vCon version that egress hands out. Unset: each vCon's own."),
+        Meta(description="The vCon version that egress hands out. Not built yet: each vCon's own."),
     ] = None
 
     conserver_vcon_concurrency: Annotated[
@@ -90,7 +90,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         bool, Meta(description="Write to the storages of a chain in parallel.")
     ] = True
     conserver_workers: Annotated[
-        Count, Meta(description="Processes; more than 1 means as many replicas.")
+        Count,
+        Meta(
+            description="Processes. Not built yet: always 1; start several replicas on one Redis."
+        ),
     ] = 1
 
     log_level: Annotated[
@@ -122,6 +125,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     vconflow_port: Annotated[
         int, Meta(ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
     ] = 8000
+    vconflow_url: Annotated[
+        str, Meta(description="Where `vconflow submit` sends to; nothing to the server.")
+    ] = "http://127.0.0.1:8000"
     vconflow_allow_open: Annotated[
         bool, Meta(description="Allow an address other than loopback although no key is set.")
     ] = False

@@ -40,12 +40,18 @@ async def test_ready_names_each_dependency(client: httpx.AsyncClient, world: Wor
     assert ready.status_code == 200
     assert ready.json() == {
         "status": "ready",
-        "dependencies": [{"name": "redis", "ok": True, "ms": 0.4, "error": ""}],
+        "dependencies": [
+            {"name": "redis", "ok": True, "ms": 0.4, "error": "", "required": True}
+        ],
     }
+    late = Dependency("storage:pg", ok=False, ms=5.0, error="refused", required=False)
+    world.dependencies.append(late)
+    degraded = await client.get("/ready")
+    assert (degraded.status_code, degraded.json()["status"]) == (200, "degraded")
     world.dependencies.append(Dependency("pg", ok=False, ms=5.0, error="refused"))
     unready = await client.get("/ready")
     assert unready.status_code == 503
-    assert [item["ok"] for item in unready.json()["dependencies"]] == [True, False]
+    assert [item["ok"] for item in unready.json()["dependencies"]] == [True, False, False]
 
 
 async def test_a_stopping_process_is_not_ready_but_still_accepts(

@@ -154,9 +154,7 @@ async def check_search(client: httpx.AsyncClient, documents: dict[str, bytes]) -
     both = await client.get(
         "/vcons/search", params={"tel": party["tel"], "mailto": party["mailto"]}
     )
-    assert set(both.json()) == (
-        expected["tel", party["tel"]] & expected["mailto", party["mailto"]]
-    )
+    assert set(both.json()) == (expected["tel", party["tel"]] & expected["mailto", party["mailto"]])
     assert (await client.get("/vcons/search", params={"name": "nobody"})).json() == []
 
 

@@ -75,10 +75,14 @@ async def test_a_killed_replica_loses_nothing(
     """kill -9 in the middle, then a second start: everything that got a 2xx arrives."""
     documents = documents_from(shared_data)[:300]
     with webhook_receiver() as receiver:
-        receiver.default = Reply(delay=0.5)
+        receiver.default = Reply(fault="hang")
         config = {
-            "links": {"hook": {"module": "links.webhook", "options": {"webhook-urls": [receiver.url]}}},
-            "storages": {"file": {"module": "storage.file", "options": {"path": str(tmp_path / "f")}}},
+            "links": {
+                "hook": {"module": "links.webhook", "options": {"webhook-urls": [receiver.url]}}
+            },
+            "storages": {
+                "file": {"module": "storage.file", "options": {"path": str(tmp_path / "f")}}
+            },
             "chains": {
                 "main": {
                     "links": ["hook"],
@@ -105,20 +109,23 @@ async def test_a_killed_replica_loses_nothing(
         async with vconflow(tmp_path, config, **environment) as process:
             async with httpx.AsyncClient(base_url=process.url, timeout=30) as client:
                 posts = [asyncio.create_task(post(client, item)) for item in documents]
-                while len(receiver.received) < 40 or len(accepted) < 100:
+                while len(receiver.received) < 100 or len(accepted) < 150:
                     await asyncio.sleep(0.005)
                 with redis.Redis.from_url(valkey_url) as server:
                     pending = server.xpending("vconflow:list:in", "vconflow")["pending"]
-                assert pending >= 30
+                assert pending >= 100
                 process.kill()
                 await asyncio.gather(*posts, return_exceptions=True)
             await process.process.wait()
-        async with vconflow(tmp_path, config, **environment) as process:
-            async with httpx.AsyncClient(base_url=process.url, timeout=30) as client:
-                popped = await pop_all(client, "out", len(accepted))
-                missing = set(accepted) - set(popped)
-                assert not missing
-                dead = await client.get("/dlq", params={"ingress_list": "in"})
-                assert dead.json() == []
+        receiver.release()
+        async with (
+            vconflow(tmp_path, config, **environment) as process,
+            httpx.AsyncClient(base_url=process.url, timeout=30) as client,
+        ):
+            popped = await pop_all(client, "out", len(accepted))
+            missing = set(accepted) - set(popped)
+            assert not missing
+            dead = await client.get("/dlq", params={"ingress_list": "in"})
+            assert dead.json() == []
         stored = {path.stem for path in (tmp_path / "f").rglob("*.json")}
         assert set(accepted) <= stored

@@ -64,7 +64,9 @@ async def vconflow(
         process._transport.close()  # type: ignore[attr-defined]
 
 
-async def pop_all(client: httpx.AsyncClient, name: str, count: int, seconds: float = 60) -> list[str]:
+async def pop_all(
+    client: httpx.AsyncClient, name: str, count: int, seconds: float = 60
+) -> list[str]:
     """Pop an egress list in small bites until `count` uuids came."""
     popped: list[str] = []
     async with asyncio.timeout(seconds):

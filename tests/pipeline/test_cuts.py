@@ -30,7 +30,8 @@ async def submit_all(it: Site, documents: list[bytes]) -> list[str]:
 
 
 async def entries_by_uuid(it: Site) -> Counter[str]:
-    rows = await it.backend.connections.commands.execute_command("XRANGE", "vconflow:list:in", "-", "+")
+    client = it.backend.connections.commands
+    rows = await client.execute_command("XRANGE", "vconflow:list:in", "-", "+")
     return Counter(fields[1].decode() for _, fields in rows)
 
 
@@ -98,25 +99,27 @@ async def test_what_was_accepted_outlives_a_killed_redis(tmp_path: Path) -> None
 
     storages = {"s": unit("s", MemoryStorage())}
     chain = Chain("main", (step("slow", slow),), ("s",), ("in",), egress=("out",), concurrency=20)
-    async with servers.valkey(tmp_path, appendonly="yes", appendfsync="always") as server:
-        async with site(server.url, chain, storages=storages, lease=1.0) as it:
-            accepted: list[str] = []
+    async with (
+        servers.valkey(tmp_path, appendonly="yes", appendfsync="always") as server,
+        site(server.url, chain, storages=storages, lease=1.0) as it,
+    ):
+        accepted: list[str] = []
 
-            async def load() -> None:
-                for _ in range(60):
-                    accepted.extend(await submit_all(it, [vcon() for _ in range(10)]))
+        async def load() -> None:
+            for _ in range(60):
+                accepted.extend(await submit_all(it, [vcon() for _ in range(10)]))
 
-            loads = [asyncio.create_task(load()) for _ in range(4)]
-            for _ in range(2):
-                await asyncio.sleep(0.3)
-                before = len(accepted)
-                server.kill()
-                await asyncio.sleep(0.2)
-                await server.start()
-                assert before > 0
-            await asyncio.gather(*loads)
-            await it.settled()
-            popped = await it.popped()
-            assert set(accepted) <= set(popped)
-            assert set(popped) <= set(it.memory["s"].vcons)
-            assert await it.dead() == []
+        loads = [asyncio.create_task(load()) for _ in range(4)]
+        for _ in range(2):
+            await asyncio.sleep(0.3)
+            before = len(accepted)
+            server.kill()
+            await asyncio.sleep(0.2)
+            await server.start()
+            assert before > 0
+        await asyncio.gather(*loads)
+        await it.settled()
+        popped = await it.popped()
+        assert set(accepted) <= set(popped)
+        assert set(popped) <= set(it.memory["s"].vcons)
+        assert await it.dead() == []

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 
+import msgspec
 import pytest
 from pipeline_support import FAST, site, step, tagging, unit, vcon
 
@@ -94,22 +95,23 @@ async def test_nonsense_and_timeouts_of_links(valkey_url: str) -> None:
         return CONTINUE
 
     async def rename(vcon: Vcon, run: LinkRun) -> Outcome:
-        vcon._members["uuid"] = Vcon(
-            json.dumps({"uuid": "0" * 8 + "-0000-4000-8000-" + "0" * 12}).encode()
-        )._members["uuid"]  # noqa: E501
+        vcon._members["uuid"] = msgspec.Raw(b'"00000000-0000-4000-8000-000000000000"')
         return CONTINUE
 
     chains = [
         Chain("n", (step("nonsense", nonsense),), lists=("in",)),
+        Chain("r", (step("rename", rename, retry=FAST),), lists=("renamed",)),
         Chain("t", (step("hang", hang, timeout=0.02),), lists=("slow",)),
         Chain("c", (step("hang", hang),), lists=("slower",), timeout=0.02),
     ]
     async with site(valkey_url, *chains) as it:
-        for name in ("in", "slow", "slower"):
+        for name in ("in", "renamed", "slow", "slower"):
             await it.submit(vcon(), to=name)
-        await it.settled("in", "slow", "slower")
+        await it.settled("in", "renamed", "slow", "slower")
         (nonsense_letter,) = await it.dead("in")
         assert "returned str, which is no outcome" in nonsense_letter.error
+        (renamed,) = await it.dead("renamed")
+        assert renamed.error == "link 'rename' changed the uuid"
         for name in ("slow", "slower"):
             (letter,) = await it.dead(name)
             assert (letter.attempts, "took over" in letter.error) == (3, True)

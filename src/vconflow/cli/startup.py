@@ -18,14 +18,16 @@ from vconflow.telemetry import log
 
 __all__ = ["errors_shown", "load_config", "load_settings", "run_server", "show_warnings"]
 
-# Read by `submit` alone, and no setting of a server.
-_FOR_CLIENTS = frozenset({"VCONFLOW_URL"})
-
 
 def load_settings(data_dir: Path | None = None) -> Settings:
     """Read the environment; `data_dir` goes before what that says. Raises ConfigError."""
-    env = {name: value for name, value in os.environ.items() if name not in _FOR_CLIENTS}
-    settings = Settings.load(env)
+    settings = Settings.load(os.environ)
+    if settings.conserver_workers > 1:
+        click.echo("warning: CONSERVER_WORKERS is not built yet: one process serves", err=True)
+    if settings.egress_format_version:
+        click.echo(
+            "warning: EGRESS_FORMAT_VERSION is not built yet: vCons stay as they are", err=True
+        )
     if data_dir is None:
         return settings
     return msgspec.structs.replace(settings, vconflow_data_dir=data_dir)

@@ -32,7 +32,7 @@ class Arrays:
 
     def join(self, name: str, base: Raw | None, ours: Raw | None, theirs: Raw | None) -> None:
         """Join one array of the three documents. Raises Conflict."""
-        old, one, two = (_items(name, raw) for raw in (base, ours, theirs))
+        old, one, two = (_items(raw) for raw in (base, ours, theirs))
         self._watch_shifts(name, old, one, two)
         if _equal(one, old):
             # Nothing of ours to add: theirs stays as it is written, gaps and all.
@@ -116,7 +116,7 @@ class Arrays:
         return places
 
 
-def _items(name: str, raw: Raw | None) -> list[Raw]:
+def _items(raw: Raw | None) -> list[Raw]:
     if raw is None or bytes(raw) == b"null":
         return []
     if not bytes(raw).startswith(b"["):

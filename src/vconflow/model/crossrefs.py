@@ -61,17 +61,7 @@ class _Pass:
 
     def _dialog(self, dialog: Dialog, number: int) -> None:
         kind = dialog.type
-        parties = self._sizes["parties"]
-        # Nearly every dialog has a list of plain indices: it is spared the general walk.
-        named = dialog.parties
-        if named is not None:
-            for index in named if type(named) is list else (named,):
-                if type(index) is not int or not 0 <= index < parties:
-                    self._indices(named, "parties", ("dialog", number, "parties"))
-                    break
-        originator = dialog.originator
-        if originator is not None and not 0 <= originator < parties:
-            self._indices(originator, "parties", ("dialog", number, "originator"))
+        self._dialog_parties(dialog, number)
         if kind not in DIALOG_TYPES:
             self._dialog_type(dialog, number)
         elif kind == "transfer":
@@ -84,6 +74,19 @@ class _Pass:
             self._party_history(dialog, number)
         if self._rules.forbidden and kind in DIALOG_TYPES:
             self._strict(dialog, number)
+
+    def _dialog_parties(self, dialog: Dialog, number: int) -> None:
+        parties = self._sizes["parties"]
+        # Nearly every dialog has a list of plain indices: it is spared the general walk.
+        named = dialog.parties
+        if named is not None:
+            for index in named if type(named) is list else (named,):
+                if type(index) is not int or not 0 <= index < parties:
+                    self._indices(named, "parties", ("dialog", number, "parties"))
+                    break
+        originator = dialog.originator
+        if originator is not None and not 0 <= originator < parties:
+            self._indices(originator, "parties", ("dialog", number, "originator"))
 
     def _dialog_type(self, dialog: Dialog, number: int) -> None:
         if dialog.type is not None:

@@ -209,10 +209,7 @@ def _object_down(kind: str, members: Members, version: str, *, adding: bool = Fa
                 members.pop(name, None)
     if kind == "" and version != "0.3.0":
         members.pop("critical", None)  # empty, or refused before
-    for new, old in names_for(kind, version).items():
-        if new in members:
-            members.pop(old, None)
-            replace_name(members, new, old)
+    _names_down(kind, members, version)
     if kind and is_legacy(version, HASH_PAIR_UNTIL):
         _hash_down(members)
     if kind in ("dialog", "analysis", "attachments"):
@@ -220,9 +217,20 @@ def _object_down(kind: str, members: Members, version: str, *, adding: bool = Fa
     if kind == "dialog":
         _session_down(members)
     if kind == "party_history":
-        legacy = {new: old for old, new in EVENTS.items()}
-        if event := legacy.get(text_of(members.get("event")) or ""):
-            members["event"] = Raw(encode(event))
+        _event_down(members)
+
+
+def _names_down(kind: str, members: Members, version: str) -> None:
+    for new, old in names_for(kind, version).items():
+        if new in members:
+            members.pop(old, None)
+            replace_name(members, new, old)
+
+
+def _event_down(members: Members) -> None:
+    legacy = {new: old for old, new in EVENTS.items()}
+    if event := legacy.get(text_of(members.get("event")) or ""):
+        members["event"] = Raw(encode(event))
 
 
 def _hash_down(members: Members) -> None:

@@ -87,6 +87,7 @@ class Processor:
             if found.deleted:
                 raise Deleted
         if found.document is None:
+            events.document_missing(run.entry.list, run.entry.id, run.uuid)
             raise StepFailed("document", Permanent("document missing"))
         run.load(found, found.document)
 
@@ -135,6 +136,8 @@ class Processor:
                 return Done("completed")
             # Somebody wrote a newer revision after the storages had ours: they get that one.
             await self._load(run)
+            for name in run.chain.storages:
+                events.storage_conflict_restored(name, run.uuid)
         raise StepFailed("document", Retryable("others keep changing the vCon"))
 
     async def _store(self, run: Run) -> None:

@@ -144,7 +144,7 @@ async def test_popped_entries_come_back_unless_acknowledged(backend: RedisBacken
     assert await backend.egress.ack("out", [first]) == 0
     await backend.egress.give_back("out", [second])
     again = await backend.egress.lease("out", 5)
-    assert [entry.id for entry in again][0] == second.id
+    assert again[0].id == second.id
     assert len(again) == 2
     await asyncio.sleep(0.35)
     assert len(await backend.egress.lease("out", 5)) == 2

@@ -113,6 +113,8 @@ async def _check_server(client: Redis, durability: str) -> None:
             f"maxmemory-policy is {policy!r}: a full server would evict accepted conversations; "
             "set it to 'noeviction'"
         )
+    if durability and appendonly != "yes":
+        raise _refusal(f"VCONFLOW_DURABILITY={durability} needs 'appendonly yes'")
     if durability == "fsync" and (appendonly != "yes" or fsync != "always"):
         raise _refusal(
             "VCONFLOW_DURABILITY=fsync needs 'appendonly yes' and 'appendfsync always', "

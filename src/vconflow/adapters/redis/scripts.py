@@ -5,6 +5,7 @@ them. Every key a script touches is declared, each only once however often it is
 """
 
 import hashlib
+import time
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -14,6 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from vconflow.adapters.redis.client import redis_errors
+from vconflow.telemetry import events
 
 __all__ = ["ScriptCall", "Scripts", "load_scripts"]
 
@@ -61,11 +63,14 @@ class Scripts:
     async def run(self, name: str, call: ScriptCall, header: list[Any]) -> Any:
         """Run a script; raises `Unavailable` or `Permanent`."""
         rest = (len(call.keys), *call.keys, _encode(header), *call.args)
+        started = time.perf_counter()
         with redis_errors():
             try:
-                return await self._client.execute_command("EVALSHA", self._hashes[name], *rest)
+                reply = await self._client.execute_command("EVALSHA", self._hashes[name], *rest)
             except NoScriptError:
-                return await self._client.execute_command("EVAL", self._sources[name], *rest)
+                reply = await self._client.execute_command("EVAL", self._sources[name], *rest)
+        events.redis_done(name, time.perf_counter() - started)
+        return reply
 
 
 def _sha1(source: str) -> str:

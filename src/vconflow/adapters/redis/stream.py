@@ -1,7 +1,6 @@
 """Reading lists with leases (`ports/stream.py`)."""
 
 import asyncio
-import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from redis.exceptions import ResponseError
 
 from vconflow.adapters.redis.client import Connections, redis_errors
 from vconflow.adapters.redis.consumer_name import ConsumerName
+from vconflow.adapters.redis.depth import measure
 from vconflow.adapters.redis.entries import parse_entry
 from vconflow.adapters.redis.keys import GROUP, Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
@@ -19,6 +19,8 @@ from vconflow.ports.ledger import Progress
 from vconflow.ports.stream import ListDepth, ReadRequest, Resumed
 
 __all__ = ["RedisStream"]
+
+_CHUNK = 256
 
 _NO_CRASH = -1
 """In place of the idle time of an entry that nobody has worked on."""
@@ -205,34 +207,40 @@ class RedisStream:
         ]
 
     async def renew(self, owned: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-        """See `EntryStream.renew`. Raises `Lost` when another replica holds our name."""
+        """See `EntryStream.renew`. Raises `Unavailable` when another replica holds our name."""
+        lost: list[tuple[str, str]] = []
+        # Even without entries the hold on the name is to be renewed.
+        for chunk in _chunks(owned) or [{}]:
+            lost += await self._renew(chunk)
+        return lost
+
+    async def _renew(self, owned: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
         call = ScriptCall()
-        lists = list(owned)
         header = [
             self.consumer,
             call.key(self._keys.consumer(self.consumer)),
             self._name.token,
             self._name.ttl_ms,
-            [[call.key(self._keys.list(name)), list(owned[name])] for name in lists],
+            [[call.key(self._keys.list(name)), ids] for name, ids in owned.items()],
         ]
         held, *lost = await self._scripts.run("renew", call, header)
         if not held:
             raise Unavailable(f"another replica holds the name {self.consumer!r}")
         return [
             (name, entry.decode())
-            for name, entries in zip(lists, lost, strict=True)
+            for name, entries in zip(owned, lost, strict=True)
             for entry in entries
         ]
 
     async def hand_over(self, owned: Mapping[str, Sequence[str]]) -> None:
         """See `EntryStream.hand_over`."""
-        call = ScriptCall()
-        items = [
-            [call.key(self._keys.list(name)), entry, call.key(self._keys.run(name, entry))]
-            for name, entries in owned.items()
-            for entry in entries
-        ]
-        if items:
+        for chunk in _chunks(owned):
+            call = ScriptCall()
+            items = [
+                [call.key(self._keys.list(name)), entry, call.key(self._keys.run(name, entry))]
+                for name, entries in chunk.items()
+                for entry in entries
+            ]
             await self._scripts.run("hand_over", call, [self.consumer, self._lease_ms, items])
 
     async def reap(self, lists: Sequence[str]) -> None:
@@ -253,24 +261,19 @@ class RedisStream:
 
     async def depth(self, lists: Sequence[str]) -> dict[str, ListDepth]:
         """See `EntryStream.depth`."""
-        rows = await asyncio.gather(*map(self._depth, lists))
-        return dict(zip(lists, rows, strict=True))
+        return await measure(self._client, self._keys, lists)
 
-    async def _depth(self, list_name: str) -> ListDepth:
-        key = self._keys.list(list_name)
-        with redis_errors():
-            async with self._client.pipeline(transaction=False) as pipe:
-                pipe.execute_command("XLEN", key)
-                pipe.execute_command("XPENDING", key, GROUP)
-                pipe.execute_command("XLEN", self._keys.dead(list_name))
-                pipe.execute_command("XRANGE", key, "-", "+", "COUNT", 1)
-                length, pending, dead, first = await pipe.execute(raise_on_error=False)
-        # A list nobody has read yet has no group, and so nothing pending.
-        owned = 0 if isinstance(pending, Exception) else int(pending[0])
-        oldest = 0.0
-        if first and not isinstance(first, Exception):
-            oldest = max(0.0, time.time() - int(first[0][0].partition(b"-")[0]) / 1000)
-        return ListDepth(max(0, length - owned), owned, dead, oldest)
+
+def _chunks(owned: Mapping[str, Sequence[str]]) -> list[dict[str, list[str]]]:
+    """Entry ids by list, in parts that do not keep Redis busy for long."""
+    pairs = [(name, entry) for name, entries in owned.items() for entry in entries]
+    chunks: list[dict[str, list[str]]] = []
+    for start in range(0, len(pairs), _CHUNK):
+        chunk: dict[str, list[str]] = {}
+        for name, entry in pairs[start : start + _CHUNK]:
+            chunk.setdefault(name, []).append(entry)
+        chunks.append(chunk)
+    return chunks
 
 
 def _progress(entry: Entry, crashes: int, due: int, held: bytes) -> Progress:

@@ -1,0 +1,208 @@
+"""The small parts of the pipeline, each for itself."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vconflow.errors import Overloaded, PartialFailure, Permanent, Retryable
+from vconflow.pipeline.batcher import Batcher
+from vconflow.pipeline.failure import storages_failed
+from vconflow.pipeline.retry import RetryPolicy, is_retryable
+from vconflow.pipeline.slots import Slots
+from vconflow.pipeline.supervisor import supervised
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def flush(self, items: Sequence[int]) -> list[int | Exception]:
+        self.batches.append(list(items))
+        await self.gate.wait()
+        return [ValueError(str(item)) if item < 0 else item * 2 for item in items]
+
+
+async def test_calls_that_arrive_during_a_flush_share_the_next_one() -> None:
+    recorder = Recorder()
+    batcher: Batcher[int, int] = Batcher(recorder.flush, max_items=4)
+    recorder.gate.clear()
+    first = asyncio.create_task(batcher.submit(1))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    rest = [asyncio.create_task(batcher.submit(number)) for number in range(2, 8)]
+    await asyncio.sleep(0)
+    recorder.gate.set()
+    assert [await task for task in [first, *rest]] == [2, 4, 6, 8, 10, 12, 14]
+    assert recorder.batches == [[1], [2, 3, 4, 5], [6, 7]]
+
+
+async def test_batches_are_bounded_by_bytes_and_a_large_item_goes_alone() -> None:
+    recorder = Recorder()
+    batcher: Batcher[int, int] = Batcher(recorder.flush, max_bytes=10, size_of=abs)
+    assert await asyncio.gather(*map(batcher.submit, (4, 5, 3, 50, 1))) == [8, 10, 6, 100, 2]
+    assert recorder.batches == [[4, 5], [3], [50], [1]]
+
+
+async def test_a_failing_item_fails_alone_and_a_failing_flush_fails_all() -> None:
+    recorder = Recorder()
+    batcher: Batcher[int, int] = Batcher(recorder.flush)
+    results = await asyncio.gather(*map(batcher.submit, (1, -1, 2)), return_exceptions=True)
+    assert [type(result) for result in results] == [int, ValueError, int]
+
+    async def broken(items: Sequence[int]) -> list[int | Exception]:
+        raise Retryable("away")
+
+    failing: Batcher[int, int] = Batcher(broken)
+    results = await asyncio.gather(*map(failing.submit, (1, 2)), return_exceptions=True)
+    assert [type(result) for result in results] == [Retryable, Retryable]
+
+
+async def test_who_gives_up_while_waiting_is_left_out() -> None:
+    recorder = Recorder()
+    batcher: Batcher[int, int] = Batcher(recorder.flush)
+    recorder.gate.clear()
+    tasks = [asyncio.create_task(batcher.submit(1))]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    tasks += [asyncio.create_task(batcher.submit(number)) for number in (2, 3)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    tasks[1].cancel()
+    await asyncio.gather(*tasks[:2], return_exceptions=True)
+    recorder.gate.set()
+    assert await tasks[2] == 6
+    await batcher.drain()
+    assert recorder.batches == [[1], [3]]
+
+
+async def test_too_much_waiting_is_refused() -> None:
+    recorder = Recorder()
+    recorder.gate.clear()
+    batcher: Batcher[int, int] = Batcher(recorder.flush, size_of=abs, max_waiting_bytes=10)
+    tasks = [asyncio.create_task(batcher.submit(100))]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    tasks += [asyncio.create_task(batcher.submit(5)) for _ in range(3)]
+    await asyncio.sleep(0)
+    recorder.gate.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [int, int, int, Overloaded]
+
+
+async def test_an_item_that_comes_when_the_worker_is_ending_is_not_forgotten() -> None:
+    recorder = Recorder()
+    batcher: Batcher[int, int] = Batcher(recorder.flush)
+
+    async def one_after_the_other(start: int) -> None:
+        for number in range(start, start + 50):
+            assert await batcher.submit(number) == number * 2
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(one_after_the_other(start) for start in range(0, 500, 50)))
+
+
+@given(
+    attempt=st.integers(1, 10_000),
+    base=st.floats(0.001, 100),
+    most=st.floats(0.001, 1000),
+    chance=st.floats(0, 1),
+    asked=st.none() | st.floats(0, 100),
+)
+def test_delays_are_bounded_and_honour_what_the_other_side_asks(
+    attempt: int, base: float, most: float, chance: float, asked: float | None
+) -> None:
+    policy = RetryPolicy(base=base, max=most)
+    delay = policy.delay(attempt, Retryable("x", retry_after=asked), lambda: chance)
+    assert (asked or 0) <= delay <= max(most, asked or 0)
+    assert delay <= max(base * 2 ** min(attempt - 1, 32), asked or 0)
+
+
+def test_what_may_be_tried_again() -> None:
+    assert all(map(is_retryable, (Retryable("x"), OSError(), KeyError(), TimeoutError())))
+    assert not any(map(is_retryable, (Permanent("x"), SystemExit(), PartialFailure({}))))
+
+
+def test_an_outage_outranks_a_refusal() -> None:
+    failed = storages_failed({"b": Permanent("no"), "a": Retryable("away", retry_after=9)})
+    assert (failed.stage, str(failed.error)) == ("storage:a,b", "a: away; b: no")
+    assert isinstance(failed.error, Retryable)
+    assert failed.error.retry_after == 9
+    assert isinstance(storages_failed({"b": Permanent("no")}).error, Permanent)
+
+
+async def test_slots_go_first_to_those_who_wait() -> None:
+    freed: list[int] = []
+    slots = Slots(3, lambda: freed.append(1))
+    slots.take("a")
+    slots.take("a")
+    assert (slots.room("a", 2), slots.room("b", 5), slots.free) == (0, 1, 1)
+    waiting = asyncio.create_task(slots.acquire("a", 2))
+    await asyncio.sleep(0)
+    assert slots.room("a", 9) == 0
+    slots.release("a")
+    await waiting
+    assert (slots.used("a"), freed) == (2, [])
+    slots.release("a")
+    assert (slots.used("a"), freed) == (1, [1])
+
+
+async def test_a_cancelled_wait_for_a_slot_leaves_nothing_behind() -> None:
+    slots = Slots(1, lambda: None)
+    slots.take("a")
+    waits = [asyncio.create_task(slots.acquire("a", 1)) for _ in range(2)]
+    await asyncio.sleep(0)
+    waits[0].cancel()
+    await asyncio.gather(waits[0], return_exceptions=True)
+    slots.release("a")
+    waits[1].cancel()  # it has just been given the slot
+    await asyncio.gather(waits[1], return_exceptions=True)
+    assert (slots.used("a"), slots.free) == (0, 1)
+
+
+async def test_another_chains_waiting_entry_gets_the_total_that_becomes_free() -> None:
+    slots = Slots(1, lambda: None)
+    slots.take("a")
+    waiting = asyncio.create_task(slots.acquire("b", 1))
+    await asyncio.sleep(0)
+    slots.release("a")
+    async with asyncio.timeout(5):
+        await waiting
+    assert slots.used("b") == 1
+
+
+async def test_a_side_task_that_dies_is_noticed() -> None:
+    async def die() -> None:
+        raise ValueError("gone")
+
+    async def forever() -> None:
+        await asyncio.Event().wait()
+
+    async with supervised() as supervisor:
+        supervisor.start("forever", forever())
+        await supervisor.stop("forever")
+        await asyncio.sleep(0)
+        assert not supervisor.failed.is_set()
+        supervisor.start("dies", die())
+        async with asyncio.timeout(5):
+            await supervisor.failed.wait()
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+async def test_finished_waits_for_a_task_that_ends_by_itself(name: str) -> None:
+    done: list[str] = []
+
+    async def soon() -> None:
+        await asyncio.sleep(0.01)
+        done.append(name)
+
+    async with supervised() as supervisor:
+        supervisor.start(name, soon())
+        await supervisor.finished(name)
+        await supervisor.finished("unknown")
+        assert done == [name]
+        assert not supervisor.failed.is_set()
