@@ -12,6 +12,7 @@ from vconflow.errors import Permanent, Retryable
 from vconflow.model.vcon import Vcon
 from vconflow.pipeline.chain import Chain
 from vconflow.ports.link import CONTINUE, LinkRun, Outcome
+from vconflow.ports.stream import ReadRequest
 from vconflow.testing.memory_storage import MemoryStorage
 
 
@@ -411,10 +412,81 @@ async def test_a_restart_goes_on_with_its_own_entries(redis_url: str) -> None:
     async with site(redis_url, chain, start=False) as it:
         uuids = await it.submit(*(vcon() for _ in range(5)))
         await it.backend.stream.ensure(["in"])
-        from vconflow.ports.stream import ReadRequest
-
         assert len(await it.backend.stream.read([ReadRequest(("in",), 5)], 5, 0.1)) == 5
         it.replica.stopping = True  # as if killed: nothing is handed over
     async with site(redis_url, chain, lease=30) as again:
         await again.settled()
         assert sorted(await again.popped()) == sorted(uuids)
+
+
+async def test_a_vcon_posted_again_after_its_deletion_keeps_its_copies(valkey_url: str) -> None:
+    """The chain of the deleted life ends after the new life was stored: it must not remove that."""
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def pause(vcon: Vcon, run: LinkRun) -> Outcome:
+        if vcon.subject == "old":
+            entered.set()
+            await leave.wait()
+        return CONTINUE
+
+    chain = Chain("main", (step("p", pause),), ("s",), ("in",), egress=("out",))
+    async with site(valkey_url, chain, storages={"s": unit("s", MemoryStorage())}) as it:
+        document = vcon(subject="old")
+        (uuid,) = await it.submit(document)
+        await entered.wait()
+        await it.lookup.delete(uuid)
+        await it.submit(document.replace(b'"old"', b'"new"'))
+        while not it.memory["s"].vcons:
+            await asyncio.sleep(0.005)
+        leave.set()
+        await it.settled()
+        assert Vcon(it.memory["s"].vcons[uuid].document).subject == "new"
+        assert await it.popped() == [uuid]
+
+
+async def test_a_deletion_that_a_storage_refuses_is_tried_again_and_told(valkey_url: str) -> None:
+    storage = MemoryStorage()
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def pause(vcon: Vcon, run: LinkRun) -> Outcome:
+        entered.set()
+        await leave.wait()
+        return CONTINUE
+
+    chain = Chain("main", (step("p", pause),), ("s",), ("in",))
+    async with site(valkey_url, chain, storages={"s": unit("s", storage)}) as it:
+        await it.submit(vcon())
+        await entered.wait()
+        (uuid,) = await it.backend.documents.page(offset=0, limit=9, since=None, until=None)
+        await it.lookup.delete(uuid)
+        storage.fail_with = Retryable("away")
+        leave.set()
+        await it.settled()
+        (letter,) = await it.dead()
+        assert (letter.stage, letter.attempts) == ("storage:s", 3)
+
+
+async def test_a_list_of_the_wrong_kind_ends_as_a_dead_letter(valkey_url: str) -> None:
+    chain = Chain("main", (step("a"),), lists=("in",), egress=("wrong",))
+    async with site(valkey_url, chain) as it:
+        client = it.backend.connections.commands
+        await client.execute_command("SET", "vconflow:list:wrong", "x")
+        await it.submit(vcon())
+        await it.settled()
+        (letter,) = await it.dead()
+        assert letter.stage == "commit"
+        assert "vconflow:list:wrong" in letter.error
+
+
+async def test_a_held_chain_does_not_run_what_an_earlier_life_had_begun(valkey_url: str) -> None:
+    chain = Chain("main", (step("a"),), lists=("in",), egress=("out",))
+    async with site(valkey_url, chain, start=False) as it:
+        await it.submit(vcon())
+        await it.backend.stream.ensure(["in"])
+        await it.backend.stream.read([ReadRequest(("in",), 5)], 5, 0.1)
+        it.replica.stopping = True
+    held = Chain("main", (), lists=("in",), egress=("out",), held="not built yet")
+    async with site(valkey_url, held, lease=0.15) as it:
+        await asyncio.sleep(0.4)
+        assert (await it.backend.stream.depth(["in"]))["in"].pending == 1
+        assert await it.popped() == []

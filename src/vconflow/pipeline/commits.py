@@ -1,11 +1,13 @@
 """Committing a run, following a document that others change meanwhile."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from vconflow.errors import Unavailable
 from vconflow.model.merge import merge
 from vconflow.pipeline.batcher import Batcher
+from vconflow.pipeline.fanout import Fanout
+from vconflow.pipeline.removal import remove_copies
 from vconflow.pipeline.run import Run
 from vconflow.ports.clock import Clock
 from vconflow.ports.documents import Document, Documents
@@ -42,6 +44,7 @@ class Commits:
 
     def __init__(self, documents: Documents, ledger: Ledger, clock: Clock) -> None:
         self._clock = clock
+        self._documents = documents
         self._fetches: Batcher[str, Document] = Batcher(documents.fetch, parallel=2)
         self._commits: Batcher[Commit, CommitResult] = Batcher(
             ledger.commit, size_of=lambda commit: len(commit.document or b""), parallel=2
@@ -53,6 +56,13 @@ class Commits:
         if found.deleted:
             raise Deleted
         return found
+
+    async def remove_copies(
+        self, uuid: str, fanout: Fanout, names: Sequence[str]
+    ) -> dict[str, Exception]:
+        """Remove what storages hold of a deleted vCon; failures by storage."""
+        removal = await self._patiently(lambda: remove_copies(self._documents, fanout, uuid, names))
+        return removal.failed
 
     async def commit(self, run: Run, then: Finish | Defer | Bury | None) -> None:
         """Commit, merging with what others wrote. Raises Lost, Deleted, Conflicted."""

@@ -68,6 +68,7 @@ class Consumer:
         self._skipped = False
         self._turn = 0
         self._wakes: set[asyncio.Task[None]] = set()
+        self._retired: list[tuple[str, str]] = []
         self._left: dict[str, list[str]] = {}
 
     # What others may know
@@ -178,7 +179,7 @@ class Consumer:
 
     def lose(self, list_name: str, entry: str) -> None:
         """Stop working on an entry that is not ours any more."""
-        task = self._tasks.get((list_name, entry))
+        task = self._tasks.pop((list_name, entry), None)
         if task is not None:
             events.lease_lost(list_name, entry)
             task.cancel()
@@ -191,9 +192,12 @@ class Consumer:
         task.add_done_callback(lambda done: self._ended(key, done))
 
     def _ended(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
-        self._tasks.pop(key, None)
-        if task.cancelled() or task.exception():
-            self._dropped.add(key)
+        broke = task.cancelled() or task.exception() is not None
+        # What `lose` took out is not under our name any more.
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
+            if broke:
+                self._dropped.add(key)
 
     async def _work(self, entry: Entry, chain: Chain, progress: Progress, has_slot: bool) -> None:
         try:
@@ -206,6 +210,9 @@ class Consumer:
                 finally:
                     self._slots.release(chain.name)
                 if isinstance(result, Done):
+                    return
+                if self._stopping:
+                    self._retired.append((entry.list, entry.id))
                     return
                 progress, has_slot = result.progress, False
         # An error of our own: leave the entry pending. Its lease ends, it comes back as a crash,
@@ -240,25 +247,20 @@ class Consumer:
         """Give entries `grace` seconds to finish, then cancel them; how many are left."""
         before = len(self._tasks)
         events.drain_started(before)
-        left: dict[str, list[str]] = {}
-        busy = []
-        for (list_name, entry), task in list(self._tasks.items()):
-            if (list_name, entry) in self._sleeping:
-                left.setdefault(list_name, []).append(entry)
-                task.cancel()
-            else:
-                busy.append(task)
+        for key in self._sleeping:
+            self._retired.append(key)
+            self._tasks[key].cancel()
+        busy = [task for key, task in self._tasks.items() if key not in self._sleeping]
         if busy:
             await asyncio.wait(busy, timeout=grace)
-        for list_name, entries in self.owned().items():
-            left.setdefault(list_name, []).extend(entries)
-        for task in list(self._tasks.values()):
+        left = dict.fromkeys((*self._retired, *self._tasks))
+        for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        self._left = {name: list(dict.fromkeys(entries)) for name, entries in left.items()}
-        handed = sum(map(len, self._left.values()))
-        events.drain_ended(before - handed, handed)
-        return handed
+        for list_name, entry in left:
+            self._left.setdefault(list_name, []).append(entry)
+        events.drain_ended(before - len(left), len(left))
+        return len(left)
 
     async def hand_over(self) -> None:
         """Give what `stop` left to other replicas, once no commit is under way any more."""

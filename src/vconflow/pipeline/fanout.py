@@ -101,9 +101,12 @@ class Fanout:
 
     async def delete(
         self, uuid: str, names: Sequence[str] | None = None
-    ) -> tuple[bool, dict[str, Exception]]:
-        """Remove a vCon from the named storages, by default from all; failures by name."""
-        wanted = [name for name in names or self._units if name in self._units]
+    ) -> tuple[list[str], dict[str, Exception]]:
+        """Remove a vCon from the named storages, by default from all.
+
+        Returns which held a copy, and what failed by name.
+        """
+        wanted = [name for name in (self._units if names is None else names) if name in self._units]
         results = await asyncio.gather(
             *(self._delete_one(uuid, self._units[name]) for name in wanted), return_exceptions=True
         )
@@ -112,7 +115,8 @@ class Fanout:
             for name, result in zip(wanted, results, strict=True)
             if isinstance(result, Exception)
         }
-        return any(result is True for result in results), failures
+        held = [name for name, result in zip(wanted, results, strict=True) if result is True]
+        return held, failures
 
     @staticmethod
     async def _delete_one(uuid: str, unit: StorageUnit) -> bool:

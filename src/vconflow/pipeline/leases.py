@@ -37,7 +37,9 @@ class Leases:
 
     async def recover(self) -> None:
         """Go on with what an earlier life of this replica left, before anything new is read."""
-        for name in self._chains.lists:
+        for name, chain in self._chains.by_list.items():
+            if chain.held:
+                continue
             after, count = "", 0
             while resumed := await self._stream.recover(name, after, _PAGE):
                 count += self._consumer.adopt(resumed)

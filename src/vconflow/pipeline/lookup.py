@@ -8,6 +8,7 @@ import msgspec
 from vconflow.errors import Retryable, Unavailable
 from vconflow.model.validation import validate
 from vconflow.pipeline.fanout import Fanout
+from vconflow.pipeline.removal import remove_copies
 from vconflow.ports.documents import Document, Documents
 
 __all__ = ["Deletion", "Lookup"]
@@ -64,8 +65,9 @@ class Lookup:
                 raise
             facts = None  # a storage is away: delete what can be reached, and report that one
         found = await self._documents.delete(uuid, facts)
-        deleted, failed = await self._fanout().delete(uuid)
-        return Deletion(found or deleted, {name: str(error) for name, error in failed.items()})
+        removal = await remove_copies(self._documents, self._fanout(), uuid)
+        failed = {name: str(error) for name, error in removal.failed.items()}
+        return Deletion(found or removal.found, failed)
 
     async def _or_stored(self, uuid: str, found: Document) -> bytes | None:
         if found.document is not None or found.deleted or not self._read_storages:

@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from vconflow.errors import Permanent, Retryable
 from vconflow.model.entry import Entry
 from vconflow.pipeline.chain import Chain, Chains
@@ -63,6 +65,9 @@ class Processor:
             return await self._fail(run, failed)
         except Deleted:
             return await self._remove(run)
+        except Permanent as error:
+            # Redis refuses the commit itself: a key of ours holds something else.
+            return await self._fail(run, StepFailed("commit", error))
 
     async def _carry(self, run: Run) -> Done:
         self.failures.check_crashes(run)
@@ -176,12 +181,14 @@ class Processor:
 
     async def _remove(self, run: Run) -> Done | Waiting:
         """The vCon was deleted: what this chain has stored of it goes too, then the entry."""
-        _, failures = await self.fanout.delete(run.uuid, run.chain.storages)
-        if failures:
-            failed = storages_failed(failures)
-            decision = self.failures.decide(run, failed)
-            # A tombstone answers every commit with "deleted": remember it in this process only.
-            if isinstance(decision, Defer):
-                return Waiting(decision.progress)
-        await self.commits.try_commit(run, Finish(deleted=True))
-        return Done("deleted")
+        failed = await self.commits.remove_copies(run.uuid, self.fanout, run.chain.storages)
+        if not failed:
+            await self.commits.try_commit(run, Finish(deleted=True))
+            return Done("deleted")
+        decision = self.failures.decide(run, storages_failed(failed))
+        if isinstance(decision, Defer):
+            # A tombstone has no room for progress: this process remembers it.
+            return Waiting(decision.progress)
+        run.drop_changes()
+        await self.commits.try_commit(run, msgspec.structs.replace(decision, even_deleted=True))
+        return Done("dead")

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from vconflow.model.dates import instant
 from vconflow.model.entry import Entry, StoredVcon
 from vconflow.model.validation import Facts, validate
 from vconflow.model.vcon import Vcon
 from vconflow.pipeline.chain import Chain
+from vconflow.pipeline.removal import stored_vcon
 from vconflow.ports.documents import Document
 from vconflow.ports.ledger import Bury, Commit, Defer, Finish, Progress
 
@@ -113,8 +113,7 @@ class Run:
 
     def stored(self) -> StoredVcon:
         """The revision for the storages."""
-        created = self.vcon.created_at
-        return StoredVcon(self.uuid, self.rev, self.base, instant(created) if created else 0.0)
+        return stored_vcon(self.uuid, self.rev, self.base)
 
     def commit(self, then: Finish | Defer | Bury | None, *, check: bool = False) -> Commit:
         """The commit that brings Redis up to date with this run; `check` insists on `rev`."""

@@ -90,7 +90,8 @@ class Defer(msgspec.Struct, frozen=True):
 class Bury(msgspec.Struct, frozen=True):
     """Move the entry to the dead letters of its list.
 
-    `stage` is `link:<name>`, `storage:<name>[,<name>]`, `document` or `crash`.
+    `stage` is `link:<name>`, `storage:<name>[,<name>]`, `document`, `commit` or `crash`.
+    `even_deleted` buries the entry of a deleted vCon too: its copies could not be removed.
     """
 
     progress: Progress
@@ -98,6 +99,7 @@ class Bury(msgspec.Struct, frozen=True):
     stage: str
     error_type: str
     error: str
+    even_deleted: bool = False
 
 
 class Commit(msgspec.Struct, frozen=True):

@@ -75,7 +75,8 @@ class EntryStream(Protocol):
     async def renew(self, owned: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
         """Renew the leases of entry ids by list; return the (list, id) that are not ours now.
 
-        Also renews the hold on the consumer name.
+        Also renews the hold on the consumer name; raises `Permanent` when another replica has it:
+        then nothing is ours any more, and this replica has to stop.
         """
         ...
 

@@ -203,3 +203,47 @@ async def test_items_of_a_batch_stand_alone(backend: RedisBackend) -> None:
     assert moved.verdict is Verdict.MOVED
     assert done == CommitResult(Verdict.DONE, found[2].rev)
     assert (await backend.stream.depth(["in"]))["in"].pending == 2
+
+
+async def test_who_lost_its_name_writes_nothing(backend: RedisBackend) -> None:
+    """A process that was frozen for longer than its lease, and whose name a successor took."""
+    entry, found = await begun(backend)
+    client = backend.connections.commands
+    await client.execute_command("SET", "vconflow:consumer:one", "the successor")
+    item = commit_of(entry, found, then=Finish(targets=(Target("out", False),)))
+    assert (await commit(backend, item)).verdict is Verdict.LOST
+    assert await backend.egress.lease("out", 1) == []
+    # A hold that merely ran out while Redis was away displaces nobody.
+    await client.execute_command("DEL", "vconflow:consumer:one")
+    assert (await commit(backend, item)).verdict is Verdict.DONE
+
+
+async def test_a_deleted_vcon_whose_copies_stay_is_buried_when_insisted_on(
+    backend: RedisBackend,
+) -> None:
+    entry, found = await begun(backend)
+    await backend.documents.delete(entry.uuid, None)
+    bury = Bury(Progress(), "main", "storage:s", "Retryable", "away")
+    assert (await commit(backend, commit_of(entry, found, then=bury))).verdict is Verdict.DELETED
+    insisting = Bury(Progress(), "main", "storage:s", "Retryable", "away", even_deleted=True)
+    assert (await commit(backend, commit_of(entry, found, then=insisting))).verdict is Verdict.DONE
+    assert len(await backend.dead_letters.browse("in", after="", count=9)) == 1
+
+
+async def test_keys_that_hold_something_else_fail_their_item_alone(backend: RedisBackend) -> None:
+    for _ in range(2):
+        await accept(backend, vcon(), "in")
+    bad, good = await read(backend, "in")
+    client = backend.connections.commands
+    await client.execute_command("DEL", f"vconflow:vcon:{bad.uuid}")
+    await client.execute_command("SET", f"vconflow:vcon:{bad.uuid}", "x")
+    found = await backend.documents.fetch([bad.uuid, good.uuid])
+    assert [item.rev > 0 for item in found] == [False, True]
+    results = await backend.ledger.commit(
+        [
+            commit_of(bad, found[0], rev=0, then=Finish()),
+            commit_of(good, found[1], then=Finish()),
+        ]
+    )
+    assert "holds something else" in str(results[0])
+    assert results[1] == CommitResult(Verdict.DONE, found[1].rev)

@@ -1,10 +1,13 @@
 import asyncio
+import os
+import subprocess
+import sys
 
 import pytest
 from redis_support import accept, read, vcon
 
 from vconflow.adapters.redis.backend import RedisBackend, RedisOptions, open_backend
-from vconflow.errors import Unavailable
+from vconflow.errors import Permanent
 from vconflow.ports.stream import ReadRequest
 
 
@@ -99,7 +102,7 @@ async def test_who_lost_the_name_is_told(backend: RedisBackend) -> None:
     await backend.connections.commands.execute_command(
         "SET", "vconflow:consumer:one", "somebody else"
     )
-    with pytest.raises(Unavailable, match="holds the name"):
+    with pytest.raises(Permanent, match="holds the name"):
         await backend.stream.renew({})
     await backend.connections.commands.execute_command("DEL", "vconflow:consumer:one")
     assert await backend.stream.renew({}) == []
@@ -159,3 +162,24 @@ async def test_an_answer_that_was_lost_is_no_crash(backend: RedisBackend) -> Non
     await asyncio.sleep(0.35)
     taken = await backend.stream.take_over("a", 10, [dropped])
     assert [(item.entry.id, item.progress.crashes) for item in taken] == [(lost, 0), (dropped, 1)]
+
+
+def ended_process() -> int:
+    """The id of a process that has just ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+async def test_the_name_of_a_killed_process_beside_us_is_taken_over_at_once(
+    backend: RedisBackend, redis_url: str
+) -> None:
+    client = backend.connections.commands
+    place = (await client.execute_command("GET", "vconflow:consumer:one")).decode().split("/")[0]
+    for pid, expected in ((ended_process(), "killed"), (os.getppid(), "killed-2")):
+        await client.execute_command("SET", "vconflow:consumer:killed", f"{place}/{pid}/x")
+        async with open_backend(redis_url, RedisOptions(replica="killed")) as again:
+            assert again.stream.consumer == expected
+    await client.execute_command("SET", "vconflow:consumer:far", f"elsewhere/{ended_process()}/x")
+    async with open_backend(redis_url, RedisOptions(replica="far")) as again:
+        assert again.stream.consumer == "far-2"

@@ -71,7 +71,7 @@ async def open_backend(url: str, options: RedisOptions) -> AsyncIterator[RedisBa
                 connections=connections,
                 intake=RedisIntake(scripts, keys, index_expiry=options.index_expiry),
                 documents=documents,
-                ledger=RedisLedger(scripts, keys, name.name, **expiries),
+                ledger=RedisLedger(scripts, keys, name, **expiries),
                 stream=RedisStream(connections, scripts, keys, name, lease=options.lease),
                 egress=RedisEgress(client, scripts, keys, lease=options.egress_lease),
                 dead_letters=RedisDeadLetters(client, scripts, keys, documents),

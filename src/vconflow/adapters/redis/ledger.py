@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from vconflow.adapters.redis.consumer_name import ConsumerName
 from vconflow.adapters.redis.index import index_keys, index_of
 from vconflow.adapters.redis.keys import Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
@@ -21,11 +22,17 @@ class RedisLedger:
     """Commits of one replica. `index_expiry` and `document_ttl` are in seconds; 0 keeps."""
 
     def __init__(
-        self, scripts: Scripts, keys: Keys, consumer: str, *, index_expiry: int, document_ttl: int
+        self,
+        scripts: Scripts,
+        keys: Keys,
+        name: ConsumerName,
+        *,
+        index_expiry: int,
+        document_ttl: int,
     ) -> None:
         self._scripts = scripts
         self._keys = keys
-        self._consumer = consumer
+        self._name = name
         self._index_expiry = index_expiry * 1000
         self._document_ttl = document_ttl * 1000
 
@@ -33,7 +40,9 @@ class RedisLedger:
         """See `Ledger.commit`."""
         call = ScriptCall()
         header = [
-            self._consumer,
+            self._name.name,
+            call.key(self._keys.consumer(self._name.name)),
+            self._name.token,
             self._index_expiry,
             self._document_ttl,
             call.key(self._keys.created),
@@ -96,7 +105,7 @@ class RedisLedger:
                 return ["defer", call.arg(_encode(progress)), progress.due]
             case Bury() as bury:
                 fields = [call.arg(value) for value in _dead_fields(commit, bury)]
-                return ["bury", call.key(self._keys.dead(entry.list)), fields]
+                return ["bury", call.key(self._keys.dead(entry.list)), fields, bury.even_deleted]
 
 
 def _dead_fields(commit: Commit, bury: Bury) -> list[bytes]:

@@ -13,7 +13,7 @@ from vconflow.adapters.redis.depth import measure
 from vconflow.adapters.redis.entries import parse_entry
 from vconflow.adapters.redis.keys import GROUP, Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
-from vconflow.errors import Unavailable
+from vconflow.errors import Permanent
 from vconflow.model.entry import Entry
 from vconflow.ports.ledger import Progress
 from vconflow.ports.stream import ListDepth, ReadRequest, Resumed
@@ -207,7 +207,7 @@ class RedisStream:
         ]
 
     async def renew(self, owned: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-        """See `EntryStream.renew`. Raises `Unavailable` when another replica holds our name."""
+        """See `EntryStream.renew`."""
         lost: list[tuple[str, str]] = []
         # Even without entries the hold on the name is to be renewed.
         for chunk in _chunks(owned) or [{}]:
@@ -225,7 +225,7 @@ class RedisStream:
         ]
         held, *lost = await self._scripts.run("renew", call, header)
         if not held:
-            raise Unavailable(f"another replica holds the name {self.consumer!r}")
+            raise Permanent(f"another replica holds the name {self.consumer!r}")
         return [
             (name, entry.decode())
             for name, entries in zip(owned, lost, strict=True)

@@ -1,16 +1,20 @@
 -- Write documents and decide what becomes of their entries, each alone and only if still owned.
--- header: {consumer, index expiry ms, document ttl ms (0: keep), listing key, expiring key, items}
+-- header: {consumer, hold key, hold token, index expiry ms, document ttl ms (0: keep), listing key, expiring key, items}
 -- item: {stream key, entry id, entry's meta key, run key, uuid, document key, meta key, rev
 --        (0: any), born (0: any), document arg (0: unchanged), index change, action}
 -- index change: {} | {text, keys, previous text, previous keys}
 -- action: {'keep'} | {'ack', counted} | {'defer', progress arg, due}
---         | {'bury', dead key, field args}
+--         | {'bury', dead key, field args, even when deleted}
 --         | {'finish', targets {{stream key, feeds}}, origin, trace, stored, expire ms (-1: none),
 --            counted}
 -- counted: the meta field ('open', 'egress') in which this entry was counted
 -- result: {'done', rev} | {'lost'} | {'moved', rev} | {'deleted'} | {'type', key}
-local consumer, index_expiry, document_ttl = header[1], header[2], header[3]
-local created_key, expiring_key = KEYS[header[4]], KEYS[header[5]]
+local consumer, index_expiry, document_ttl = header[1], header[4], header[5]
+local created_key, expiring_key = KEYS[header[6]], KEYS[header[7]]
+
+-- Under our name another process may own what we believe to own: then nothing is ours any more.
+local holder = redis.call('GET', KEYS[header[2]])
+local displaced = holder and holder ~= header[3]
 
 local function acknowledge(item)
   redis.call('XACK', KEYS[item[1]], GROUP, item[2])
@@ -33,7 +37,9 @@ local function let_expire(item, rev)
   if not ttl then return end
   redis.call('PEXPIRE', document, integer(ttl))
   redis.call('PEXPIRE', meta, integer(math.max(ttl, index_expiry) + 60000))
-  if not stored then redis.call('ZADD', expiring_key, integer(now_ms + ttl), item[5]) end
+  if not stored and is_type(expiring_key, 'zset') then
+    redis.call('ZADD', expiring_key, integer(now_ms + ttl), item[5])
+  end
 end
 
 local function finish(item, action, rev)
@@ -77,7 +83,9 @@ end
 
 local function commit(item)
   local action, kind = item[12], item[12][1]
-  if not owns(KEYS[item[1]], item[2], consumer) then return {'lost'} end
+  if displaced or not owns(KEYS[item[1]], item[2], consumer) then return {'lost'} end
+  if not is_type(KEYS[item[3]], 'hash') then return {'type', KEYS[item[3]]} end
+  if not is_type(KEYS[item[7]], 'hash') then return {'type', KEYS[item[7]]} end
   if kind == 'ack' then
     acknowledge(item)
     if redis.call('HEXISTS', KEYS[item[3]], 'deleted') == 0 then release(KEYS[item[3]], action[2]) end
@@ -85,11 +93,15 @@ local function commit(item)
   end
   local held = redis.call('HMGET', KEYS[item[7]], 'rev', 'deleted', 'born', 'idx')
   local rev = tonumber(held[1] or 0)
-  if held[2] or (item[9] > 0 and tonumber(held[3] or 0) ~= item[9]) then return {'deleted'} end
+  local deleted = held[2] or (item[9] > 0 and tonumber(held[3] or 0) ~= item[9])
+  if deleted and not (kind == 'bury' and action[4]) then return {'deleted'} end
+  if deleted then bury(item, action) return {'done', 0} end
   if item[8] > 0 and rev ~= item[8] then return {'moved', rev} end
+  local fits, wrong = all_types(item[11][2] or {}, 'zset')
+  if not fits then return {'type', wrong} end
   if #item[11] > 0 and (held[4] or '') ~= item[11][3] then return {'moved', rev} end
   if kind == 'finish' then
-    local fits, wrong = targets_fit(action)
+    fits, wrong = targets_fit(action)
     if not fits then return {'type', wrong} end
   elseif kind == 'bury' and not is_type(KEYS[action[2]], 'stream') then
     return {'type', KEYS[action[2]]}
@@ -103,5 +115,5 @@ local function commit(item)
 end
 
 local results = {}
-for i, item in ipairs(header[6]) do results[i] = commit(item) end
+for i, item in ipairs(header[8]) do results[i] = commit(item) end
 return results

@@ -6,8 +6,8 @@ for _, item in ipairs(header[3]) do
   if redis.call('XDEL', KEYS[header[1]], item[1]) == 1 then
     dropped = dropped + 1
     local meta = KEYS[item[4]]
-    local held = redis.call('HMGET', meta, 'deleted', 'egress', 'stored', 'rev', 'idx')
-    if not held[1] and held[4] and redis.call('HINCRBY', meta, 'open', -1) <= 0
+    local held = redis.pcall('HMGET', meta, 'deleted', 'egress', 'stored', 'rev', 'idx')
+    if not held.err and not held[1] and held[4] and redis.call('HINCRBY', meta, 'open', -1) <= 0
       and tonumber(held[2] or 0) <= 0 then
       redis.call('DEL', KEYS[item[3]])
       if held[3] ~= held[4] and (held[5] or '') == item[5] then

@@ -6,7 +6,7 @@ for _, item in ipairs(header[2]) do
     redis.call('XDEL', stream, item[1])
     removed = removed + 1
     local meta = KEYS[item[2]]
-    if redis.call('EXISTS', meta) == 1 and redis.call('HINCRBY', meta, 'egress', -1) < 0 then
+    if redis.call('TYPE', meta).ok == 'hash' and redis.call('HINCRBY', meta, 'egress', -1) < 0 then
       redis.call('HSET', meta, 'egress', 0)
     end
   end

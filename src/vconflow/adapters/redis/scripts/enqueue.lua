@@ -5,7 +5,7 @@ local stream = KEYS[header[1]]
 local results = {}
 for i, item in ipairs(header[3]) do
   local uuid, document, meta = item[1], KEYS[item[2]], KEYS[item[3]]
-  if is_type(stream, 'stream') and redis.call('EXISTS', document) == 1 then
+  if is_type(stream, 'stream') and is_type(meta, 'hash') and redis.call('EXISTS', document) == 1 then
     redis.call('PERSIST', document)
     redis.call('PERSIST', meta)
     redis.call('HINCRBY', meta, 'open', 1)

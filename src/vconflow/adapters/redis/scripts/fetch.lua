@@ -8,7 +8,8 @@ for i, item in ipairs(header[2]) do
   if left <= 0 then break end
   local document = redis.pcall('GET', KEYS[item[1]])
   if type(document) == 'table' then document = false end
-  local meta = redis.call('HMGET', KEYS[item[2]], 'rev', 'born', 'deleted', 'idx')
+  local meta = redis.pcall('HMGET', KEYS[item[2]], 'rev', 'born', 'deleted', 'idx')
+  if meta.err then meta = {} end
   if document then left = left - #document end
   results[i] = {document, tonumber(meta[1] or 0), tonumber(meta[2] or 0), meta[3] and 1 or 0, meta[4] or ''}
 end

@@ -1,0 +1,54 @@
+"""Removing the stored copies of a deleted vCon, and of no other."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from vconflow.model.dates import instant
+from vconflow.model.entry import StoredVcon
+from vconflow.model.vcon import Vcon
+from vconflow.pipeline.fanout import Fanout
+from vconflow.ports.documents import Document, Documents
+
+__all__ = ["Removal", "remove_copies", "stored_vcon"]
+
+
+class Removal(msgspec.Struct, frozen=True):
+    """Whether a storage held a copy, and what failed by storage."""
+
+    found: bool
+    failed: dict[str, Exception]
+
+
+async def remove_copies(
+    documents: Documents, fanout: Fanout, uuid: str, names: Sequence[str] | None = None
+) -> Removal:
+    """Remove a vCon from the named storages, by default from all.
+
+    A vCon that was posted again meanwhile has a new life: what was removed of that is put back.
+    """
+    (before,) = await documents.fetch([uuid])
+    if _lives(before):
+        return Removal(False, await _restore(fanout, uuid, before, names or ()))
+    held, failed = await fanout.delete(uuid, names)
+    (after,) = await documents.fetch([uuid])
+    if held and _lives(after):
+        failed |= await _restore(fanout, uuid, after, held)
+    return Removal(bool(held), failed)
+
+
+def _lives(document: Document) -> bool:
+    return document.document is not None and not document.deleted
+
+
+async def _restore(
+    fanout: Fanout, uuid: str, found: Document, names: Sequence[str]
+) -> dict[str, Exception]:
+    assert found.document is not None
+    return await fanout.store(stored_vcon(uuid, found.rev, found.document), names)
+
+
+def stored_vcon(uuid: str, rev: int, document: bytes) -> StoredVcon:
+    """The form in which storages get a revision."""
+    created = Vcon(document).created_at
+    return StoredVcon(uuid, rev, document, instant(created) if created else 0.0)
