@@ -1,0 +1,26 @@
+"""What every backend has to do, whatever it keeps its data in."""
+
+import pytest
+
+pytest.register_assert_rewrite(
+    "vconflow.testing.contracts.backend_intake",
+    "vconflow.testing.contracts.backend_ledger",
+    "vconflow.testing.contracts.backend_stream",
+    "vconflow.testing.contracts.backend_support",
+)
+
+from vconflow.testing.contracts.backend_intake import IntakeContract  # noqa: E402  # after the above
+from vconflow.testing.contracts.backend_ledger import LedgerContract  # noqa: E402
+from vconflow.testing.contracts.backend_stream import StreamContract  # noqa: E402
+from vconflow.testing.contracts.backend_support import Backend, BackendServer  # noqa: E402
+
+__all__ = ["Backend", "BackendContract", "BackendServer"]
+
+
+class BackendContract(IntakeContract, LedgerContract, StreamContract):
+    """Subclass it, override the fixture `server`, and pytest runs every test on your backend.
+
+    `server` yields an empty `BackendServer`; every replica of it has the same leases.
+    """
+
+    pytestmark = pytest.mark.asyncio

@@ -1,0 +1,159 @@
+"""What the contract of the backend is written with: the backend's shape and small vCons."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+import pytest
+
+from vconflow.model.entry import Entry
+from vconflow.model.identifiers import new_uuid
+from vconflow.model.validation import validate
+from vconflow.ports.dead_letters import DeadLetters
+from vconflow.ports.documents import Document, Documents
+from vconflow.ports.egress import EgressLists
+from vconflow.ports.intake import Acceptance, Intake, Receipt
+from vconflow.ports.ledger import Commit, CommitResult, Ledger
+from vconflow.ports.stream import EntryStream, ReadRequest
+
+__all__ = [
+    "Backend",
+    "BackendFixtures",
+    "BackendServer",
+    "accept",
+    "acceptance",
+    "begun",
+    "commit",
+    "commit_of",
+    "fill",
+    "read",
+    "vcon",
+]
+
+
+class SweptDocuments(Documents, Protocol):
+    """Documents that expire."""
+
+    async def sweep(self, now: float, count: int = 500) -> int: ...
+
+
+class Backend(Protocol):
+    """One replica's ports."""
+
+    @property
+    def intake(self) -> Intake: ...
+    @property
+    def documents(self) -> SweptDocuments: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def stream(self) -> EntryStream: ...
+    @property
+    def egress(self) -> EgressLists: ...
+    @property
+    def dead_letters(self) -> DeadLetters: ...
+
+
+class BackendServer(Protocol):
+    """What replicas share."""
+
+    @property
+    def lease(self) -> float:
+        """Seconds that leases of replicas and of popped entries last."""
+        ...
+
+    def replica(
+        self, name: str, *, document_ttl: int = 3600, index_expiry: int = 86400
+    ) -> AbstractAsyncContextManager[Backend]:
+        """Open a replica; it lets its name go at the end."""
+        ...
+
+    async def let_pass(self, seconds: float) -> None:
+        """Return when at least that much time has passed for the server."""
+        ...
+
+
+class BackendFixtures:
+    """The fixtures of the contract."""
+
+    @pytest.fixture
+    async def server(self) -> BackendServer:
+        raise NotImplementedError("override the fixture `server`")
+
+    @pytest.fixture
+    async def one(self, server: BackendServer) -> AsyncIterator[Backend]:
+        """A replica."""
+        async with server.replica("one") as backend:
+            yield backend
+
+    @pytest.fixture
+    async def two(self, server: BackendServer) -> AsyncIterator[Backend]:
+        """Another replica on the same server."""
+        async with server.replica("two") as backend:
+            yield backend
+
+    @staticmethod
+    async def let_lease_pass(server: BackendServer) -> None:
+        """Wait until whatever was not renewed is free."""
+        await server.let_pass(server.lease * 1.2)
+
+
+def vcon(uuid: str | None = None, *, tel: str = "+15550100", **members: Any) -> bytes:
+    """Return a small vCon of Ann."""
+    document = {
+        "vcon": "0.0.1",
+        "uuid": uuid or new_uuid(),
+        "created_at": "2025-03-21T06:59:56+00:00",
+        "parties": [{"tel": tel, "mailto": "ann@example.com", "name": "Ann"}],
+        "dialog": [],
+        **members,
+    }
+    return json.dumps(document).encode()
+
+
+def acceptance(document: bytes, *lists: str, expect_rev: int | None = None) -> Acceptance:
+    """Return what `Intake.accept` takes."""
+    return Acceptance(validate(document), document, lists, expect_rev=expect_rev)
+
+
+async def accept(backend: Backend, document: bytes, *lists: str) -> Receipt:
+    """Accept one vCon."""
+    (receipt,) = await backend.intake.accept([acceptance(document, *lists)])
+    assert isinstance(receipt, Receipt)
+    return receipt
+
+
+async def fill(backend: Backend, name: str, count: int) -> list[str]:
+    """Put new vCons on a list; their uuids in order."""
+    documents = [vcon() for _ in range(count)]
+    for document in documents:
+        await accept(backend, document, name)
+    return [validate(document).uuid for document in documents]
+
+
+async def read(backend: Backend, *lists: str, count: int = 10) -> list[Entry]:
+    """Read what is there now."""
+    await backend.stream.ensure(lists)
+    return await backend.stream.read([ReadRequest(lists, count)], count, 0.0)
+
+
+async def begun(backend: Backend, document: bytes | None = None) -> tuple[Entry, Document]:
+    """Accept a vCon on the list `in` and read it."""
+    await accept(backend, document or vcon(), "in")
+    (entry,) = await read(backend, "in")
+    (found,) = await backend.documents.fetch([entry.uuid])
+    return entry, found
+
+
+def commit_of(entry: Entry, found: Document, **values: Any) -> Commit:
+    """Return a commit based on what was found."""
+    fields = {"rev": found.rev, "born": found.born, "previous_index": found.index, **values}
+    return Commit(entry, fields.pop("uuid", entry.uuid), **fields)
+
+
+async def commit(backend: Backend, item: Commit) -> CommitResult:
+    """Commit one item."""
+    (result,) = await backend.ledger.commit([item])
+    assert isinstance(result, CommitResult)
+    return result

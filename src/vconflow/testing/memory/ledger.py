@@ -1,0 +1,155 @@
+"""Fenced bookkeeping of entries (`ports/ledger.py`)."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from vconflow.ports.dead_letters import DeadLetter
+from vconflow.ports.ledger import Bury, Commit, CommitResult, Defer, Finish, Verdict
+from vconflow.testing.memory.lists import Buried, Pending
+from vconflow.testing.memory.names import HeldName
+from vconflow.testing.memory.store import Store
+from vconflow.testing.memory.vcons import Expiries, Meta, index_text
+
+__all__ = ["MemoryLedger"]
+
+_encode = msgspec.json.Encoder().encode
+_META_GRACE = 60_000
+"""Milliseconds by which a meta outlives its document and its index entries."""
+
+
+class MemoryLedger:
+    """Commits of one replica: each looks first and writes only when nothing stands against it."""
+
+    def __init__(self, store: Store, name: HeldName, expiries: Expiries) -> None:
+        self._store = store
+        self._vcons = store.vcons
+        self._name = name
+        self._expiries = expiries
+
+    async def commit(self, batch: Sequence[Commit]) -> list[CommitResult | Exception]:
+        """See `Ledger.commit`."""
+        await self._store.call()
+        return [self._commit(commit) for commit in batch]
+
+    def _commit(self, commit: Commit) -> CommitResult:
+        entry = commit.entry
+        pending = self._store.list(entry.list).owned(entry.id, self._name.name)
+        if pending is None or self._name.displaced:
+            return CommitResult(Verdict.LOST)
+        if isinstance(commit.then, Finish) and commit.then.deleted:
+            self._acknowledge(commit)
+            return CommitResult(Verdict.DONE)
+        meta = self._vcons.metas.get(commit.uuid) or Meta()
+        obstacle = _obstacle(commit, meta)
+        if obstacle is not None:
+            return self._insist(commit, pending, obstacle)
+        if commit.document is not None:
+            self._write(commit, commit.document)
+        match commit.then:
+            case Finish() as finish:
+                self._finish(commit, finish)
+            case Defer(progress):
+                pending.progress, pending.due = progress, progress.due
+            case Bury() as bury:
+                self._bury(pending, bury)
+        written = self._vcons.metas.get(commit.uuid) or Meta()
+        return CommitResult(Verdict.DONE, written.rev)
+
+    def _insist(self, commit: Commit, pending: Pending, obstacle: CommitResult) -> CommitResult:
+        bury = commit.then
+        if obstacle.verdict is Verdict.DELETED and isinstance(bury, Bury) and bury.even_deleted:
+            self._bury(pending, bury)
+            return CommitResult(Verdict.DONE)
+        return obstacle
+
+    def _write(self, commit: Commit, document: bytes) -> None:
+        meta = self._vcons.metas.setdefault(commit.uuid, Meta)
+        meta.rev = self._vcons.next_rev(meta.rev)
+        self._vcons.documents.put(commit.uuid, document)
+        if _moves_index(commit):
+            old, meta.index = meta.index, index_text(commit.facts)
+            self._vcons.reindex(commit.uuid, old, meta.index, self._expiries.index_expiry)
+
+    def _finish(self, commit: Commit, finish: Finish) -> None:
+        meta = self._vcons.metas.setdefault(commit.uuid, Meta)
+        for target in finish.targets:
+            self._store.append(
+                target.list,
+                commit.uuid,
+                origin=finish.origin,
+                trace=commit.entry.trace,
+                egress=not target.feeds,
+            )
+            meta.count("open" if target.feeds else "egress", 1)
+        self._acknowledge(commit)
+        if finish.stored:
+            meta.stored = meta.rev
+        if finish.expire_seconds is not None:
+            meta.ttl = finish.expire_seconds * 1000
+        self._let_expire(commit.uuid, meta)
+
+    def _acknowledge(self, commit: Commit) -> None:
+        entry = commit.entry
+        del self._store.list(entry.list).pending[entry.id]
+        # Another vCon than the one written, if a link replaced it.
+        meta = self._vcons.metas.get(entry.uuid)
+        if meta is not None and not meta.deleted:
+            meta.count(entry.counted, -1)
+
+    def _let_expire(self, uuid: str, meta: Meta) -> None:
+        """End a document when no list works on it, and either a readable storage holds this very
+        revision or a link asked for it.
+        """
+        stored = meta.stored == meta.rev
+        ttl = meta.ttl
+        if ttl is None and stored:
+            ttl = self._expiries.document_ttl or None
+        if meta.open or ttl is None:
+            return
+        self._vcons.documents.end_in(uuid, ttl)
+        self._vcons.metas.end_in(uuid, max(ttl, self._expiries.index_expiry) + _META_GRACE)
+        if not stored:
+            self._vcons.last_copies[uuid] = self._store.now() + ttl
+
+    def _bury(self, pending: Pending, bury: Bury) -> None:
+        """Move the entry. It stays counted: its document is needed for a replay."""
+        entry, progress, now = pending.entry, bury.progress, self._store.now()
+        dead = self._store.dead_list(entry.list)
+        letter = DeadLetter(
+            id=dead.ids.next(now),
+            list=entry.list,
+            uuid=entry.uuid,
+            chain=bury.chain,
+            stage=bury.stage,
+            error_type=bury.error_type,
+            error=bury.error,
+            attempts=progress.attempts,
+            first_failure=progress.first_failure,
+            last_failure=now,
+            at=entry.at,
+            origin=entry.origin,
+            next_link=progress.next_link,
+            storages=progress.storages,
+            trace=entry.trace,
+        )
+        # A replay begins with fresh attempts, where this run stopped.
+        resume = msgspec.structs.replace(
+            progress, attempts=0, crashes=0, due=0, first_failure=0, error="", stage=""
+        )
+        dead.letters[letter.id] = Buried(letter, _encode(resume))
+        del self._store.list(entry.list).pending[entry.id]
+
+
+def _obstacle(commit: Commit, meta: Meta) -> CommitResult | None:
+    if meta.deleted or (commit.born and meta.born != commit.born):
+        return CommitResult(Verdict.DELETED)
+    if commit.rev and meta.rev != commit.rev:
+        return CommitResult(Verdict.MOVED, meta.rev)
+    if _moves_index(commit) and meta.index != commit.previous_index:
+        return CommitResult(Verdict.MOVED, meta.rev)
+    return None
+
+
+def _moves_index(commit: Commit) -> bool:
+    return commit.facts is not None and index_text(commit.facts) != commit.previous_index

@@ -1,0 +1,111 @@
+"""What the server knows of each vCon: document, revision, counters, and where it is listed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from vconflow.model.validation import Facts
+from vconflow.testing.memory.expiring import Expiring
+
+__all__ = ["Expiries", "Meta", "VconTable", "index_text"]
+
+_decode_keys = msgspec.json.Decoder(list[str]).decode
+
+
+def index_text(facts: Facts | None) -> str:
+    """The keys under which a vCon is found, as `Document.index` has them; '' for none."""
+    if facts is None:
+        return ""
+    keys = [
+        *(f"tel:{number}" for number in facts.tels),
+        *(f"mailto:{address}" for address in facts.mailtos),
+        *(f"name:{name}" for name in facts.names),
+    ]
+    return msgspec.json.encode(keys).decode() if keys else ""
+
+
+@dataclass(frozen=True)
+class Expiries:
+    """How a replica lets things expire, in milliseconds; 0 means never."""
+
+    document_ttl: int
+    index_expiry: int
+
+
+@dataclass
+class Meta:
+    """Everything about a vCon but its bytes. It outlives them, and as a tombstone the vCon itself.
+
+    `born` is the revision with which this life of the uuid began, `stored` the revision that a
+    readable storage holds. `open` counts the entries and dead letters that still need the
+    document, `egress` those of lists that no chain reads. `ttl` (milliseconds) was asked for by a
+    link.
+    """
+
+    rev: int = 0
+    born: int = 0
+    index: str = ""
+    owner: str = ""
+    deleted: bool = False
+    open: int = 0
+    egress: int = 0
+    stored: int = 0
+    ttl: int | None = None
+
+    def count(self, counter: str, change: int) -> int:
+        """Change `open` or `egress`, never below zero; the new number."""
+        number: int = max(0, getattr(self, counter) + change)
+        setattr(self, counter, number)
+        return number
+
+
+class VconTable:
+    """Documents and metas end apart from each other; listing and index end by their own rules.
+
+    `now` returns Unix seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.documents: Expiring[bytes] = Expiring(self.milliseconds)
+        self.metas: Expiring[Meta] = Expiring(self.milliseconds)
+        self.created: dict[str, float] = {}
+        self.last_copies: dict[str, int] = {}
+        """When documents expire that no storage holds, in Unix milliseconds."""
+        self.index: Expiring[dict[str, int]] = Expiring(self.milliseconds)
+
+    def milliseconds(self) -> int:
+        """Unix milliseconds."""
+        return round(self._now() * 1000)
+
+    def next_rev(self, rev: int) -> int:
+        """The revision after `rev`. It follows the clock: so it also grows past a forgotten one."""
+        return max(rev + 1, round(self._now() * 1_000_000))
+
+    def reindex(self, uuid: str, old: str, new: str, expiry: int) -> None:
+        """Move a vCon from its old index keys to the new ones; trim those that are written."""
+        self._leave_index(uuid, old)
+        now = self.milliseconds()
+        for key in _keys(new):
+            members = self.index.setdefault(key, dict)
+            members.pop(uuid, None)
+            members[uuid] = now
+            if expiry > 0:
+                for stale in [uuid for uuid, at in members.items() if at < now - expiry]:
+                    del members[stale]
+                self.index.end_in(key, expiry)
+
+    def unlist(self, uuid: str, index: str) -> bool:
+        """Take a vCon out of listing and index; whether it was listed."""
+        self._leave_index(uuid, index)
+        self.last_copies.pop(uuid, None)
+        return self.created.pop(uuid, None) is not None
+
+    def _leave_index(self, uuid: str, index: str) -> None:
+        for key in _keys(index):
+            (self.index.get(key) or {}).pop(uuid, None)
+
+
+def _keys(index: str) -> list[str]:
+    return _decode_keys(index) if index else []

@@ -1,0 +1,74 @@
+"""One behaviour, whatever the data is kept in: Valkey, Redis 7.0, memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+
+from vconflow.adapters.redis.backend import RedisOptions, open_backend
+from vconflow.testing.contracts.backend import Backend, BackendContract, BackendServer
+from vconflow.testing.memory import ManualClock, MemoryServer
+
+
+class RedisUnderTest:
+    """A real server, for which time passes as it does."""
+
+    lease = 0.4
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def replica(
+        self, name: str, *, document_ttl: int = 3600, index_expiry: int = 86400
+    ) -> AbstractAsyncContextManager[Backend]:
+        options = RedisOptions(
+            replica=name,
+            lease=self.lease,
+            egress_lease=self.lease,
+            document_ttl=document_ttl,
+            index_expiry=index_expiry,
+        )
+        return open_backend(self._url, options)
+
+    async def let_pass(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class MemoryUnderTest:
+    """A server in memory, on a clock of its own."""
+
+    lease = 30.0
+
+    def __init__(self) -> None:
+        self._clock = ManualClock()
+        self._server = MemoryServer(self._clock)
+
+    @asynccontextmanager
+    async def replica(
+        self, name: str, *, document_ttl: int = 3600, index_expiry: int = 86400
+    ) -> AsyncIterator[Backend]:
+        backend = self._server.replica(
+            name,
+            lease=self.lease,
+            egress_lease=self.lease,
+            document_ttl=document_ttl,
+            index_expiry=index_expiry,
+        )
+        yield backend
+        backend.close()
+
+    async def let_pass(self, seconds: float) -> None:
+        await self._clock.advance(seconds)
+
+
+class TestRedisBackend(BackendContract):
+    @pytest.fixture
+    async def server(self, redis_url: str) -> BackendServer:
+        return RedisUnderTest(redis_url)
+
+
+class TestMemoryBackend(BackendContract):
+    @pytest.fixture
+    async def server(self) -> BackendServer:
+        return MemoryUnderTest()
