@@ -26,6 +26,9 @@ from vconflow.watchdog import watch_loop
 
 __all__ = ["App", "open_app"]
 
+_PATIENCE = 3.0
+"""Seconds within which Redis has to answer, to count as there."""
+
 
 @dataclass(frozen=True)
 class App:
@@ -144,8 +147,9 @@ async def _readiness(backend: RedisBackend, fanout: Fanout) -> Sequence[Dependen
 
     async def redis() -> Dependency:
         try:
-            return Dependency("redis", True, round(await backend.ping() * 1000, 2))
+            async with asyncio.timeout(_PATIENCE):
+                return Dependency("redis", True, round(await backend.ping() * 1000, 2))
         except Exception as failure:  # noqa: BLE001  # the same
-            return Dependency("redis", False, 0.0, str(failure))
+            return Dependency("redis", False, 0.0, str(failure) or "no answer")
 
     return await asyncio.gather(redis(), *map(storage, fanout.names))

@@ -65,16 +65,24 @@ class Client:
         timeout: float = 60.0,
         attempts: int = ATTEMPTS,
     ) -> AsyncIterator[Self]:
-        """Open a pool of connections to the server at `url`; `timeout` is in seconds."""
+        """Open a pool of connections to the server at `url`; `timeout` is in seconds.
+
+        Raises GaveUp for what is no URL.
+        """
+        try:
+            host = httpx.URL(url).host
+        except httpx.InvalidURL as error:
+            raise GaveUp(f"not a URL: {error}") from None
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        headers = {header: token} if token else {}
+        # Secrets mounted as files often end in a line end, and need not be ASCII.
+        headers = {header.encode(): token.strip().encode()} if token else {}
         async with httpx.AsyncClient(
             base_url=url,
             headers=headers,
             limits=limits,
             timeout=timeout,
             # A proxy cannot reach what runs on this very machine.
-            trust_env=httpx.URL(url).host not in _LOOPBACK,
+            trust_env=host not in _LOOPBACK,
         ) as http:
             yield cls(http, attempts=attempts)
 
@@ -99,6 +107,11 @@ class Client:
         """Return the metrics as Prometheus text. Raises httpx.HTTPError."""
         return (await self._http.get("/metrics")).raise_for_status().text
 
+    @property
+    def _origin(self) -> str:
+        """The server's URL without what may be a user name and password."""
+        return str(self._http.base_url.copy_with(userinfo=b"")).rstrip("/")
+
     async def _submit(self, document: bytes, list_name: str) -> None:
         try:
             answer = await self._http.post(
@@ -107,21 +120,29 @@ class Client:
                 content=document,
                 headers={"Content-Type": "application/json"},
             )
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise GaveUp(f"{self._origin}: {error}") from None
+        except httpx.LocalProtocolError:
+            # Its message quotes the API key.
+            raise GaveUp("no header can carry this API key, or have this name") from None
         except httpx.TransportError as error:
-            raise Retryable(f"{self._http.base_url}: {_reason(error)}") from error
-        if answer.is_success:
+            raise Retryable(f"{self._origin}: {_reason(error)}") from error
+        if answer.status_code == httpx.codes.CREATED:
             return
         detail = _detail(answer)
         if answer.status_code in _TRY_AGAIN:
             message = f"{answer.status_code}: {detail}"
             raise Retryable(message, retry_after=_retry_after(answer))
+        if answer.is_success or answer.is_redirect:
+            # Proxies and other servers answer anything with their own pages.
+            raise GaveUp(f"{self._origin} is no vCon server: it answers {answer.status_code}")
         if answer.status_code in _ABOUT_US:
             raise GaveUp(f"{answer.status_code}: {detail}")
         raise Rejected(answer.status_code, detail)
 
 
 def _pause(attempt: int, retry_after: float | None) -> float:
-    ceiling = min(BASE_SECONDS * 2.0 ** (attempt - 1), LONGEST_SECONDS)
+    ceiling = min(BASE_SECONDS * 2 ** min(attempt - 1, 16), LONGEST_SECONDS)
     jittered = random.uniform(ceiling / 2, ceiling)
     return max(jittered, min(retry_after or 0.0, LONGEST_RETRY_AFTER))
 

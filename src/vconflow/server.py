@@ -107,10 +107,12 @@ async def _run(
     if beside is not None:
         beside.cancel()
         await asyncio.gather(beside, return_exceptions=True)
-    # Readiness goes first and HTTP last: whoever still sends is still answered.
-    await app.replica.stop()
-    server.should_exit = True
-    await asyncio.gather(serving, return_exceptions=True)
+    try:
+        # Readiness goes first and HTTP last: whoever still sends is still answered.
+        await app.replica.stop()
+    finally:
+        server.should_exit = True
+        await asyncio.gather(serving, return_exceptions=True)
     for name in ("signal", "pipeline", "redis"):
         waits[name].cancel()
     return 0 if asked else 1
@@ -176,7 +178,8 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
             listener.bind((host, port))
         except OSError as error:
             message = f"cannot listen on {host}:{port}: {error.strerror}"
-            raise ConfigError([Problem(("--port",), message, "listen")]) from error
+            place = "--host" if isinstance(error, socket.gaierror) else "--port"
+            raise ConfigError([Problem((place,), message, "listen")]) from error
         listener.listen(_BACKLOG)
         listener.setblocking(False)
         yield listener
@@ -195,14 +198,15 @@ def _held(config: Config) -> list[str]:
 def _stop_signals(stop: asyncio.Event) -> Iterator[None]:
     loop = asyncio.get_running_loop()
 
-    def received(number: signal.Signals) -> None:
+    def received() -> None:
         # The second time, the default: the process ends at once, and loses nothing.
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL)
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
         stop.set()
 
     for number in _SIGNALS:
-        loop.add_signal_handler(number, received, number)
+        loop.add_signal_handler(number, received)
     try:
         yield
     finally:

@@ -4,10 +4,12 @@ The field `redis_url` is the variable `REDIS_URL`, and so on. Names that begin w
 are ours; the others are those of the reference conserver, so that its environment files work.
 """
 
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import msgspec
 from dotenv import dotenv_values
@@ -29,7 +31,9 @@ Duration = Annotated[float, Meta(gt=0)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
-    """What the environment says. An empty variable counts as not set."""
+    """What the environment says. Blanks and line ends around a value do not count, as files of
+    secrets end in one; an empty variable counts as not set.
+    """
 
     redis_url: Annotated[
         Secret | None,
@@ -196,7 +200,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
 
         Raises ConfigError with every bad variable, and with every `VCONFLOW_` name that is none.
         """
-        given = {name: value for name, value in environment(env, dotenv).items() if value}
+        read = environment(env, dotenv).items()
+        given = {name: text for name, value in read if (text := value.strip())}
         fields = _fields(cls)
         findings = Findings()
         for name in given:
@@ -208,6 +213,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
             if name in given
         }
         settings = convert_struct(cls, values, (), findings)
+        if "REDIS_URL" in given and not _is_redis_url(given["REDIS_URL"]):
+            # Drivers quote what they cannot read, and that may be a part of the password.
+            message = "expected redis://[user:password@]host:port/db; write special characters of "
+            message += "the password as %XX"
+            findings.error(("REDIS_URL",), message, "bad_url")
         findings.raise_errors()
         assert settings is not None
         return settings
@@ -223,6 +233,20 @@ def _fields(cls: type[msgspec.Struct]) -> dict[str, inspect.Field]:
     info = inspect.type_info(cls)
     assert isinstance(info, inspect.StructType)
     return {field.encode_name: field for field in info.fields}
+
+
+def _is_redis_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        return False
+    if url.scheme == "unix":
+        return bool(url.path)
+    # An @ further on stands behind a password that holds one of the characters /?#.
+    is_whole = "@" not in f"{url.path}{url.query}{url.fragment}"
+    is_database = re.fullmatch(r"(/\d*)?", url.path) is not None
+    return url.scheme in ("redis", "rediss") and port != 0 and is_whole and is_database
 
 
 def _prepare(name: str, text: str, field: inspect.Field) -> Any:

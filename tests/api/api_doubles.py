@@ -243,6 +243,7 @@ class Dead:
     def __init__(self) -> None:
         self.letters: dict[str, list[DeadLetter]] = {}
         self.replayed: list[str] = []
+        self.dies_again = False
 
     def fill(self, list_name: str, uuids: Sequence[str]) -> None:
         self.letters[list_name] = [
@@ -260,6 +261,12 @@ class Dead:
         moved = [letter for letter in self.letters[list_name] if letter.id in wanted]
         self.letters[list_name] = [item for item in self.letters[list_name] if item not in moved]
         self.replayed += [letter.uuid for letter in moved]
+        if self.dies_again:
+            last = int(self.letters[list_name][-1].id[:9]) if self.letters[list_name] else 10**6
+            self.letters[list_name] += [
+                msgspec.structs.replace(letter, id=f"{number:09}-0")
+                for number, letter in enumerate(moved, start=last + 1)
+            ]
         return len(moved)
 
     async def expire(self, list_name: str, older_than: int, count: int) -> int:

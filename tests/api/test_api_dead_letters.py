@@ -38,6 +38,15 @@ async def test_reprocess_ends_with_the_list(client: httpx.AsyncClient, world: Wo
     assert (await client.post("/dlq/reprocess?ingress_list=inbox")).text == "0"
 
 
+async def test_what_dies_again_at_once_is_not_moved_twice(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    world.dead.fill("inbox", [f"uuid-{number}" for number in range(1_500)])
+    world.dead.dies_again = True
+    response = await client.post("/dlq/reprocess?ingress_list=inbox&count=100000")
+    assert (response.text, len(world.dead.replayed)) == ("1500", 1_500)
+
+
 @pytest.mark.parametrize("count", ["0", "100001", "many"])
 async def test_reprocess_bounds_its_count(client: httpx.AsyncClient, count: str) -> None:
     response = await client.post(f"/dlq/reprocess?ingress_list=inbox&count={count}")

@@ -55,11 +55,19 @@ async def test_a_list_that_feeds_a_chain_is_not_popped(
     assert world.egress.leased == []
 
 
-@pytest.mark.parametrize("limit", ["-1", "10001", "all"])
+@pytest.mark.parametrize("limit", ["-1", "1000000001", "all"])
 async def test_the_limit_is_bounded(client: httpx.AsyncClient, limit: str) -> None:
     response = await client.get(f"/vcon/egress?egress_list=out&limit={limit}")
     assert response.status_code == 422
     assert response.json()["detail"][0]["loc"] == ["query", "limit"]
+
+
+async def test_a_limit_above_the_most_of_one_answer_gives_the_most(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    world.egress.fill("out", [f"{number}" for number in range(10_001)])
+    url = "/vcon/egress?egress_list=out&limit=50000"
+    assert [len((await client.get(url)).json()) for _ in range(3)] == [10_000, 1, 0]
 
 
 async def test_nothing_is_popped_by_a_limit_of_zero_or_by_head(

@@ -40,9 +40,7 @@ async def test_ready_names_each_dependency(client: httpx.AsyncClient, world: Wor
     assert ready.status_code == 200
     assert ready.json() == {
         "status": "ready",
-        "dependencies": [
-            {"name": "redis", "ok": True, "ms": 0.4, "error": "", "required": True}
-        ],
+        "dependencies": [{"name": "redis", "ok": True, "ms": 0.4, "error": "", "required": True}],
     }
     late = Dependency("storage:pg", ok=False, ms=5.0, error="refused", required=False)
     world.dependencies.append(late)

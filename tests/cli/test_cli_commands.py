@@ -92,6 +92,9 @@ def test_reference_to_standard_output_and_to_a_file(tmp_path: Path) -> None:
     assert "webhook-urls" in result.stdout
     run("reference", "--output", tmp_path / "reference.md")
     assert (tmp_path / "reference.md").read_text() == render()
+    unwritable = run("reference", "--output", tmp_path / "none" / "reference.md")
+    assert unwritable.exit_code == 1
+    assert "reference.md: No such file or directory" in unwritable.stderr
 
 
 def test_the_group_lists_its_commands_and_its_version() -> None:

@@ -228,3 +228,64 @@ def test_a_path_that_is_not_there_is_a_usage_error(tmp_path: Path, submit: Submi
     result = submit(tmp_path / "nowhere")
     assert result.exit_code == 2
     assert "does not exist" in result.stderr
+
+
+@pytest.mark.parametrize("status", [200, 204, 302])
+def test_what_is_no_vcon_server_has_accepted_nothing(
+    tmp_path: Path, server: WebhookReceiver, submit: Submit, status: int
+) -> None:
+    (tmp_path / "a.json").write_bytes(b"{}")
+    server.default = Reply(status)
+    result = submit(tmp_path)
+    assert result.exit_code == 1
+    assert "accepted 0" in result.stdout
+    assert f"is no vCon server: it answers {status}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("127.0.0.1:8000", "protocol"),
+        ("ftp://u:hidden@x", "protocol"),
+        ("http://x:port", "not a URL"),
+    ],
+)
+def test_an_address_that_cannot_be_one_is_not_tried_again(
+    tmp_path: Path, submit: Submit, url: str, said: str
+) -> None:
+    (tmp_path / "a.json").write_bytes(b"{}")
+    result = submit("--url", url, tmp_path)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert said in result.stderr
+    assert "attempts" not in result.output
+    assert "hidden" not in result.output
+
+
+def test_a_server_that_is_away_is_named_without_the_password(
+    tmp_path: Path, submit: Submit
+) -> None:
+    (tmp_path / "a.json").write_bytes(b"{}")
+    url = "http://me:hidden@127.0.0.1:1"
+    result = submit("--url", url, "--attempts", 1, tmp_path)
+    assert "gave up after 1 attempts: http://127.0.0.1:1:" in result.stderr
+    assert "hidden" not in result.output
+
+
+def test_keys_of_any_script_are_sent_and_impossible_ones_not_quoted(
+    tmp_path: Path, server: WebhookReceiver, submit: Submit
+) -> None:
+    (tmp_path / "a.json").write_bytes(b"{}")
+    assert submit(tmp_path, CONSERVER_API_TOKEN="schlüssel\n").exit_code == 0
+    sent = server.received[0].headers["x-conserver-api-token"]
+    assert sent.encode("latin-1").decode() == "schlüssel"
+    result = submit(tmp_path, CONSERVER_API_TOKEN="hidden\nkey")
+    assert (result.exit_code, "hidden" in result.output) == (1, False)
+    assert "no header can carry this API key" in result.stderr
+
+
+def test_nothing_to_send_is_said(tmp_path: Path, submit: Submit) -> None:
+    (tmp_path / "notes.txt").write_bytes(b"not a vCon")
+    result = submit(tmp_path)
+    assert (result.exit_code, result.stdout) == (0, "accepted 0, rejected 0\n")
+    assert "nothing to send" in result.stderr

@@ -130,6 +130,14 @@ def test_what_is_ignored_is_said() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["'a,b'", "' a'"])
+def test_a_list_that_no_request_can_name(name: str) -> None:
+    config = read(f"chains: {{c: {{ingress_lists: [fine, {name}]}}}}")
+    assert [(w.place, w.type) for w in config.warnings] == [
+        ("chains.c.ingress_lists[1]", "unnameable")
+    ]
+
+
 def test_chains_that_use_what_is_not_built_are_held() -> None:
     config = read("""
         links: {summarize: {module: links.analyze, options: {x: 1}}, own: {module: my_module}}

@@ -56,6 +56,17 @@ def test_urls_lose_user_and_password() -> None:
     }
 
 
+def test_urls_lose_parameters_that_speak_of_a_credential() -> None:
+    options = masked_options(
+        "{url: 'https://h/x?a=1&api_key=hidden&Token=${NAME}&token=#keys=b',"
+        " names: ['token?key=kept', 'see http://h/?secret=hidden now']}"
+    )
+    assert options == {
+        "url": "https://h/x?a=1&api_key=***&Token=${NAME}&token=#keys=b",
+        "names": ["token?key=kept", "see http://h/?secret=*** now"],
+    }
+
+
 def test_without_types_every_text_is_a_secret() -> None:
     config = read("""
         x-shared: &shared {OPENAI_API_KEY: hidden}

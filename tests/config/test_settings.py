@@ -62,6 +62,13 @@ def test_an_empty_variable_is_not_set() -> None:
     assert settings.conserver_api_token is None
 
 
+def test_what_surrounds_a_value_does_not_count() -> None:
+    settings = Settings.load({"CONSERVER_API_TOKEN": " key\n", "REDIS_URL": "\n"})
+    assert settings.conserver_api_token is not None
+    assert settings.conserver_api_token.reveal() == "key"
+    assert settings.redis_url is None
+
+
 def test_every_bad_variable_is_named() -> None:
     assert complaints(
         {
@@ -79,6 +86,44 @@ def test_every_bad_variable_is_named() -> None:
         "LOG_LEVEL: expected one of 'CRITICAL', 'DEBUG', 'ERROR', 'INFO', 'WARNING'",
         "VCONFLOW_PORT: expected int, got str",
         "VCONFLOW_DURABILITY: expected one of '', 'everysec', 'fsync'",
+    ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h",
+        "redis://user:p%2Fw@h:6379/1",
+        "rediss://h:6380/0?ssl_cert_reqs=none",
+        "redis://[::1]:6379",
+        "unix:///run/redis.sock?db=1",
+    ],
+)
+def test_the_url_of_a_redis(url: str) -> None:
+    settings = Settings.load({"REDIS_URL": url})
+    assert settings.redis_url is not None
+    assert settings.redis_url.reveal() == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hidden",
+        "http://u:hidden@h",
+        "redis://u:hidden@h:port",
+        "redis://u:hid/den@h:6379",
+        "redis://u:12/hidden@h:6379",
+        "redis://u:12#hidden@h:6379",
+        "redis://u:12?hidden@h:6379",
+        "redis://u:hidden@h:6379/vcons",
+        "redis://[hidden",
+        "unix://",
+    ],
+)
+def test_a_malformed_url_of_a_redis_is_not_quoted(url: str) -> None:
+    assert complaints({"REDIS_URL": url}) == [
+        "REDIS_URL: expected redis://[user:password@]host:port/db; write special characters of "
+        "the password as %XX"
     ]
 
 

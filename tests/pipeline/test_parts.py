@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from vconflow.errors import Overloaded, PartialFailure, Permanent, Retryable
 from vconflow.pipeline.batcher import Batcher
+from vconflow.pipeline.cancelling import cancel_all
 from vconflow.pipeline.failure import storages_failed
 from vconflow.pipeline.retry import RetryPolicy, is_retryable
 from vconflow.pipeline.slots import Slots
@@ -206,3 +207,21 @@ async def test_finished_waits_for_a_task_that_ends_by_itself(name: str) -> None:
         await supervisor.finished("unknown")
         assert done == [name]
         assert not supervisor.failed.is_set()
+
+
+async def test_a_task_that_takes_a_cancellation_for_an_error_is_cancelled_again() -> None:
+    swallowed: list[int] = []
+
+    async def stubborn() -> None:
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                swallowed.append(1)
+                if len(swallowed) == 3:
+                    raise
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    await cancel_all([task])
+    assert (task.cancelled(), len(swallowed)) == (True, 3)

@@ -2,8 +2,7 @@
 
 import inspect
 import io
-import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -121,17 +120,6 @@ OCCURRENCES: list[tuple[Callable[[], None], Mapping[str, float], str | None]] = 
     ),
     (lambda: events.chain_measured("main", 9), {'inflight{"main"}': 9}, None),
 ]
-
-
-@pytest.fixture(autouse=True)
-def untouched() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
 
 
 def samples() -> dict[str, float]:

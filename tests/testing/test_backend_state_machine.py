@@ -12,14 +12,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from vconflow.errors import Permanent
 from vconflow.model.entry import Entry
 from vconflow.model.identifiers import new_uuid
 from vconflow.model.validation import validate
 from vconflow.ports.documents import Document
 from vconflow.ports.intake import Acceptance, Receipt
 from vconflow.ports.ledger import Bury, Commit, Defer, Finish, Progress, Target, Verdict
-from vconflow.ports.stream import ReadRequest, Resumed
+from vconflow.ports.stream import Displaced, ReadRequest, Resumed
 from vconflow.testing.memory import ManualClock, MemoryBackend, MemoryServer
 
 LEASE = 10
@@ -263,7 +262,7 @@ class BackendMachine(RuleBasedStateMachine):
         backend = data.draw(st.sampled_from(self.replicas))
         ids, own = list(self.leases), self.owned(backend)
         if self.holder(backend) not in (None, backend):
-            with pytest.raises(Permanent):
+            with pytest.raises(Displaced):
                 self.run_(backend.stream.renew({"in": ids}))
             return
         lost = self.run_(backend.stream.renew({"in": ids}))
@@ -290,6 +289,8 @@ class BackendMachine(RuleBasedStateMachine):
     def hand_over(self, slot: str) -> None:
         backend = self.slots[slot]
         self.run_(backend.stream.hand_over({"in": list(self.leases)}))
+        if self.holder(backend) not in (None, backend):
+            return
         for entry_id in self.owned(backend):
             self.leases[entry_id] = (backend.stream.consumer, self.clock.now() - LEASE)
 

@@ -37,7 +37,7 @@ def build_asgi(services: Services) -> ASGIApp:
             allow_origins=origins,
             allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
             allow_headers=("*",),
-            expose_headers=("ETag", "X-Request-Id", "X-Skipped", "Retry-After"),
+            expose_headers=("ETag", "X-Request-Id", "X-Skipped", "X-More", "Retry-After"),
         )
     return _Observed(app, services)
 

@@ -9,7 +9,13 @@ from starlette.types import ASGIApp
 
 from vconflow.api import vcons
 from vconflow.api.call import Call
-from vconflow.api.codec import body_chunks, is_gzip_declared, json_response, media_type
+from vconflow.api.codec import (
+    GZIP_MAGIC,
+    body_chunks,
+    is_gzip_declared,
+    json_response,
+    media_type,
+)
 from vconflow.api.errors import detail_of
 from vconflow.api.gzipped import Inflater
 from vconflow.api.lines import Line, Lines
@@ -37,16 +43,36 @@ async def create(call: Call) -> ASGIApp:
 
 
 async def _pieces(call: Call) -> AsyncIterator[bytes]:
-    packed = is_gzip_declared(call.headers)
-    inflater = Inflater()
-    async for chunk in body_chunks(call.receive):
-        if not packed:
+    inflater = Inflater() if is_gzip_declared(call.headers) else None
+    is_first = True
+    async for chunk in _begun(body_chunks(call.receive)):
+        if is_first and inflater is None and chunk.startswith(GZIP_MAGIC):
+            inflater = Inflater()  # gzip that does not say so, as POST /vcon takes it too
+        is_first = False
+        if inflater is None:
             yield chunk
             continue
         for piece in inflater.feed(chunk):
             yield piece
             await asyncio.sleep(0)  # one chunk may inflate to a thousand times its size
-    inflater.finish()
+    if inflater is not None:
+        inflater.finish()
+
+
+async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the chunks, the first one long enough to tell gzip by."""
+    head = b""
+    async for chunk in chunks:
+        head += chunk
+        if len(head) >= len(GZIP_MAGIC):
+            yield head
+            break
+    else:
+        if head:
+            yield head
+        return
+    async for chunk in chunks:
+        yield chunk
 
 
 class BulkLoad:

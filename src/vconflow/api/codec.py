@@ -13,6 +13,7 @@ from vconflow.api.gzipped import inflate
 from vconflow.api.refusals import Disconnected, InvalidRequest, TooLarge, UnsupportedBody
 
 __all__ = [
+    "GZIP_MAGIC",
     "body_chunks",
     "decode_json",
     "etag_of",
@@ -26,7 +27,7 @@ __all__ = [
 _JSON = "application/json"
 _GZIPPED = "application/vcon+gzip"
 _ACCEPTED = frozenset({_JSON, "application/vcon", "application/vcon+json", _GZIPPED})
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 _NOT_ENCODED = frozenset({b"", b"identity"})
 _GZIP = frozenset({b"gzip", b"x-gzip"})
 # Work on more bytes than this would hold up the event loop for longer than a few milliseconds.
@@ -64,15 +65,15 @@ async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
     if int(headers.get(b"content-length", 0)) > limit:
         raise TooLarge(limit)
     body = await _read_raw(receive, limit)
-    if packed and not body.startswith(_GZIP_MAGIC):
+    if packed and not body.startswith(GZIP_MAGIC):
         raise InvalidRequest.at(("body",), "the body is not gzip", "bad_gzip")
-    return await _inflated(body, limit) if body.startswith(_GZIP_MAGIC) else body
+    return await _inflated(body, limit) if body.startswith(GZIP_MAGIC) else body
 
 
 async def _inflated(body: bytes, limit: int) -> bytes:
     # A gzipped vCon may itself have been sent gzipped; JSON never starts with the magic bytes.
     for _ in range(2):
-        if not body.startswith(_GZIP_MAGIC):
+        if not body.startswith(GZIP_MAGIC):
             break
         body = await asyncio.to_thread(inflate, body, limit)
     return body

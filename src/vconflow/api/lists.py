@@ -15,6 +15,10 @@ from vconflow.errors import NotFound
 __all__ = ["chain_ingress", "chain_of", "ingress", "ingress_lists", "stats"]
 
 _NAMES = ("ingress_lists", "ingress_list")
+# Proxies drop header names with an underscore, and many clients write hyphens instead.
+_HEADERS = frozenset(
+    spelling.encode() for name in _NAMES for spelling in (name, name.replace("_", "-"))
+)
 
 
 class _Uuids(msgspec.Struct):
@@ -23,7 +27,7 @@ class _Uuids(msgspec.Struct):
 
 def ingress_lists(call: Call) -> tuple[str, ...]:
     """The lists that a POST asks for, each once: in the query, or in headers of the same names."""
-    headers = tuple(call.headers.get(name.encode(), b"") for name in _NAMES)
+    headers = tuple(value for name, value in call.scope["headers"] if name in _HEADERS)
     return _named_lists(call.scope["query_string"], headers)
 
 
@@ -32,8 +36,15 @@ def _named_lists(query_string: bytes, headers: tuple[bytes, ...]) -> tuple[str, 
     query = Query(query_string)
     names = [name for parameter in _NAMES for name in query.several(parameter)]
     for value in headers:
-        names += [text for part in value.decode("latin-1").split(",") if (text := part.strip())]
+        names += [text for part in _text(value).split(",") if (text := part.strip())]
     return tuple(dict.fromkeys(names))
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 async def ingress(call: Call) -> ASGIApp:

@@ -1,5 +1,6 @@
 """Query and path parameters, refused in the words and the shape that existing clients know."""
 
+import re
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
@@ -7,10 +8,15 @@ from vconflow.api.refusals import InvalidRequest
 from vconflow.errors import Problem
 from vconflow.model.dates import instant
 from vconflow.model.identifiers import canonical_uuid
+from vconflow.model.validation import without_scheme
+from vconflow.ports.documents import Search
 
-__all__ = ["Query", "path_uuid", "uuids_of"]
+__all__ = ["Query", "path_uuid", "search_terms", "uuids_of"]
 
 _MAX_FIELDS = 5_000
+# `+` stands for a blank in a query: what was written as `T10:00:00+02:00` arrives like this.
+_OFFSET_AFTER_BLANK = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$")
+_NUMBER_AFTER_BLANK = re.compile(r"^ (?=\d)")
 
 
 class Query:
@@ -75,10 +81,20 @@ class Query:
         if text.isascii() and text.isdigit() and len(text) <= 12:
             return float(text)
         try:
-            return instant(text)
+            return instant(_OFFSET_AFTER_BLANK.sub(r"\1+\2", text))
         except ValueError:
             message = "Input should be a valid datetime"
             raise InvalidRequest.at(("query", name), message, "datetime_parsing") from None
+
+
+def search_terms(query: Query) -> Search | None:
+    """The parties to look for, in the spelling of the index; None when nothing is asked."""
+    tel, mailto, name = (query.optional(term) for term in ("tel", "mailto", "name"))
+    if tel is None and mailto is None and name is None:
+        return None
+    if tel is not None:
+        tel = _NUMBER_AFTER_BLANK.sub("+", without_scheme(tel, "tel:"))
+    return Search(tel, None if mailto is None else without_scheme(mailto, "mailto:"), name)
 
 
 def path_uuid(text: str) -> str:

@@ -7,10 +7,9 @@ from vconflow.api import preconditions
 from vconflow.api.call import Call
 from vconflow.api.codec import etag_of, json_response, read_body, vcon_response
 from vconflow.api.lists import ingress_lists
-from vconflow.api.parameters import path_uuid, uuids_of
+from vconflow.api.parameters import path_uuid, search_terms, uuids_of
 from vconflow.api.refusals import BadRequest, InvalidRequest
 from vconflow.errors import NotFound, RevisionMismatch
-from vconflow.ports.documents import Search
 
 __all__ = ["create", "delete", "page", "read", "read_many", "replace", "search"]
 
@@ -69,8 +68,7 @@ async def delete(call: Call) -> ASGIApp:
     if deletion.failed:
         failed = {name: {"ok": False, "error": why} for name, why in deletion.failed.items()}
         return json_response({"uuid": uuid, "found": deletion.found, "storages": failed}, 207)
-    if not deletion.found:
-        raise NotFound("vCon not found")
+    # Also when it was not there: the client whose first answer was lost asks again.
     return Response(None, 204)
 
 
@@ -101,14 +99,9 @@ async def read_many(call: Call) -> ASGIApp:
 
 async def search(call: Call) -> ASGIApp:
     """Return the uuids of vCons with such parties; every given term must match."""
-    tel, mailto, name = (call.query.optional(term) for term in ("tel", "mailto", "name"))
-    if tel is None and mailto is None and name is None:
+    terms = search_terms(call.query)
+    if terms is None:
         raise BadRequest("At least one search parameter must be provided")
-    terms = Search(
-        tel=tel.removeprefix("tel:") if tel is not None else None,
-        mailto=mailto.removeprefix("mailto:") if mailto is not None else None,
-        name=name,
-    )
     if "" in (terms.tel, terms.mailto, terms.name):
         return json_response([])  # nothing empty is indexed
     return json_response(await call.services.documents.search(terms))

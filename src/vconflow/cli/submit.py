@@ -100,6 +100,8 @@ async def _submit(
     paths: Sequence[Path], list_name: str, connection: Connection, tally: Tally
 ) -> None:
     sources = await asyncio.to_thread(find, paths)
+    if not sources:
+        click.echo("nothing to send: no file ends in .json, .vcon, .ndjson or .jsonl", err=True)
     total = sum(source.size for source in sources)
     with showing(total, Console(stderr=True)) as observer:
         async with connection.open() as client:

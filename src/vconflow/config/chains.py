@@ -103,6 +103,9 @@ def _check_lists(chains: Mapping[str, ChainConfig], findings: Findings) -> None:
         if not chain.ingress_lists:
             findings.warn(loc, "has no ingress list and never runs", "no_ingress")
         for index, name in enumerate(chain.ingress_lists):
+            if "," in name or name != name.strip():
+                message = f"no request can name {name!r}: commas separate lists, blanks are dropped"
+                findings.warn((*loc, "ingress_lists", index), message, "unnameable")
             owner = owners.setdefault(name, chain.name)
             if owner != chain.name:
                 message = f"list {name!r} already feeds chain {owner!r}; a list feeds one chain"

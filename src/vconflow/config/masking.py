@@ -21,6 +21,7 @@ __all__ = ["MASK", "mask"]
 MASK = "***"
 USERINFO = re.compile(r"([A-Za-z][\w+.-]*://)[^/?#\s]*@")
 TELLING = re.compile(r"key|secret|token|passw|credential", re.IGNORECASE)
+PARAMETER = re.compile(r"(?<=[?&])([^=&#\s]*)=([^&#\s]*)")
 COMPONENT_KEYS = (
     "module",
     "pip_name",
@@ -149,9 +150,17 @@ def _is_reference(value: Any) -> bool:
 
 
 def _mask_urls(value: Any) -> Any:
-    """Mask user name and password of URLs, wherever in a text they stand."""
+    """Mask the credentials in URLs, wherever in a text they stand: user name, password, and
+    parameters whose name speaks of one.
+    """
     if isinstance(value, dict):
         return {key: _mask_urls(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_mask_urls(item) for item in value]
-    return USERINFO.sub(rf"\1{MASK}@", value) if isinstance(value, str) else value
+    if not isinstance(value, str) or "://" not in value:
+        return value
+    return PARAMETER.sub(_mask_parameter, USERINFO.sub(rf"\1{MASK}@", value))
+
+
+def _mask_parameter(found: re.Match[str]) -> str:
+    return f"{found[1]}={_mask_all(found[2])}" if TELLING.search(found[1]) else found[0]

@@ -16,7 +16,7 @@ from vconflow.model.identifiers import canonical_uuid, uuid_time
 from vconflow.model.reading import read_document, read_struct, require_uuid_once
 from vconflow.model.schema import Document, Party, Reference
 
-__all__ = ["Facts", "validate"]
+__all__ = ["Facts", "validate", "without_scheme"]
 
 
 MAX_PROBLEMS = 100
@@ -133,14 +133,15 @@ def _search_terms(
     names: dict[str, None] = {}
     for party in parties:
         tel = party.tel
-        if tel is not None and (text := _without_scheme(str(tel), "tel:")):
+        if tel is not None and (text := without_scheme(str(tel), "tel:")):
             tels[text] = None
-        if party.mailto and (text := _without_scheme(party.mailto, "mailto:")):
+        if party.mailto and (text := without_scheme(party.mailto, "mailto:")):
             mailtos[text] = None
         if party.name:
             names[party.name] = None
     return tuple(tels), tuple(mailtos), tuple(names)
 
 
-def _without_scheme(text: str, scheme: str) -> str:
+def without_scheme(text: str, scheme: str) -> str:
+    """Return the text without `tel:` or `mailto:`, in any case: so the index knows it."""
     return text[len(scheme) :] if text[: len(scheme)].lower() == scheme else text

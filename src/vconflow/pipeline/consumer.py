@@ -6,24 +6,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import msgspec
-
 from vconflow.errors import Permanent, Unavailable
 from vconflow.model.entry import Entry
+from vconflow.pipeline.cancelling import cancel_all
 from vconflow.pipeline.chain import Chain, Chains
 from vconflow.pipeline.outage import Outage
 from vconflow.pipeline.processor import Done, Processor
 from vconflow.pipeline.slots import Slots
 from vconflow.ports.clock import Clock
-from vconflow.ports.ledger import Progress
+from vconflow.ports.ledger import Progress, decode_progress
 from vconflow.ports.stream import EntryStream, ReadRequest, Resumed
 from vconflow.telemetry import events
 
 __all__ = ["Consumer", "Limits"]
 
 _BLOCK = 5.0
-_NEW = Progress()
-_decode_progress = msgspec.json.Decoder(Progress).decode
+_SHORTEST_BACKOFF, _LONGEST_BACKOFF = 0.1, 2.0
+"""Seconds between reads while Redis is away."""
+
 
 ItemT = TypeVar("ItemT")
 
@@ -66,6 +66,7 @@ class Consumer:
         self._stopping = False
         self._room = asyncio.Event()
         self._skipped = False
+        self._backoff = _SHORTEST_BACKOFF
         self._turn = 0
         self._wakes: set[asyncio.Task[None]] = set()
         self._retired: list[tuple[str, str]] = []
@@ -95,9 +96,17 @@ class Consumer:
     def room(self, list_name: str) -> int:
         """How many more entries of a list this replica could take."""
         chain = self._chains.by_list[list_name]
-        if self._stopping or chain.held or self._waiting[chain.name] >= self._limits.waiting:
-            return 0
-        return self._slots.room(chain.name, chain.concurrency)
+        return self._slots.room(chain.name, chain.concurrency) if self._reads(chain) else 0
+
+    def claimable(self, list_name: str) -> int:
+        """How many entries of dead replicas to claim: they queue for a slot, before new ones."""
+        chain = self._chains.by_list[list_name]
+        queued = self._slots.queued(chain.name)
+        return max(0, chain.concurrency - queued) if self._reads(chain) else 0
+
+    def _reads(self, chain: Chain) -> bool:
+        full = self._waiting[chain.name] >= self._limits.waiting
+        return not (self._stopping or chain.held or full)
 
     # Reading
 
@@ -112,18 +121,16 @@ class Consumer:
             self._adopt_new(await self._read(requests))
 
     async def _read(self, requests: Sequence[ReadRequest]) -> list[Entry]:
-        wait = 0.1
-        while not self._stopping:
-            try:
-                entries = await self._stream.read(requests, self._slots.free, _BLOCK)
-            except (Unavailable, Permanent) as error:
-                self._outage.lost(error)
-                await self._clock.sleep(wait)
-                wait = min(wait * 2, 2.0)
-            else:
-                self._outage.back()
-                return entries
-        return []
+        try:
+            entries = await self._stream.read(requests, self._slots.free, _BLOCK)
+        except (Unavailable, Permanent) as error:
+            self._outage.lost(error)
+            await self._clock.sleep(self._backoff)
+            self._backoff = min(self._backoff * 2, _LONGEST_BACKOFF)
+            return []  # what there is room for may have changed meanwhile
+        self._outage.back()
+        self._backoff = _SHORTEST_BACKOFF
+        return entries
 
     def _requests(self) -> list[ReadRequest]:
         """What each chain can take, every list and every chain in turn the first."""
@@ -164,7 +171,7 @@ class Consumer:
         for entry in entries:
             chain = self._chains.by_list[entry.list]
             self._slots.take(chain.name)
-            self._start(entry, chain, _progress_of(entry), has_slot=True)
+            self._start(entry, chain, decode_progress(entry.progress), has_slot=True)
 
     def adopt(self, resumed: Iterable[Resumed]) -> int:
         """Go on with entries that were begun before; how many were not ours yet."""
@@ -247,30 +254,28 @@ class Consumer:
         """Give entries `grace` seconds to finish, then cancel them; how many are left."""
         before = len(self._tasks)
         events.drain_started(before)
-        for key in self._sleeping:
+        for key in self._sleeping & self._tasks.keys():
             self._retired.append(key)
             self._tasks[key].cancel()
         busy = [task for key, task in self._tasks.items() if key not in self._sleeping]
         if busy:
             await asyncio.wait(busy, timeout=grace)
         left = dict.fromkeys((*self._retired, *self._tasks))
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await cancel_all(list(self._tasks.values()))
         for list_name, entry in left:
             self._left.setdefault(list_name, []).append(entry)
         events.drain_ended(before - len(left), len(left))
         return len(left)
 
     async def hand_over(self) -> None:
-        """Give what `stop` left to other replicas, once no commit is under way any more."""
-        await self._stream.hand_over(self._left)
+        """Give what `drain` left to other replicas, once no commit is under way any more."""
+        try:
+            await self._stream.hand_over(self._left)
+        except Unavailable as error:
+            # Then the leases end by themselves.
+            self._outage.lost(error)
 
 
 def _rotated(items: Sequence[ItemT], turn: int) -> list[ItemT]:
     start = turn % len(items) if items else 0
     return [*items[start:], *items[:start]]
-
-
-def _progress_of(entry: Entry) -> Progress:
-    return _decode_progress(entry.progress) if entry.progress else _NEW

@@ -1,6 +1,6 @@
 """Keeping what this replica owns, and taking over what a dead one left."""
 
-from vconflow.errors import Retryable
+from vconflow.errors import Permanent, Retryable
 from vconflow.pipeline.chain import Chains
 from vconflow.pipeline.consumer import Consumer
 from vconflow.pipeline.outage import Outage
@@ -55,7 +55,7 @@ class Leases:
                 await self.renew()
                 await self.take_over()
                 self._outage.back()
-            except Retryable as error:
+            except (Retryable, Permanent) as error:
                 # Redis is away: nobody can renew, and nobody can take over either.
                 self._outage.lost(error)
 
@@ -67,7 +67,7 @@ class Leases:
     async def take_over(self) -> None:
         """Claim entries of dead replicas, as many as there is room for."""
         for name in self._chains.lists:
-            room = min(self._consumer.room(name), _PAGE)
+            room = min(self._consumer.claimable(name), _PAGE)
             if room:
                 count = self._consumer.adopt(await self._take_over(name, room))
                 if count:

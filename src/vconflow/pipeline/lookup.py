@@ -83,7 +83,7 @@ class Lookup:
         errors: Mapping[str, Exception]
         document, errors = await self._fanout().get(uuid)
         if document is not None:
-            await self._documents.recache(uuid, document, validate(document))
+            await self._documents.recache(uuid, document)
             return document
         if errors:
             names = ", ".join(errors)

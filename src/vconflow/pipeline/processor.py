@@ -105,9 +105,9 @@ class Processor:
             outcome = await run_step(run, step, remaining)
             run.keep()
             await self._follow(run, outcome)
-            if step.paid and run.dirty:
+            if step.paid and not run.halted:
                 # Paid for: a crash from here on must not buy it again.
-                await self.commits.commit(run, Defer(run.remember(attempts=0, stage="", due=0)))
+                await self._checkpoint(run)
 
     async def _follow(self, run: Run, outcome: Outcome) -> None:
         match outcome:
@@ -120,8 +120,8 @@ class Processor:
                 run.halted = not go_on
             case Replace(uuid):
                 if run.dirty:
-                    await self.commits.commit(run, None)
-                run.uuid = uuid
+                    await self._checkpoint(run, uuid=uuid)
+                run.replace(uuid)
                 await self._load(run)
 
     async def _conclude(self, run: Run) -> Done:
@@ -133,7 +133,7 @@ class Processor:
             await self.commits.commit(run, self._finish(run, targets))
             return Done("completed")
         if run.dirty:
-            await self.commits.commit(run, None)
+            await self._checkpoint(run)
         finish = self._finish(run, targets, stored=self.fanout.any_readable(run.chain.storages))
         for _ in range(ROUNDS):
             await self._store(run)
@@ -144,6 +144,11 @@ class Processor:
             for name in run.chain.storages:
                 events.storage_conflict_restored(name, run.uuid)
         raise StepFailed("document", Retryable("others keep changing the vCon"))
+
+    async def _checkpoint(self, run: Run, **changes: object) -> None:
+        """Write the document together with how far it got: links must not run on their own work."""
+        progress = run.remember(attempts=0, stage="", due=0, **changes)
+        await self.commits.commit(run, Defer(progress))
 
     async def _store(self, run: Run) -> None:
         left = run.chain.storages if run.storages_left is None else run.storages_left
@@ -167,14 +172,13 @@ class Processor:
             # A failed commit's merge changes the run, so the decision is made once, before.
             decision = self.failures.decide(run, failed)
             await self.commits.commit(run, decision)
+        except Deleted:
+            return await self._remove(run)
         except Conflicted:
             # Our changes are lost to somebody else's; the links run again on theirs.
             run.restart()
             run.drop_changes()
-            decision = self.failures.decide(run, failed)
-            await self.commits.commit(run, decision)
-        except Deleted:
-            return await self._remove(run)
+            return await self._fail(run, failed)
         if isinstance(decision, Defer):
             return Waiting(decision.progress)
         return Done("dead")

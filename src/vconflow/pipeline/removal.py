@@ -38,13 +38,14 @@ async def remove_copies(
 
 
 def _lives(document: Document) -> bool:
-    return document.document is not None and not document.deleted
+    return not document.deleted and document.rev > 0
 
 
 async def _restore(
     fanout: Fanout, uuid: str, found: Document, names: Sequence[str]
 ) -> dict[str, Exception]:
-    assert found.document is not None
+    if found.document is None:  # it has left Redis: the storages have it
+        return {}
     return await fanout.store(stored_vcon(uuid, found.rev, found.document), names)
 
 

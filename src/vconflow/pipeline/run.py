@@ -35,6 +35,8 @@ class Run:
     index: str = ""
     safe: bytes = b""
     saved_link: int = 0
+    saved_routes: tuple[str, ...] = ()
+    saved_expire: int | None = None
     next_link: int = 0
     routes: tuple[str, ...] = ()
     storages_left: tuple[str, ...] | None = None
@@ -45,15 +47,33 @@ class Run:
 
     def __post_init__(self) -> None:
         self.uuid = self.progress.uuid or self.entry.uuid
-        self.next_link = self.saved_link = (
+        self.next_link = (
             len(self.chain.steps)
             if self.progress.storages is not None
             else self.chain.position(self.progress.next_link)
         )
         self.routes = self.progress.routes
         self.expire_seconds = self.progress.expire_seconds
-        self.storages_left = self.progress.storages
+        self.halted = self.progress.halted
+        self.storages_left = self._planned_left()
         self.stored_rev = self.progress.rev
+        self._save()
+
+    def _planned_left(self) -> tuple[str, ...] | None:
+        """What is left to write by the chain as it is configured now."""
+        progress = self.progress
+        if progress.storages is None:
+            return None
+        return tuple(
+            name
+            for name in self.chain.storages
+            if name in progress.storages or name not in progress.planned
+        )
+
+    def _save(self) -> None:
+        """Note what a restart goes back to: the state that belongs to `base`."""
+        self.saved_link = self.next_link
+        self.saved_routes, self.saved_expire = self.routes, self.expire_seconds
 
     def load(self, found: Document, document: bytes) -> None:
         """Go on from a document as Redis has it."""
@@ -75,7 +95,7 @@ class Run:
         if self.safe != self.base:
             self.base = self.safe
         self.rev = rev or self.rev
-        self.saved_link = self.next_link
+        self._save()
 
     def keep(self) -> None:
         """The link that just ran succeeded: what it changed is safe from the next one's failure."""
@@ -95,7 +115,14 @@ class Run:
     def restart(self) -> None:
         """Begin again with the first link whose work Redis has not seen."""
         self.next_link = self.saved_link
+        self.routes, self.expire_seconds = self.saved_routes, self.saved_expire
         self.halted = False
+
+    def replace(self, uuid: str) -> None:
+        """Go on with another vCon, of which nothing is known before it is loaded."""
+        self.uuid, self.rev, self.born, self.index = uuid, 0, 0, ""
+        self.base = self.safe = b""
+        self._save()
 
     def route(self, lists: Sequence[str]) -> None:
         """Remember further lists that receive the vCon at the end, each once."""
@@ -141,7 +168,9 @@ class Run:
         values: dict[str, object] = {
             "next_link": "" if through else steps[self.next_link].name,
             "storages": self.chain.storages if through and storages is None else storages,
+            "planned": self.chain.storages if through else (),
             "routes": self.routes,
+            "halted": self.halted,
             "rev": self.stored_rev,
             "uuid": self.uuid if self.uuid != self.entry.uuid else "",
             "expire_seconds": self.expire_seconds,

@@ -1,6 +1,7 @@
 """How many entries may be worked on at the same time."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 
@@ -33,6 +34,10 @@ class Slots:
             return 0
         return max(0, min(limit - self.used(chain), self.free))
 
+    def queued(self, chain: str) -> int:
+        """How many begun entries of a chain wait for a slot."""
+        return len(self._queues.get(chain, ()))
+
     def take(self, chain: str) -> None:
         """Occupy a slot, even beyond the limit: the entry is ours already."""
         self._used[chain] = self.used(chain) + 1
@@ -53,7 +58,8 @@ class Slots:
             if future.done() and not future.cancelled():
                 self.release(chain)
             else:
-                queue.remove(future)
+                with contextlib.suppress(ValueError):  # `release` may have dropped it already
+                    queue.remove(future)
             raise
 
     def release(self, chain: str) -> None:

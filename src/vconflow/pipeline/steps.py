@@ -33,8 +33,13 @@ async def run_step(run: Run, step: Step, remaining: float | None) -> Outcome:
     try:
         async with asyncio.timeout(seconds):
             outcome = _checked(await step.link(run.vcon, link_run), step, run)
-    except asyncio.CancelledError:
-        raise
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Not we were cancelled, but something that the link was waiting for.
+        _report(run, step, "retryable", started)
+        raise StepFailed(stage, Retryable("cancelled from inside")) from error
     except TimeoutError as error:
         _report(run, step, "timeout", started)
         raise StepFailed(stage, _timed_out(error, seconds)) from error

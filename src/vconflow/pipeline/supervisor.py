@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+from vconflow.pipeline.cancelling import cancel_all
 from vconflow.telemetry import events
 
 __all__ = ["Supervisor", "supervised"]
@@ -27,8 +28,7 @@ class Supervisor:
         """Cancel one task and wait for it."""
         task = self._tasks.pop(name, None)
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await cancel_all([task])
 
     async def finished(self, name: str) -> None:
         """Wait for a task that has been told to end by itself."""

@@ -48,7 +48,7 @@ class Documents(Protocol):
         """The documents in the order asked for."""
         ...
 
-    async def recache(self, uuid: str, document: bytes, facts: Facts) -> None:
+    async def recache(self, uuid: str, document: bytes) -> None:
         """Put back bytes that were read from a storage, unless newer ones or a tombstone exist."""
         ...
 

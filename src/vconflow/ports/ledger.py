@@ -22,6 +22,7 @@ __all__ = [
     "Progress",
     "Target",
     "Verdict",
+    "decode_progress",
 ]
 
 
@@ -42,12 +43,15 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Times are Unix milliseconds. `storages` are those still to be written at revision `rev`, None
     while links are left. `stage` names the step that failed last, `attempts` counts its failures.
-    `due` is when it may run again, 0 while it is running.
+    `planned` are all storages the chain had then. `due` is when it may run again, 0 while it is
+    running. `halted` says that a link ended the chain.
     """
 
     next_link: str = ""
     storages: tuple[str, ...] | None = None
+    planned: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
+    halted: bool = False
     rev: int = 0
     uuid: str = ""
     """The vCon the chain goes on with, after a link replaced it; empty for the entry's own."""
@@ -58,6 +62,17 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     due: int = 0
     first_failure: int = 0
     error: str = ""
+
+
+_decode = msgspec.json.Decoder(Progress).decode
+
+
+def decode_progress(text: bytes | str) -> Progress:
+    """Progress from JSON; of an unreadable one nothing is left but to begin anew."""
+    try:
+        return _decode(text) if text else Progress()
+    except msgspec.DecodeError:
+        return Progress()
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -8,7 +8,11 @@ import msgspec
 from vconflow.model.entry import Entry
 from vconflow.ports.ledger import Progress
 
-__all__ = ["EntryStream", "ListDepth", "ReadRequest", "Resumed"]
+__all__ = ["Displaced", "EntryStream", "ListDepth", "ReadRequest", "Resumed"]
+
+
+class Displaced(Exception):
+    """Another replica holds our name: nothing is ours any more, and this one has to stop."""
 
 
 class ReadRequest(msgspec.Struct, frozen=True):
@@ -75,8 +79,7 @@ class EntryStream(Protocol):
     async def renew(self, owned: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
         """Renew the leases of entry ids by list; return the (list, id) that are not ours now.
 
-        Also renews the hold on the consumer name; raises `Permanent` when another replica has it:
-        then nothing is ours any more, and this replica has to stop.
+        Also renews the hold on the consumer name; raises `Displaced` when another replica has it.
         """
         ...
 

@@ -51,7 +51,8 @@ def redis_errors() -> Iterator[None]:
     try:
         yield
     except (driver.AuthenticationError, driver.NoPermissionError) as error:
-        raise Permanent(f"Redis refuses us: {error}") from error
+        # We were let in at the start: somebody changes the password, and will change it back.
+        raise Unavailable(f"Redis refuses us: {type(error).__name__}") from error
     except _UNAVAILABLE as error:
         raise Unavailable(f"Redis is unavailable: {type(error).__name__}") from error
     except driver.ResponseError as error:
@@ -67,7 +68,7 @@ async def open_redis(url: str, *, durability: str = "") -> AsyncIterator[Connect
     Raises `ConfigError` for a server that is unreachable, refuses the password, is older than
     Redis 7.0 or evicts keys; with `durability="fsync"` also for one without `appendfsync always`.
     """
-    commands = _client(url, Retry(ExponentialWithJitterBackoff(cap=0.5, base=0.05), 3), 15.0)
+    commands = _client(url, Retry(ExponentialWithJitterBackoff(cap=0.5, base=0.05), 2), 5.0)
     # The reader's loop repeats by itself; a driver that repeats would only hide the outage.
     reader = _client(url, Retry(NoBackoff(), 0), _BLOCK_LIMIT + 5.0)
     try:

@@ -1,6 +1,7 @@
 """A stable name per replica, held so that two replicas never act under the same one."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from redis.asyncio import Redis
 
 from vconflow.adapters.redis.client import redis_errors
 from vconflow.adapters.redis.keys import Keys
+from vconflow.errors import Unavailable
 
 __all__ = ["ConsumerName", "hold_name"]
 
@@ -53,7 +55,7 @@ async def hold_name(
         yield ConsumerName(name, token, ttl_ms)
     finally:
         # Best effort: without it the hold simply ends with its lease.
-        with redis_errors():
+        with contextlib.suppress(Unavailable):
             await asyncio.shield(_replace(client, keys.consumer(name), token, "", 1))
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from redis.asyncio import Redis
 
 from vconflow.adapters.redis.client import redis_errors
@@ -13,11 +12,9 @@ from vconflow.adapters.redis.index import index_keys
 from vconflow.adapters.redis.keys import Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
 from vconflow.ports.dead_letters import DeadLetter
-from vconflow.ports.ledger import Progress
+from vconflow.ports.ledger import decode_progress
 
 __all__ = ["RedisDeadLetters"]
-
-_decode_progress = msgspec.json.Decoder(Progress).decode
 
 
 class RedisDeadLetters:
@@ -44,20 +41,25 @@ class RedisDeadLetters:
 
     async def replay(self, list_name: str, ids: Sequence[str]) -> int:
         """See `DeadLetters.replay`."""
+        if not ids:
+            return 0
+        with redis_errors():
+            async with self._client.pipeline(transaction=False) as pipe:
+                for letter in ids:
+                    pipe.execute_command("XRANGE", self._keys.dead(list_name), letter, letter)
+                found = await pipe.execute()
+        letters = [_dead_letter(list_name, reply[0]) for reply in found if reply]
         call = ScriptCall()
-        header = [
-            call.key(self._keys.dead(list_name)),
-            call.key(self._keys.list(list_name)),
-            list(ids),
-        ]
-        return int(await self._scripts.run("replay", call, header)) if ids else 0
+        items = [[letter.id, call.key(self._keys.meta(letter.uuid))] for letter in letters]
+        header = [call.key(self._keys.dead(list_name)), call.key(self._keys.list(list_name)), items]
+        return int(await self._scripts.run("replay", call, header)) if items else 0
 
     async def expire(self, list_name: str, older_than: int, count: int) -> int:
         """See `DeadLetters.expire`."""
         letters = await self._range(list_name, "-", f"({older_than}-0", count)
         if not letters:
             return 0
-        metas = await self._documents.fetch([letter.uuid for letter in letters])
+        indexes = await self._documents.indexes([letter.uuid for letter in letters])
         call = ScriptCall()
         items = [
             [
@@ -65,10 +67,10 @@ class RedisDeadLetters:
                 letter.uuid,
                 call.key(self._keys.document(letter.uuid)),
                 call.key(self._keys.meta(letter.uuid)),
-                meta.index,
-                [call.key(name) for name in index_keys(meta.index)],
+                index,
+                [call.key(name) for name in index_keys(index)],
             ]
-            for letter, meta in zip(letters, metas, strict=True)
+            for letter, index in zip(letters, indexes, strict=True)
         ]
         header = [call.key(self._keys.dead(list_name)), call.key(self._keys.created), items]
         return int(await self._scripts.run("dead_expire", call, header))
@@ -77,11 +79,11 @@ class RedisDeadLetters:
 def _dead_letter(list_name: str, item: list[Any]) -> DeadLetter:
     held = {name.decode(): value.decode() for name, value in field_map(item[1]).items()}
     entry_id = item[0].decode()
-    progress = _decode_progress(held.get("progress") or "{}")
+    progress = decode_progress(held.get("progress", ""))
     return DeadLetter(
         id=entry_id,
         list=list_name,
-        uuid=held["uuid"],
+        uuid=held.get("uuid", ""),
         chain=held.get("chain", ""),
         stage=held.get("stage", ""),
         error_type=held.get("error_type", ""),

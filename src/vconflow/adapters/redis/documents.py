@@ -51,7 +51,7 @@ class RedisDocuments:
             )
         return documents
 
-    async def recache(self, uuid: str, document: bytes, facts: Facts) -> None:
+    async def recache(self, uuid: str, document: bytes) -> None:
         """See `Documents.recache`."""
         call = ScriptCall()
         header = [
@@ -114,6 +114,15 @@ class RedisDocuments:
         """See `Documents.forget`."""
         await self._forget([uuid])
 
+    async def indexes(self, uuids: Sequence[str]) -> list[str]:
+        """Where each vCon is indexed, without fetching it."""
+        with redis_errors():
+            async with self._client.pipeline(transaction=False) as pipe:
+                for uuid in uuids:
+                    pipe.execute_command("HGET", self._keys.meta(uuid), "idx")
+                replies = await pipe.execute(raise_on_error=False)
+        return [reply.decode() if isinstance(reply, bytes) else "" for reply in replies]
+
     async def sweep(self, now: float, count: int = 500) -> int:
         """Forget vCons whose only copy has expired by `now` (Unix seconds); how many."""
         with redis_errors():
@@ -125,17 +134,16 @@ class RedisDocuments:
     async def _forget(self, uuids: Sequence[str]) -> int:
         if not uuids:
             return 0
-        metas = await self.fetch(uuids)
         call = ScriptCall()
         items = [
             [
                 uuid,
                 call.key(self._keys.document(uuid)),
                 call.key(self._keys.meta(uuid)),
-                meta.index,
-                [call.key(name) for name in index_keys(meta.index)],
+                index,
+                [call.key(name) for name in index_keys(index)],
             ]
-            for uuid, meta in zip(uuids, metas, strict=True)
+            for uuid, index in zip(uuids, await self.indexes(uuids), strict=True)
         ]
         header = [call.key(self._keys.created), call.key(self._keys.expiring), items]
         return int(await self._scripts.run("forget", call, header))

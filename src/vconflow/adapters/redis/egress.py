@@ -17,6 +17,9 @@ _CONSUMER = "http"
 """All replicas pop under one name: a popped entry belongs to the request, not to a replica."""
 
 
+_MOST_RETURNED = 10_000
+
+
 class RedisEgress:
     """Popping with a lease of `lease` seconds."""
 
@@ -76,7 +79,9 @@ class RedisEgress:
     async def ack(self, list_name: str, entries: Sequence[Entry]) -> int:
         """See `EgressLists.ack`."""
         call = ScriptCall()
-        items = [[entry.id, call.key(self._keys.meta(entry.uuid))] for entry in entries]
+        items = [
+            [entry.id, call.key(self._keys.meta(entry.uuid)), entry.counted] for entry in entries
+        ]
         header = [call.key(self._keys.list(list_name)), items]
         return int(await self._scripts.run("egress_ack", call, header)) if items else 0
 
@@ -97,8 +102,12 @@ class RedisEgress:
             async with self._client.pipeline(transaction=False) as pipe:
                 pipe.execute_command("XLEN", key)
                 pipe.execute_command("XPENDING", key, GROUP)
-                length, pending = await pipe.execute(raise_on_error=False)
+                # Leases that have ended: these entries are there to be taken again.
+                pipe.execute_command(
+                    "XPENDING", key, GROUP, "IDLE", self._lease_ms, "-", "+", _MOST_RETURNED
+                )
+                length, pending, returned = await pipe.execute(raise_on_error=False)
         if isinstance(length, ResponseError):
             raise length
-        leased = 0 if isinstance(pending, ResponseError) else int(pending[0])
+        leased = 0 if isinstance(pending, ResponseError) else int(pending[0]) - len(returned)
         return max(0, int(length) - leased)

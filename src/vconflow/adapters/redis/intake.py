@@ -56,6 +56,7 @@ class RedisIntake:
             _BATCH_TTL,
             self._index_expiry,
             call.key(self._keys.created),
+            call.key(self._keys.expiring),
             [self._item(call, item, previous) for item, previous in items],
         ]
         replies: list[list[Any]] = await self._scripts.run("accept", call, header)

@@ -45,7 +45,6 @@ class RedisLedger:
             self._name.token,
             self._index_expiry,
             self._document_ttl,
-            call.key(self._keys.created),
             call.key(self._keys.expiring),
             [self._item(call, commit) for commit in batch],
         ]
@@ -105,7 +104,13 @@ class RedisLedger:
                 return ["defer", call.arg(_encode(progress)), progress.due]
             case Bury() as bury:
                 fields = [call.arg(value) for value in _dead_fields(commit, bury)]
-                return ["bury", call.key(self._keys.dead(entry.list)), fields, bury.even_deleted]
+                return [
+                    "bury",
+                    call.key(self._keys.dead(entry.list)),
+                    fields,
+                    bury.even_deleted,
+                    entry.counted,
+                ]
 
 
 def _dead_fields(commit: Commit, bury: Bury) -> list[bytes]:

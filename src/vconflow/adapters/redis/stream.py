@@ -13,10 +13,10 @@ from vconflow.adapters.redis.depth import measure
 from vconflow.adapters.redis.entries import parse_entry
 from vconflow.adapters.redis.keys import GROUP, Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
-from vconflow.errors import Permanent
 from vconflow.model.entry import Entry
-from vconflow.ports.ledger import Progress
-from vconflow.ports.stream import ListDepth, ReadRequest, Resumed
+from vconflow.ports.ledger import Progress, decode_progress
+from vconflow.ports.stream import Displaced, ListDepth, ReadRequest, Resumed
+from vconflow.telemetry import events
 
 __all__ = ["RedisStream"]
 
@@ -24,8 +24,6 @@ _CHUNK = 256
 
 _NO_CRASH = -1
 """In place of the idle time of an entry that nobody has worked on."""
-
-_decode_progress = msgspec.json.Decoder(Progress).decode
 
 
 class RedisStream:
@@ -49,6 +47,7 @@ class RedisStream:
         self._lease_ms = int(lease * 1000)
         self._reader_id: int | None = None
         self._waiting = False
+        self._woken = False
         self._reads = 0
 
     @property
@@ -71,6 +70,7 @@ class RedisStream:
 
     async def read(self, requests: Sequence[ReadRequest], total: int, block: float) -> list[Entry]:
         """See `EntryStream.read`."""
+        self._woken = False
         names = self._keys.lists(name for request in requests for name in request.lists)
         if len(names) > 1:
             entries = await self._read_shares(requests, total, names)
@@ -91,11 +91,10 @@ class RedisStream:
             for request in requests
         ]
         reply: list[Any] = await self._scripts.run("read", call, [self.consumer, total, shares])
-        return [
-            parse_entry(names[key.decode()], item)
-            for key, items in zip(reply[::2], reply[1::2], strict=True)
-            for item in items
-        ]
+        entries: list[Entry] = []
+        for key, items in zip(reply[::2], reply[1::2], strict=True):
+            entries += await self._parse(names[key.decode()], items)
+        return entries
 
     async def _read_blocking(
         self, names: Mapping[str, str], count: int, block: float
@@ -105,6 +104,8 @@ class RedisStream:
         with redis_errors():
             if self._reader_id is None:
                 self._reader_id = await self._reader.execute_command("CLIENT", "ID")
+            if self._woken:
+                return []
             self._waiting = True
             self._reads += 1
             try:
@@ -128,12 +129,35 @@ class RedisStream:
                 raise
             finally:
                 self._waiting = False
-        return [
-            parse_entry(names[key.decode()], item) for key, items in reply or [] for item in items
-        ]
+        entries: list[Entry] = []
+        for key, items in reply or []:
+            entries += await self._parse(names[key.decode()], items)
+        return entries
+
+    async def _parse(self, list_name: str, items: list[Any]) -> list[Entry]:
+        """Entries from replies. What somebody else wrote to our stream goes to the dead letters."""
+        entries: list[Entry] = []
+        for item in items:
+            try:
+                entries.append(parse_entry(list_name, item))
+            except (KeyError, ValueError) as error:
+                events.unhandled(f"entry {item[0].decode()} of list {list_name}", error)
+                await self._reject(list_name, item)
+        return entries
+
+    async def _reject(self, list_name: str, item: list[Any]) -> None:
+        key = self._keys.list(list_name)
+        with redis_errors():
+            async with self._client.pipeline(transaction=True) as pipe:
+                reason = ("stage", "entry", "error", "no entry of vconflow")
+                pipe.execute_command("XADD", self._keys.dead(list_name), "*", *reason, *item[1])
+                pipe.execute_command("XACK", key, GROUP, item[0])
+                pipe.execute_command("XDEL", key, item[0])
+                await pipe.execute()
 
     async def wake(self) -> None:
         """See `EntryStream.wake`."""
+        self._woken = True
         read = self._reads
         # The command may not have reached the server yet: then there is nothing to unblock so far.
         while self._waiting and self._reads == read and self._reader_id is not None:
@@ -144,26 +168,33 @@ class RedisStream:
 
     async def recover(self, list_name: str, after: str, count: int) -> list[Resumed]:
         """See `EntryStream.recover`."""
-        key = self._keys.list(list_name)
-        with redis_errors():
-            reply = await self._client.execute_command(
-                "XREADGROUP",
-                "GROUP",
-                GROUP,
-                self.consumer,
-                "COUNT",
-                count,
-                "STREAMS",
-                key,
-                after or "0",
-            )
-            items = reply[0][1] if reply else []
+        while True:
+            idle, items = await self._own_history(list_name, after, count)
             if not items:
                 return []
+            # A page may hold nothing but entries that were deleted by hand.
+            if resumed := await self._resume(list_name, items, idle):
+                return resumed
+            after = items[-1][0].decode()
+
+    async def _own_history(
+        self, list_name: str, after: str, count: int
+    ) -> tuple[dict[bytes, int], list[Any]]:
+        """Idle times in milliseconds, and what is pending under our name."""
+        key = self._keys.list(list_name)
+        with redis_errors():
+            # Before the read: that one resets the idle times.
             pending = await self._client.execute_command(
-                "XPENDING", key, GROUP, items[0][0], items[-1][0], len(items), self.consumer
+                "XPENDING", key, GROUP, f"({after}" if after else "-", "+", count, self.consumer
             )
-        return await self._resume(list_name, items, {row[0]: int(row[2]) for row in pending})
+            if not pending:
+                return {}, []
+            options = ("GROUP", GROUP, self.consumer, "COUNT", len(pending))
+            reply = await self._client.execute_command(
+                "XREADGROUP", *options, "STREAMS", key, after or "0"
+            )
+        items: list[Any] = reply[0][1] if reply else []
+        return {row[0]: int(row[2]) for row in pending}, items
 
     async def take_over(
         self, list_name: str, count: int, dropped: Collection[str] = ()
@@ -171,9 +202,16 @@ class RedisStream:
         """See `EntryStream.take_over`."""
         key = self._keys.list(list_name)
         with redis_errors():
-            idle = await self._client.execute_command(
-                "XPENDING", key, GROUP, "IDLE", self._lease_ms, "-", "+", count
-            )
+            try:
+                idle = await self._client.execute_command(
+                    "XPENDING", key, GROUP, "IDLE", self._lease_ms, "-", "+", count
+                )
+            except ResponseError as error:
+                if not str(error).startswith("NOGROUP"):
+                    raise
+                # The stream was deleted by hand, or Redis lost its data: start it anew.
+                await self.ensure([list_name])
+                return []
             if not idle:
                 return []
             _, items, gone = await self._client.execute_command(
@@ -192,18 +230,21 @@ class RedisStream:
         if gone:
             with redis_errors():
                 await self._client.execute_command("XACK", self._keys.list(list_name), GROUP, *gone)
-        entries = [(item[0], parse_entry(list_name, item)) for item in items if item[1]]
+        entries = await self._parse(list_name, [item for item in items if item[1]])
         if not entries:
             return []
         call = ScriptCall()
         runs = [
-            [call.key(self._keys.run(list_name, entry.id)), idle.get(raw_id, self._lease_ms)]
-            for raw_id, entry in entries
+            [
+                call.key(self._keys.run(list_name, entry.id)),
+                idle.get(entry.id.encode(), self._lease_ms),
+            ]
+            for entry in entries
         ]
         replies = await self._scripts.run("resume", call, [runs])
         return [
             Resumed(entry, _progress(entry, *reply))
-            for (_, entry), reply in zip(entries, replies, strict=True)
+            for entry, reply in zip(entries, replies, strict=True)
         ]
 
     async def renew(self, owned: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
@@ -225,7 +266,7 @@ class RedisStream:
         ]
         held, *lost = await self._scripts.run("renew", call, header)
         if not held:
-            raise Permanent(f"another replica holds the name {self.consumer!r}")
+            raise Displaced(f"another replica holds the name {self.consumer!r}")
         return [
             (name, entry.decode())
             for name, entries in zip(owned, lost, strict=True)
@@ -241,7 +282,14 @@ class RedisStream:
                 for name, entries in chunk.items()
                 for entry in entries
             ]
-            await self._scripts.run("hand_over", call, [self.consumer, self._lease_ms, items])
+            header = [
+                self.consumer,
+                self._lease_ms,
+                call.key(self._keys.consumer(self.consumer)),
+                self._name.token,
+                items,
+            ]
+            await self._scripts.run("hand_over", call, header)
 
     async def reap(self, lists: Sequence[str]) -> None:
         """Remove consumers of replicas that are gone and own nothing."""
@@ -277,5 +325,5 @@ def _chunks(owned: Mapping[str, Sequence[str]]) -> list[dict[str, list[str]]]:
 
 
 def _progress(entry: Entry, crashes: int, due: int, held: bytes) -> Progress:
-    progress = _decode_progress(held or entry.progress or b"{}")
+    progress = decode_progress(held or entry.progress)
     return msgspec.structs.replace(progress, crashes=crashes, due=due)

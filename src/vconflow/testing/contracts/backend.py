@@ -3,21 +3,48 @@
 import pytest
 
 pytest.register_assert_rewrite(
+    "vconflow.testing.contracts.backend_dead_letters",
     "vconflow.testing.contracts.backend_intake",
     "vconflow.testing.contracts.backend_ledger",
     "vconflow.testing.contracts.backend_stream",
     "vconflow.testing.contracts.backend_support",
 )
 
-from vconflow.testing.contracts.backend_intake import IntakeContract  # noqa: E402  # after the above
+from vconflow.testing.contracts.backend_dead_letters import (  # noqa: E402  # after the above
+    DeadLetterContract,
+)
+from vconflow.testing.contracts.backend_intake import IntakeContract  # noqa: E402
 from vconflow.testing.contracts.backend_ledger import LedgerContract  # noqa: E402
 from vconflow.testing.contracts.backend_stream import StreamContract  # noqa: E402
-from vconflow.testing.contracts.backend_support import Backend, BackendServer  # noqa: E402
+from vconflow.testing.contracts.backend_support import (  # noqa: E402
+    Backend,
+    BackendServer,
+    accept,
+    acceptance,
+    begun,
+    commit,
+    commit_of,
+    fill,
+    read,
+    vcon,
+)
 
-__all__ = ["Backend", "BackendContract", "BackendServer"]
+__all__ = [
+    "Backend",
+    "BackendContract",
+    "BackendServer",
+    "accept",
+    "acceptance",
+    "begun",
+    "commit",
+    "commit_of",
+    "fill",
+    "read",
+    "vcon",
+]
 
 
-class BackendContract(IntakeContract, LedgerContract, StreamContract):
+class BackendContract(IntakeContract, LedgerContract, DeadLetterContract, StreamContract):
     """Subclass it, override the fixture `server`, and pytest runs every test on your backend.
 
     `server` yields an empty `BackendServer`; every replica of it has the same leases.

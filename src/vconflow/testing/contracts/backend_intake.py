@@ -181,7 +181,7 @@ class IntakeContract(BackendFixtures):
         await one.documents.delete(validate(deleted).uuid, validate(deleted))
         for document in (vcon(validate(new).uuid, subject="old"), deleted, unknown):
             facts = validate(document)
-            await one.documents.recache(facts.uuid, document, facts)
+            await one.documents.recache(facts.uuid, document)
         uuids = [validate(document).uuid for document in (new, deleted, unknown)]
         found = await one.documents.fetch(uuids)
         assert [item.document for item in found] == [new, None, unknown]

@@ -1,51 +1,32 @@
-"""What every backend has to do with commits and dead letters."""
+"""What every backend has to do with commits."""
 
 from vconflow.model.entry import Entry
 from vconflow.model.validation import validate
-from vconflow.ports.dead_letters import DeadLetter
 from vconflow.ports.documents import Search
 from vconflow.ports.ledger import Bury, CommitResult, Defer, Finish, Progress, Target, Verdict
 from vconflow.testing.contracts.backend_support import (
+    FAR,
     Backend,
     BackendFixtures,
     BackendServer,
     accept,
     begun,
+    buried,
     commit,
     commit_of,
+    dead,
+    document_of,
     fill,
+    finish,
     read,
     vcon,
 )
 
 __all__ = ["LedgerContract"]
 
-_FAR = 4_000_000_000
-"""Unix seconds, long after any test."""
-
-
-def buried(progress: Progress | None = None) -> Bury:
-    return Bury(progress or Progress(), "main", "link:webhook", "Permanent", "refused: ünïcode")
-
-
-async def document_of(backend: Backend, uuid: str) -> bytes | None:
-    (found,) = await backend.documents.fetch([uuid])
-    return found.document
-
-
-async def finish(backend: Backend, entry: Entry, **values: object) -> None:
-    """Finish an entry with the document as it is."""
-    (found,) = await backend.documents.fetch([entry.uuid])
-    result = await commit(backend, commit_of(entry, found, then=Finish(**values)))  # type: ignore[arg-type]  # fields of Finish
-    assert result.verdict is Verdict.DONE
-
-
-async def dead(backend: Backend, count: int = 10, after: str = "") -> list[DeadLetter]:
-    return await backend.dead_letters.browse("in", after=after, count=count)
-
 
 class LedgerContract(BackendFixtures):
-    """`Ledger` and `DeadLetters`."""
+    """`Ledger`."""
 
     async def test_finish_hands_on_and_acknowledges(self, one: Backend) -> None:
         entry, found = await begun(one)
@@ -66,41 +47,60 @@ class LedgerContract(BackendFixtures):
         self, server: BackendServer
     ) -> None:
         async with server.replica("short", document_ttl=1) as backend:
-            twice, unstored, popped, dead_too, queued = [vcon() for _ in range(5)]
-            await accept(backend, twice, "in", "also")
-            await accept(backend, unstored, "in")
-            await accept(backend, popped, "in")
-            await accept(backend, dead_too, "in", "also")
-            await accept(backend, queued, "in")
+            twice, unstored, _, dead_too = documents = [vcon() for _ in range(4)]
+            for document in documents:
+                await accept(backend, document, "in")
             entries = await read(backend, "in")
-            also, dying = await read(backend, "also")
+            uuids = [entry.uuid for entry in entries]
+            also = await self._put_on(backend, uuids[0], "also")
+            dying = await self._put_on(backend, uuids[3], "also")
             (found,) = await backend.documents.fetch([dying.uuid])
             await commit(backend, commit_of(dying, found, then=buried()))
-            await finish(backend, entries[0], stored=True)
-            await finish(backend, entries[1])
-            await finish(backend, entries[2], stored=True, targets=(Target("out", False),))
-            await finish(backend, entries[3], stored=True)
-            await finish(backend, entries[4], stored=True)
-            assert await backend.intake.enqueue([entries[4].uuid], "more", "http") == [True]
-            (more,) = await read(backend, "more")
+            for entry, stored in zip(entries, (True, False, True, True), strict=True):
+                await finish(backend, entry, stored=stored, targets=(Target("out", False),))
 
             await server.let_pass(1.1)
-            held = [await document_of(backend, entry.uuid) for entry in entries]
-            assert held == [twice, unstored, None, dead_too, queued]
+            held = [await document_of(backend, uuid) for uuid in uuids]
+            assert held == [twice, unstored, None, dead_too]
             await finish(backend, also, stored=True)
-            await finish(backend, more, stored=True)
             await server.let_pass(1.1)
-            assert await document_of(backend, more.uuid) is None
-            (gone,) = await backend.documents.fetch([also.uuid])
-            # The storage has it: so it is still known.
-            assert (gone.document, gone.deleted) == (None, False)
-            assert gone.rev > 0
-            assert await backend.documents.search(Search(name="Ann"))
-            await backend.documents.forget(also.uuid)
-            await backend.documents.forget(dying.uuid)
-            found_now = await backend.documents.search(Search(name="Ann"))
-            assert also.uuid not in found_now
-            assert dying.uuid in found_now
+            gone = await backend.documents.fetch([uuids[0], uuids[2]])
+            # The storage has them: so they are still known.
+            assert [(item.document, item.deleted) for item in gone] == [(None, False)] * 2
+            assert [item.rev > 0 for item in gone] == [True, True]
+
+    async def test_a_document_that_is_about_to_expire_is_kept_for_a_list(
+        self, server: BackendServer
+    ) -> None:
+        async with server.replica("short", document_ttl=1) as backend:
+            entry, found = await begun(backend)
+            await finish(backend, entry, stored=True)
+            again = await self._put_on(backend, entry.uuid, "in")
+            await server.let_pass(1.1)
+            assert await document_of(backend, entry.uuid) == found.document
+            await finish(backend, again, stored=True)
+            await server.let_pass(1.1)
+            assert await document_of(backend, entry.uuid) is None
+
+    async def test_only_what_is_nowhere_any_more_is_forgotten(self, server: BackendServer) -> None:
+        async with server.replica("short", document_ttl=1) as backend:
+            expired, kept = (await begun(backend))[0], (await begun(backend))[0]
+            await finish(backend, expired, stored=True)
+            await finish(backend, kept)
+            await server.let_pass(1.1)
+            search, page = Search(name="Ann"), {"since": None, "until": None}
+            both = sorted([expired.uuid, kept.uuid])
+            assert sorted(await backend.documents.search(search)) == both
+            for uuid in both:
+                await backend.documents.forget(uuid)
+            assert await backend.documents.search(search) == [kept.uuid]
+            assert await backend.documents.page(offset=0, limit=9, **page) == [kept.uuid]
+
+    @staticmethod
+    async def _put_on(backend: Backend, uuid: str, list_name: str) -> Entry:
+        assert await backend.intake.enqueue([uuid], list_name, "http") == [True]
+        (entry,) = await read(backend, list_name)
+        return entry
 
     async def test_expire_asked_for_by_a_link_forgets_the_vcon(
         self, one: Backend, server: BackendServer
@@ -109,8 +109,8 @@ class LedgerContract(BackendFixtures):
         await finish(one, entry, expire_seconds=0)
         await server.let_pass(0.01)
         assert await document_of(one, entry.uuid) is None
-        assert await one.documents.sweep(_FAR) == 1
-        assert await one.documents.sweep(_FAR) == 0
+        assert await one.documents.sweep(FAR) == 1
+        assert await one.documents.sweep(FAR) == 0
         assert await one.documents.page(offset=0, limit=10, since=None, until=None) == []
         assert await one.documents.search(Search(name="Ann")) == []
 
@@ -121,7 +121,7 @@ class LedgerContract(BackendFixtures):
         await finish(one, entry, expire_seconds=1)
         assert found.document is not None
         again, _ = await begun(one, found.document)
-        assert await one.documents.sweep(_FAR) == 0
+        assert await one.documents.sweep(FAR) == 0
         await finish(one, again)
         await server.let_pass(1.1)
         assert await document_of(one, entry.uuid) == found.document
@@ -218,7 +218,7 @@ class LedgerContract(BackendFixtures):
         assert (await commit(one, commit_of(entry, found, then=bury))).verdict is Verdict.DONE
         assert [letter.uuid for letter in await dead(one)] == [entry.uuid]
         assert (await one.stream.depth(["in"]))["in"].pending == 0
-        assert await one.dead_letters.expire("in", _FAR * 1000, 10) == 1
+        assert await one.dead_letters.expire("in", FAR * 1000, 10) == 1
 
     async def test_a_new_life_of_the_uuid_is_not_written_by_the_old_one(self, one: Backend) -> None:
         entry, found = await begun(one)
@@ -247,7 +247,7 @@ class LedgerContract(BackendFixtures):
         self, one: Backend, two: Backend, server: BackendServer
     ) -> None:
         entry, found = await begun(one)
-        progress = Progress(next_link="tag", attempts=2, stage="link:tag", due=_FAR * 1000)
+        progress = Progress(next_link="tag", attempts=2, stage="link:tag", due=FAR * 1000)
         await commit(one, commit_of(entry, found, then=Defer(progress)))
         (own,) = await one.stream.recover("in", "", 10)
         assert own.progress == progress
@@ -255,77 +255,6 @@ class LedgerContract(BackendFixtures):
         (taken,) = await two.stream.take_over("in", 10)
         # It was waiting for a retry when its owner went away: no crash.
         assert taken.progress == progress
-
-    async def test_burying_moves_the_entry_with_its_reason(self, one: Backend) -> None:
-        entry, found = await begun(one)
-        progress = Progress(next_link="webhook", storages=("s",), attempts=5, first_failure=1000)
-        item = commit_of(entry, found, then=buried(progress))
-        assert (await commit(one, item)).verdict is Verdict.DONE
-
-        (letter,) = await dead(one)
-        assert (letter.list, letter.uuid, letter.chain) == ("in", entry.uuid, "main")
-        assert (letter.stage, letter.error_type) == ("link:webhook", "Permanent")
-        assert (letter.error, letter.at, letter.origin) == ("refused: ünïcode", entry.at, "http")
-        assert (letter.attempts, letter.first_failure) == (5, 1000)
-        assert (letter.next_link, letter.storages) == ("webhook", ("s",))
-        depth = (await one.stream.depth(["in"]))["in"]
-        assert (depth.waiting, depth.pending, depth.dead) == (0, 0, 1)
-
-    async def test_a_replay_goes_on_where_it_stopped(self, one: Backend) -> None:
-        entry, found = await begun(one)
-        progress = Progress(next_link="webhook", attempts=5, crashes=2, first_failure=1, due=7)
-        await commit(one, commit_of(entry, found, then=buried(progress)))
-        (letter,) = await dead(one)
-
-        assert await one.dead_letters.replay("in", [letter.id, "1-1"]) == 1
-        assert await dead(one) == []
-        (again,) = await read(one, "in")
-        assert (again.uuid, again.origin, again.counted) == (entry.uuid, "replay", "open")
-        assert b'"next_link":"webhook"' in again.progress
-        (resumed,) = await one.stream.recover("in", "", 10)
-        assert resumed.progress == Progress(next_link="webhook", crashes=1)
-        assert await one.dead_letters.replay("in", [letter.id]) == 0
-
-    async def test_dead_letters_come_in_pages(self, one: Backend) -> None:
-        uuids = await fill(one, "in", 5)
-        for entry in await read(one, "in"):
-            (found,) = await one.documents.fetch([entry.uuid])
-            await commit(one, commit_of(entry, found, then=buried()))
-        first = await dead(one, 3)
-        rest = await dead(one, 3, first[-1].id)
-        assert [letter.uuid for letter in first + rest] == uuids
-        assert await dead(one, 3, rest[-1].id) == []
-
-    async def test_an_expired_dead_letter_takes_its_document_along(self, one: Backend) -> None:
-        entry, found = await begun(one)
-        await commit(one, commit_of(entry, found, then=buried()))
-        (letter,) = await dead(one)
-        assert await one.dead_letters.expire("in", letter.last_failure, 10) == 0
-        assert await one.dead_letters.expire("in", _FAR * 1000, 10) == 1
-        assert await document_of(one, entry.uuid) is None
-        assert await one.documents.search(Search(name="Ann")) == []
-        assert await dead(one) == []
-
-    async def test_an_expired_dead_letter_leaves_what_others_need(self, one: Backend) -> None:
-        waiting, on_egress, _, _ = documents = [vcon() for _ in range(4)]
-        for document in documents:
-            await accept(one, document, "in", "also")
-        for entry in await read(one, "in"):
-            (found,) = await one.documents.fetch([entry.uuid])
-            await commit(one, commit_of(entry, found, then=buried()))
-        _, second, third, fourth = await read(one, "also")
-        await finish(one, third, targets=(Target("out", False),))
-        assert await one.egress.ack("out", await one.egress.lease("out", 1)) == 1
-        await finish(one, second, targets=(Target("out", False),))
-        await finish(one, fourth, stored=True)
-
-        assert await one.dead_letters.expire("in", _FAR * 1000, 1) == 1
-        assert await one.dead_letters.expire("in", _FAR * 1000, 10) == 3
-        uuids = [validate(document).uuid for document in documents]
-        assert [await document_of(one, uuid) for uuid in uuids] == [waiting, on_egress, None, None]
-        # Still listed: the storage has it.
-        listed = await one.documents.page(offset=0, limit=10, since=None, until=None)
-        assert sorted(listed) == sorted([uuids[0], uuids[1], uuids[3]])
 
     async def test_items_of_a_batch_stand_alone(self, one: Backend) -> None:
         await fill(one, "in", 3)

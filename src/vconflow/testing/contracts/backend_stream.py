@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from vconflow.errors import Permanent
-from vconflow.ports.stream import ListDepth, ReadRequest
+from vconflow.ports.stream import Displaced, ListDepth, ReadRequest
 from vconflow.testing.contracts.backend_support import (
     Backend,
     BackendFixtures,
@@ -157,6 +156,16 @@ class StreamContract(BackendFixtures):
         assert [item.entry.id for item in taken] == ids
         assert [item.progress.crashes for item in taken] == [0, 0]
 
+    async def test_who_lost_its_name_hands_nothing_over(self, server: BackendServer) -> None:
+        async with server.replica("same") as late, server.replica("other") as other:
+            await fill(late, "a", 1)
+            (entry,) = await read(late, "a")
+            await self.let_lease_pass(server)
+            async with server.replica("same") as successor:
+                assert await successor.stream.renew({"a": [entry.id]}) == []
+                await late.stream.hand_over({"a": [entry.id]})
+                assert await other.stream.take_over("a", 10) == []
+
     async def test_a_clone_gets_a_name_of_its_own(self, server: BackendServer) -> None:
         async with server.replica("twin") as one, server.replica("twin") as two:
             assert (one.stream.consumer, two.stream.consumer) == ("twin", "twin-2")
@@ -168,7 +177,7 @@ class StreamContract(BackendFixtures):
             await self.let_lease_pass(server)
             async with server.replica("same") as holder:
                 assert holder.stream.consumer == "same"
-                with pytest.raises(Permanent, match="holds the name"):
+                with pytest.raises(Displaced, match="holds the name"):
                     await late.stream.renew({})
                 assert await holder.stream.renew({}) == []
             # Nobody has it now.
@@ -209,7 +218,9 @@ class StreamContract(BackendFixtures):
         again = await one.egress.lease("out", 5)
         assert again[0].id == second.id
         assert len(again) == 2
+        assert await one.egress.depth("out") == 0
         await self.let_lease_pass(server)
+        assert await one.egress.depth("out") == 2
         assert len(await one.egress.lease("out", 5)) == 2
 
     async def test_a_list_that_nobody_has_used_is_empty(self, one: Backend) -> None:

@@ -10,26 +10,35 @@ import pytest
 from vconflow.model.entry import Entry
 from vconflow.model.identifiers import new_uuid
 from vconflow.model.validation import validate
-from vconflow.ports.dead_letters import DeadLetters
+from vconflow.ports.dead_letters import DeadLetter, DeadLetters
 from vconflow.ports.documents import Document, Documents
 from vconflow.ports.egress import EgressLists
 from vconflow.ports.intake import Acceptance, Intake, Receipt
-from vconflow.ports.ledger import Commit, CommitResult, Ledger
+from vconflow.ports.ledger import Bury, Commit, CommitResult, Finish, Ledger, Progress, Verdict
 from vconflow.ports.stream import EntryStream, ReadRequest
 
 __all__ = [
+    "FAR",
     "Backend",
     "BackendFixtures",
     "BackendServer",
     "accept",
     "acceptance",
     "begun",
+    "buried",
     "commit",
     "commit_of",
+    "dead",
+    "document_of",
     "fill",
+    "finish",
     "read",
     "vcon",
 ]
+
+
+FAR = 4_000_000_000
+"""Unix seconds, long after any test."""
 
 
 class SweptDocuments(Documents, Protocol):
@@ -157,3 +166,26 @@ async def commit(backend: Backend, item: Commit) -> CommitResult:
     (result,) = await backend.ledger.commit([item])
     assert isinstance(result, CommitResult)
     return result
+
+
+def buried(progress: Progress | None = None) -> Bury:
+    """Return a reason to bury an entry."""
+    return Bury(progress or Progress(), "main", "link:webhook", "Permanent", "refused: ünïcode")
+
+
+async def document_of(backend: Backend, uuid: str) -> bytes | None:
+    """The bytes that are held of a vCon."""
+    (found,) = await backend.documents.fetch([uuid])
+    return found.document
+
+
+async def finish(backend: Backend, entry: Entry, **values: object) -> None:
+    """Finish an entry with the document as it is."""
+    (found,) = await backend.documents.fetch([entry.uuid])
+    result = await commit(backend, commit_of(entry, found, then=Finish(**values)))  # type: ignore[arg-type]  # fields of Finish
+    assert result.verdict is Verdict.DONE
+
+
+async def dead(backend: Backend, count: int = 10, after: str = "") -> list[DeadLetter]:
+    """The dead letters of the list `in`."""
+    return await backend.dead_letters.browse("in", after=after, count=count)

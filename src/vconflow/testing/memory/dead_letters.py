@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from vconflow.ports.dead_letters import DeadLetter
-from vconflow.testing.memory.lists import id_order
+from vconflow.testing.memory.lists import Buried, id_order
 from vconflow.testing.memory.store import Store
 
 __all__ = ["MemoryDeadLetters"]
@@ -31,6 +31,10 @@ class MemoryDeadLetters:
         moved = [letters.pop(name) for name in dict.fromkeys(ids) if name in letters]
         for held in moved:
             letter = held.letter
+            meta = self._store.vcons.metas.get(letter.uuid)
+            # A letter of an earlier life of the uuid was not counted in this one; its entry is.
+            if meta is not None and meta.rev and not meta.deleted and not meta.counts(held.entry):
+                meta.count("open", 1)
             self._store.append(
                 list_name,
                 letter.uuid,
@@ -45,17 +49,18 @@ class MemoryDeadLetters:
         await self._store.call()
         letters = self._store.dead_list(list_name).letters
         old = [name for name in letters if id_order(name) < (older_than, 0)]
-        dropped = [letters.pop(name).letter for name in old[:count]]
-        for letter in dropped:
-            self._let_go(letter.uuid)
+        dropped = [letters.pop(name) for name in old[:count]]
+        for held in dropped:
+            self._let_go(held)
         return len(dropped)
 
-    def _let_go(self, uuid: str) -> None:
-        vcons = self._store.vcons
+    def _let_go(self, held: Buried) -> None:
+        vcons, uuid = self._store.vcons, held.letter.uuid
         meta = vcons.metas.get(uuid)
-        if meta is None or meta.deleted or not meta.rev:
+        if meta is None or not meta.counts(held.entry):
             return
-        if meta.count("open", -1) or meta.egress:
+        # Only what failed dies with its dead letter, not a later revision that went through.
+        if meta.count("open", -1) or meta.egress or meta.rev != held.rev or meta.rev == meta.done:
             return
         vcons.documents.pop(uuid)
         if meta.stored != meta.rev:

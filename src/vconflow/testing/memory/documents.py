@@ -33,7 +33,7 @@ class MemoryDocuments:
         document = self._vcons.documents.get(uuid)
         return Document(document, meta.rev, meta.born, meta.deleted, meta.index)
 
-    async def recache(self, uuid: str, document: bytes, facts: Facts) -> None:
+    async def recache(self, uuid: str, document: bytes) -> None:
         """See `Documents.recache`."""
         await self._store.call()
         vcons, ttl = self._vcons, self._expiries.document_ttl
@@ -54,7 +54,8 @@ class MemoryDocuments:
         vcons = self._vcons
         meta = vcons.metas.get(uuid) or Meta()
         held = vcons.documents.pop(uuid) is not None
-        listed = vcons.unlist(uuid, meta.index)
+        # A forgotten meta cannot say; then the caller's reading of the document counts.
+        listed = vcons.unlist(uuid, meta.index or index_text(facts))
         vcons.metas.put(uuid, Meta(rev=vcons.next_rev(meta.rev), deleted=True))
         vcons.metas.end_in(uuid, _TOMBSTONE)
         return held or listed or (meta.rev > 0 and not meta.deleted)
@@ -101,9 +102,12 @@ class MemoryDocuments:
     def _forget(self, uuid: str) -> bool:
         vcons = self._vcons
         if vcons.documents.get(uuid) is not None:
-            # It was written or kept again meanwhile: no longer about to expire.
-            if vcons.documents.left(uuid) is None:
+            # It was written again meanwhile: it expires later, or not at all.
+            left = vcons.documents.left(uuid)
+            if left is None:
                 vcons.last_copies.pop(uuid, None)
+            else:
+                vcons.last_copies[uuid] = self._store.now() + left + 1
             return False
         meta = vcons.metas.get(uuid) or Meta()
         vcons.unlist(uuid, meta.index)

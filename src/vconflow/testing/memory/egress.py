@@ -34,9 +34,7 @@ class MemoryEgress:
         await self._store.call()
         removed = [entry for entry in entries if self._list(list_name).pending.pop(entry.id, None)]
         for entry in removed:
-            meta = self._store.vcons.metas.get(entry.uuid)
-            if meta is not None:
-                meta.count("egress", -1)
+            self._store.vcons.release(entry.uuid, entry.counted, entry.id)
         return len(removed)
 
     async def give_back(self, list_name: str, entries: Sequence[Entry]) -> None:
@@ -50,7 +48,10 @@ class MemoryEgress:
     async def depth(self, list_name: str) -> int:
         """See `EgressLists.depth`."""
         await self._store.call()
-        return len(self._list(list_name).waiting)
+        entry_list = self._list(list_name)
+        # Those whose lease has ended are there to be taken again.
+        returned = entry_list.overdue(self._lease, len(entry_list.pending), self._store.now())
+        return len(entry_list.waiting) + len(returned)
 
     def _list(self, name: str) -> EntryList:
         # Clients ask for any name they like: what is not there is not made.

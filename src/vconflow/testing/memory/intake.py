@@ -30,6 +30,8 @@ class MemoryIntake:
         rev = vcons.next_rev(held.rev)
         # A tombstone gives way to a new life, which counts from nothing.
         meta = Meta() if held.deleted else held
+        if meta.ttl is not None:
+            vcons.last_copies.pop(uuid, None)
         old, meta.index = meta.index, index_text(item.facts)
         meta.rev, meta.born, meta.owner, meta.ttl = rev, meta.born or rev, item.owner, None
         meta.count("open", len(item.lists))

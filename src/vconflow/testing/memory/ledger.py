@@ -52,14 +52,17 @@ class MemoryLedger:
             case Defer(progress):
                 pending.progress, pending.due = progress, progress.due
             case Bury() as bury:
-                self._bury(pending, bury)
-        written = self._vcons.metas.get(commit.uuid) or Meta()
-        return CommitResult(Verdict.DONE, written.rev)
+                self._bury(pending, bury, self._rev(commit.uuid))
+        return CommitResult(Verdict.DONE, self._rev(commit.uuid))
+
+    def _rev(self, uuid: str) -> int:
+        meta = self._vcons.metas.get(uuid)
+        return 0 if meta is None else meta.rev
 
     def _insist(self, commit: Commit, pending: Pending, obstacle: CommitResult) -> CommitResult:
         bury = commit.then
         if obstacle.verdict is Verdict.DELETED and isinstance(bury, Bury) and bury.even_deleted:
-            self._bury(pending, bury)
+            self._bury(pending, bury, 0)
             return CommitResult(Verdict.DONE)
         return obstacle
 
@@ -85,6 +88,9 @@ class MemoryLedger:
         self._acknowledge(commit)
         if finish.stored:
             meta.stored = meta.rev
+        else:
+            # The server holds its one copy: no dead letter takes that away.
+            meta.done = meta.rev
         if finish.expire_seconds is not None:
             meta.ttl = finish.expire_seconds * 1000
         self._let_expire(commit.uuid, meta)
@@ -93,15 +99,13 @@ class MemoryLedger:
         entry = commit.entry
         del self._store.list(entry.list).pending[entry.id]
         # Another vCon than the one written, if a link replaced it.
-        meta = self._vcons.metas.get(entry.uuid)
-        if meta is not None and not meta.deleted:
-            meta.count(entry.counted, -1)
+        self._vcons.release(entry.uuid, entry.counted, entry.id)
 
     def _let_expire(self, uuid: str, meta: Meta) -> None:
         """End a document when no list works on it, and either a readable storage holds this very
         revision or a link asked for it.
         """
-        stored = meta.stored == meta.rev
+        stored = meta.rev > 0 and meta.stored == meta.rev
         ttl = meta.ttl
         if ttl is None and stored:
             ttl = self._expiries.document_ttl or None
@@ -109,12 +113,19 @@ class MemoryLedger:
             return
         self._vcons.documents.end_in(uuid, ttl)
         self._vcons.metas.end_in(uuid, max(ttl, self._expiries.index_expiry) + _META_GRACE)
-        if not stored:
+        if stored:
+            self._vcons.last_copies.pop(uuid, None)
+        else:
             self._vcons.last_copies[uuid] = self._store.now() + ttl
 
-    def _bury(self, pending: Pending, bury: Bury) -> None:
+    def _bury(self, pending: Pending, bury: Bury, rev: int) -> None:
         """Move the entry. It stays counted: its document is needed for a replay."""
         entry, progress, now = pending.entry, bury.progress, self._store.now()
+        meta = self._vcons.metas.get(entry.uuid)
+        # A dead letter is open work, also that of a list which no chain read before.
+        if meta is not None and entry.egress and meta.counts(entry.id):
+            meta.count("egress", -1)
+            meta.count("open", 1)
         dead = self._store.dead_list(entry.list)
         letter = DeadLetter(
             id=dead.ids.next(now),
@@ -137,7 +148,7 @@ class MemoryLedger:
         resume = msgspec.structs.replace(
             progress, attempts=0, crashes=0, due=0, first_failure=0, error="", stage=""
         )
-        dead.letters[letter.id] = Buried(letter, _encode(resume))
+        dead.letters[letter.id] = Buried(letter, entry.id, rev, _encode(resume))
         del self._store.list(entry.list).pending[entry.id]
 
 

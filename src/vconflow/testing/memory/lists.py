@@ -8,12 +8,10 @@ import msgspec
 
 from vconflow.model.entry import Entry
 from vconflow.ports.dead_letters import DeadLetter
-from vconflow.ports.ledger import Progress
+from vconflow.ports.ledger import Progress, decode_progress
 from vconflow.ports.stream import Resumed
 
 __all__ = ["Buried", "DeadList", "EntryIds", "EntryList", "Pending", "id_order"]
-
-_decode_progress = msgspec.json.Decoder(Progress).decode
 
 
 def id_order(entry_id: str) -> tuple[int, int]:
@@ -57,7 +55,7 @@ class Pending:
 
     def resume(self) -> Resumed:
         """Where to go on."""
-        progress = self.progress or _decode_progress(self.entry.progress or b"{}")
+        progress = self.progress or decode_progress(self.entry.progress)
         progress = msgspec.structs.replace(progress, crashes=self.crashes, due=self.due)
         return Resumed(self.entry, progress)
 
@@ -122,9 +120,14 @@ class EntryList:
 
 @dataclass
 class Buried:
-    """A dead letter and where a replay goes on, as JSON."""
+    """A dead letter of what was the entry `entry`, and where a replay goes on, as JSON.
+
+    `rev` is the revision of the vCon that failed, 0 of one that was deleted.
+    """
 
     letter: DeadLetter
+    entry: str
+    rev: int
     progress: bytes
 
 

@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 
-from vconflow.errors import Permanent
 from vconflow.model.entry import Entry
-from vconflow.ports.stream import ListDepth, ReadRequest, Resumed
+from vconflow.ports.stream import Displaced, ListDepth, ReadRequest, Resumed
 from vconflow.testing.memory.lists import DeadList, EntryList, id_order
 from vconflow.testing.memory.names import HeldName
 from vconflow.testing.memory.store import Store
@@ -37,6 +36,7 @@ class MemoryStream:
 
     async def read(self, requests: Sequence[ReadRequest], total: int, block: float) -> list[Entry]:
         """See `EntryStream.read`. Waits on the server's clock; not at all for a `block` of 0."""
+        self._woken = False
         await self._store.call()
         entries = self._take(requests, total)
         return entries if entries or block <= 0 else await self._wait(requests, total, block)
@@ -44,7 +44,6 @@ class MemoryStream:
     async def _wait(self, requests: Sequence[ReadRequest], total: int, block: float) -> list[Entry]:
         timer = asyncio.create_task(self._store.clock.sleep(block))
         timer.add_done_callback(lambda _: self._bell.set())
-        self._woken = False
         self._store.readers.add(self._bell)
         try:
             while not self._woken and not timer.done():
@@ -88,8 +87,8 @@ class MemoryStream:
         own = self._store.list(list_name).all_of(self.consumer)
         later = [held for held in own if id_order(held.entry.id) > first][:count]
         for held in later:
+            held.crash(silent_since=held.renewed)
             held.give_to(self.consumer, now)
-            held.crash(silent_since=now)
         return [held.resume() for held in later]
 
     async def take_over(
@@ -109,7 +108,7 @@ class MemoryStream:
         """See `EntryStream.renew`."""
         await self._store.call()
         if not self._name.renew():
-            raise Permanent(f"another replica holds the name {self.consumer!r}")
+            raise Displaced(f"another replica holds the name {self.consumer!r}")
         lost: list[tuple[str, str]] = []
         for name, ids in owned.items():
             for entry_id in ids:
@@ -123,6 +122,8 @@ class MemoryStream:
     async def hand_over(self, owned: Mapping[str, Sequence[str]]) -> None:
         """See `EntryStream.hand_over`. They did not crash: their records say so."""
         await self._store.call()
+        if self._name.displaced:
+            return  # under our name these are another replica's entries by now
         now = self._store.now()
         for name, ids in owned.items():
             for entry_id in ids:

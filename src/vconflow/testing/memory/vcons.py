@@ -7,6 +7,7 @@ import msgspec
 
 from vconflow.model.validation import Facts
 from vconflow.testing.memory.expiring import Expiring
+from vconflow.testing.memory.lists import id_order
 
 __all__ = ["Expiries", "Meta", "VconTable", "index_text"]
 
@@ -38,9 +39,9 @@ class Meta:
     """Everything about a vCon but its bytes. It outlives them, and as a tombstone the vCon itself.
 
     `born` is the revision with which this life of the uuid began, `stored` the revision that a
-    readable storage holds. `open` counts the entries and dead letters that still need the
-    document, `egress` those of lists that no chain reads. `ttl` (milliseconds) was asked for by a
-    link.
+    readable storage holds, `done` one that went through a chain without any storage. `open` counts
+    the entries and dead letters that still need the document, `egress` those of lists that no chain
+    reads. `ttl` (milliseconds) was asked for by a link.
     """
 
     rev: int = 0
@@ -51,7 +52,12 @@ class Meta:
     open: int = 0
     egress: int = 0
     stored: int = 0
+    done: int = 0
     ttl: int | None = None
+
+    def counts(self, entry_id: str) -> bool:
+        """Whether an entry is counted here: not one from an earlier life of the uuid."""
+        return not self.deleted and self.rev > 0 and id_order(entry_id)[0] >= self.born // 1000
 
     def count(self, counter: str, change: int) -> int:
         """Change `open` or `egress`, never below zero; the new number."""
@@ -95,6 +101,12 @@ class VconTable:
                 for stale in [uuid for uuid, at in members.items() if at < now - expiry]:
                     del members[stale]
                 self.index.end_in(key, expiry)
+
+    def release(self, uuid: str, counter: str, entry_id: str) -> None:
+        """An entry less, if it was counted."""
+        meta = self.metas.get(uuid)
+        if meta is not None and meta.counts(entry_id):
+            meta.count(counter, -1)
 
     def unlist(self, uuid: str, index: str) -> bool:
         """Take a vCon out of listing and index; whether it was listed."""

@@ -1,9 +1,10 @@
 -- Store each vCon of a batch: document, meta, listing, index, stream entries.
--- header: {batch key, batch ttl ms, index expiry ms, listing key, items}
+-- header: {batch key, batch ttl ms, index expiry ms, listing key, expiring key, items}
 -- item: {uuid, document key, document arg, meta key, created, stream keys, index keys, index text,
 --        previous index text, previous index keys, owner, expected rev (-1: any), origin, trace}
 -- result: {'ok', rev} | {'index', its text} | {'moved', rev} | {'owner'} | {'type', key}
 local batch_key, batch_ttl, index_expiry, created_key = KEYS[header[1]], header[2], header[3], KEYS[header[4]]
+local expiring_key = KEYS[header[5]]
 
 -- The same batch once more: its answer was lost on the way, not its work.
 local before = redis.call('GET', batch_key)
@@ -35,7 +36,10 @@ local function accept(item)
   redis.call('HSET', meta, 'rev', integer(new_rev), 'idx', item[8], 'owner', item[11], 'born', born)
   if rev then
     redis.call('PERSIST', meta)
-    if held[5] then redis.call('HDEL', meta, 'ttl') end
+    if held[5] then
+      redis.call('HDEL', meta, 'ttl')
+      if is_type(expiring_key, 'zset') then redis.call('ZREM', expiring_key, uuid) end
+    end
   end
   redis.call('ZADD', created_key, item[5], uuid)
   reindex(uuid, item[10], item[7], index_expiry)
@@ -47,6 +51,6 @@ local function accept(item)
 end
 
 local results = {}
-for i, item in ipairs(header[5]) do results[i] = accept(item) end
+for i, item in ipairs(header[6]) do results[i] = accept(item) end
 redis.call('SET', batch_key, cmsgpack.pack(results), 'PX', batch_ttl)
 return results

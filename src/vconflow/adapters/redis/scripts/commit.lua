@@ -1,16 +1,17 @@
 -- Write documents and decide what becomes of their entries, each alone and only if still owned.
--- header: {consumer, hold key, hold token, index expiry ms, document ttl ms (0: keep), listing key, expiring key, items}
+-- header: {consumer, hold key, hold token, index expiry ms, document ttl ms (0: keep),
+--          expiring key, items}
 -- item: {stream key, entry id, entry's meta key, run key, uuid, document key, meta key, rev
 --        (0: any), born (0: any), document arg (0: unchanged), index change, action}
 -- index change: {} | {text, keys, previous text, previous keys}
 -- action: {'keep'} | {'ack', counted} | {'defer', progress arg, due}
---         | {'bury', dead key, field args, even when deleted}
+--         | {'bury', dead key, field args, even when deleted, counted}
 --         | {'finish', targets {{stream key, feeds}}, origin, trace, stored, expire ms (-1: none),
 --            counted}
 -- counted: the meta field ('open', 'egress') in which this entry was counted
 -- result: {'done', rev} | {'lost'} | {'moved', rev} | {'deleted'} | {'type', key}
 local consumer, index_expiry, document_ttl = header[1], header[4], header[5]
-local created_key, expiring_key = KEYS[header[6]], KEYS[header[7]]
+local expiring_key = KEYS[header[6]]
 
 -- Under our name another process may own what we believe to own: then nothing is ours any more.
 local holder = redis.call('GET', KEYS[header[2]])
@@ -22,7 +23,8 @@ local function acknowledge(item)
   redis.call('DEL', KEYS[item[4]])
 end
 
-local function release(meta, counted)
+local function release(meta, counted, entry_id)
+  if not is_counted(meta, entry_id) then return end
   if redis.call('HINCRBY', meta, counted, -1) < 0 then redis.call('HSET', meta, counted, 0) end
 end
 
@@ -32,12 +34,15 @@ local function let_expire(item, rev)
   local document, meta = KEYS[item[6]], KEYS[item[7]]
   local held = redis.call('HMGET', meta, 'open', 'stored', 'ttl')
   if tonumber(held[1] or 0) > 0 then return end
-  local stored = tonumber(held[2] or 0) == rev
+  local stored = rev > 0 and tonumber(held[2] or 0) == rev
   local ttl = tonumber(held[3]) or (stored and document_ttl > 0 and document_ttl)
   if not ttl then return end
   redis.call('PEXPIRE', document, integer(ttl))
   redis.call('PEXPIRE', meta, integer(math.max(ttl, index_expiry) + 60000))
-  if not stored and is_type(expiring_key, 'zset') then
+  if not is_type(expiring_key, 'zset') then return end
+  if stored then
+    redis.call('ZREM', expiring_key, item[5])
+  else
     redis.call('ZADD', expiring_key, integer(now_ms + ttl), item[5])
   end
 end
@@ -49,16 +54,22 @@ local function finish(item, action, rev)
     redis.call('HINCRBY', meta, target[2] and 'open' or 'egress', 1)
   end
   acknowledge(item)
-  release(KEYS[item[3]], action[7])
-  if action[5] then redis.call('HSET', meta, 'stored', integer(rev)) end
+  release(KEYS[item[3]], action[7], item[2])
+  -- Redis holds the one copy of what went through without a storage: no dead letter takes it away.
+  redis.call('HSET', meta, action[5] and 'stored' or 'done', integer(rev))
   if action[6] >= 0 then redis.call('HSET', meta, 'ttl', integer(action[6])) end
   let_expire(item, rev)
 end
 
-local function bury(item, action)
+local function bury(item, action, rev)
   local fields = {}
   for _, index in ipairs(action[3]) do fields[#fields + 1] = ARGV[index] end
-  redis.call('XADD', KEYS[action[2]], '*', unpack(fields))
+  redis.call('XADD', KEYS[action[2]], '*', 'rev', integer(rev), unpack(fields))
+  -- A dead letter is open work, also that of a list which no chain read before.
+  if action[5] ~= 'open' and is_counted(KEYS[item[3]], item[2]) then
+    release(KEYS[item[3]], action[5], item[2])
+    redis.call('HINCRBY', KEYS[item[3]], 'open', 1)
+  end
   acknowledge(item)
 end
 
@@ -88,14 +99,14 @@ local function commit(item)
   if not is_type(KEYS[item[7]], 'hash') then return {'type', KEYS[item[7]]} end
   if kind == 'ack' then
     acknowledge(item)
-    if redis.call('HEXISTS', KEYS[item[3]], 'deleted') == 0 then release(KEYS[item[3]], action[2]) end
+    release(KEYS[item[3]], action[2], item[2])
     return {'done', 0}
   end
   local held = redis.call('HMGET', KEYS[item[7]], 'rev', 'deleted', 'born', 'idx')
   local rev = tonumber(held[1] or 0)
   local deleted = held[2] or (item[9] > 0 and tonumber(held[3] or 0) ~= item[9])
   if deleted and not (kind == 'bury' and action[4]) then return {'deleted'} end
-  if deleted then bury(item, action) return {'done', 0} end
+  if deleted then bury(item, action, 0) return {'done', 0} end
   if item[8] > 0 and rev ~= item[8] then return {'moved', rev} end
   local fits, wrong = all_types(item[11][2] or {}, 'zset')
   if not fits then return {'type', wrong} end
@@ -110,10 +121,10 @@ local function commit(item)
   if kind == 'finish' then finish(item, action, rev)
   elseif kind == 'defer' then
     redis.call('HSET', KEYS[item[4]], 'progress', ARGV[action[2]], 'due', integer(action[3]))
-  elseif kind == 'bury' then bury(item, action) end
+  elseif kind == 'bury' then bury(item, action, rev) end
   return {'done', rev}
 end
 
 local results = {}
-for i, item in ipairs(header[8]) do results[i] = commit(item) end
+for i, item in ipairs(header[7]) do results[i] = commit(item) end
 return results

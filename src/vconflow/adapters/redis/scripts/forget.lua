@@ -12,8 +12,13 @@ for _, item in ipairs(header[3]) do
       forgotten = forgotten + 1
     end
   else
-    -- It was written or kept again meanwhile: no longer about to expire.
-    if redis.call('PTTL', KEYS[item[2]]) < 0 then redis.call('ZREM', KEYS[header[2]], item[1]) end
+    -- It was written again meanwhile: it expires later, or not at all.
+    local left = redis.call('PTTL', KEYS[item[2]])
+    if left < 0 then
+      redis.call('ZREM', KEYS[header[2]], item[1])
+    else
+      redis.call('ZADD', KEYS[header[2]], integer(now_ms + left + 1), item[1])
+    end
   end
 end
 return forgotten

@@ -1,8 +1,10 @@
 -- Give up entries so that another replica takes them over at once. They did not crash: the run
 -- record says that they are due now.
--- header: {consumer, lease ms, items}; item: {stream key, entry id, run key}
-local handed = 0
-for _, item in ipairs(header[3]) do
+-- header: {consumer, lease ms, hold key, hold token, items}; item: {stream key, entry id, run key}
+local handed, holder = 0, redis.call('GET', KEYS[header[3]])
+-- Under our name these are another process's entries by now.
+if holder and holder ~= header[4] then return 0 end
+for _, item in ipairs(header[5]) do
   local stream, id, run = KEYS[item[1]], item[2], KEYS[item[3]]
   if owns(stream, id, header[1]) then
     if tonumber(redis.call('HGET', run, 'due') or 0) < now_ms then

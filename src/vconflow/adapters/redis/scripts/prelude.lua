@@ -48,6 +48,13 @@ local function reindex(uuid, old_keys, new_keys, expiry_ms)
   end
 end
 
+-- Whether an entry is counted in the meta hash: not one from an earlier life of the uuid.
+local function is_counted(meta, entry_id)
+  local held = redis.call('HMGET', meta, 'born', 'deleted', 'rev')
+  if held[2] or not held[3] then return false end
+  return tonumber(string.match(entry_id, '^%d+')) >= math.floor((tonumber(held[1]) or 0) / 1000)
+end
+
 local function add_entry(stream, uuid, at, origin, trace, feeds)
   local fields = {'uuid', uuid, 'at', integer(at)}
   if origin ~= '' then fields[#fields + 1] = 'origin'; fields[#fields + 1] = origin end

@@ -11,6 +11,7 @@ elseif redis.call('SET', hold, header[3], 'NX', 'PX', header[4]) then
   -- Redis was restarted or paused for longer than the hold, and nobody took the name meanwhile.
   results[1] = 1
 end
+if results[1] == 0 then return results end
 for i, list in ipairs(header[5]) do
   local stream, lost = KEYS[list[1]], {}
   for _, id in ipairs(list[2]) do

@@ -1,0 +1,161 @@
+"""What every backend has to do with what could not be processed."""
+
+from vconflow.model.validation import validate
+from vconflow.ports.documents import Search
+from vconflow.ports.ledger import Finish, Progress, Target, Verdict
+from vconflow.testing.contracts.backend_support import (
+    FAR,
+    Backend,
+    BackendFixtures,
+    BackendServer,
+    accept,
+    begun,
+    buried,
+    commit,
+    commit_of,
+    dead,
+    document_of,
+    fill,
+    finish,
+    read,
+    vcon,
+)
+
+__all__ = ["DeadLetterContract"]
+
+
+class DeadLetterContract(BackendFixtures):
+    """`DeadLetters`, and the `Bury` of the ledger."""
+
+    async def test_burying_moves_the_entry_with_its_reason(self, one: Backend) -> None:
+        entry, found = await begun(one)
+        progress = Progress(next_link="webhook", storages=("s",), attempts=5, first_failure=1000)
+        item = commit_of(entry, found, then=buried(progress))
+        assert (await commit(one, item)).verdict is Verdict.DONE
+
+        (letter,) = await dead(one)
+        assert (letter.list, letter.uuid, letter.chain) == ("in", entry.uuid, "main")
+        assert (letter.stage, letter.error_type) == ("link:webhook", "Permanent")
+        assert (letter.error, letter.at, letter.origin) == ("refused: ünïcode", entry.at, "http")
+        assert (letter.attempts, letter.first_failure) == (5, 1000)
+        assert (letter.next_link, letter.storages) == ("webhook", ("s",))
+        depth = (await one.stream.depth(["in"]))["in"]
+        assert (depth.waiting, depth.pending, depth.dead) == (0, 0, 1)
+
+    async def test_a_replay_goes_on_where_it_stopped(self, one: Backend) -> None:
+        entry, found = await begun(one)
+        progress = Progress(next_link="webhook", attempts=5, crashes=2, first_failure=1, due=7)
+        await commit(one, commit_of(entry, found, then=buried(progress)))
+        (letter,) = await dead(one)
+
+        assert await one.dead_letters.replay("in", [letter.id, "1-1"]) == 1
+        assert await dead(one) == []
+        (again,) = await read(one, "in")
+        assert (again.uuid, again.origin, again.counted) == (entry.uuid, "replay", "open")
+        assert b'"next_link":"webhook"' in again.progress
+        (resumed,) = await one.stream.recover("in", "", 10)
+        assert resumed.progress == Progress(next_link="webhook", crashes=1)
+        assert await one.dead_letters.replay("in", [letter.id]) == 0
+
+    async def test_dead_letters_come_in_pages(self, one: Backend) -> None:
+        uuids = await fill(one, "in", 5)
+        for entry in await read(one, "in"):
+            (found,) = await one.documents.fetch([entry.uuid])
+            await commit(one, commit_of(entry, found, then=buried()))
+        first = await dead(one, 3)
+        rest = await dead(one, 3, first[-1].id)
+        assert [letter.uuid for letter in first + rest] == uuids
+        assert await dead(one, 3, rest[-1].id) == []
+
+    async def test_an_expired_dead_letter_takes_its_document_along(self, one: Backend) -> None:
+        entry, found = await begun(one)
+        await commit(one, commit_of(entry, found, then=buried()))
+        (letter,) = await dead(one)
+        assert await one.dead_letters.expire("in", letter.last_failure, 10) == 0
+        assert await one.dead_letters.expire("in", FAR * 1000, 10) == 1
+        assert await document_of(one, entry.uuid) is None
+        assert await one.documents.search(Search(name="Ann")) == []
+        assert await dead(one) == []
+
+    async def test_an_expired_dead_letter_leaves_what_others_need(self, one: Backend) -> None:
+        waiting, on_egress, _, through, _ = documents = [vcon() for _ in range(5)]
+        for document in documents:
+            await accept(one, document, "in", "also")
+        for entry in await read(one, "in"):
+            (found,) = await one.documents.fetch([entry.uuid])
+            await commit(one, commit_of(entry, found, then=buried()))
+        _, second, third, fourth, fifth = await read(one, "also")
+        await finish(one, third, stored=True, targets=(Target("out", False),))
+        assert await one.egress.ack("out", await one.egress.lease("out", 1)) == 1
+        await finish(one, second, stored=True, targets=(Target("out", False),))
+        await finish(one, fourth)
+        await finish(one, fifth, stored=True)
+
+        assert await one.dead_letters.expire("in", FAR * 1000, 1) == 1
+        assert await one.dead_letters.expire("in", FAR * 1000, 10) == 4
+        uuids = [validate(document).uuid for document in documents]
+        # No storage has what merely went through: the copy here is the only one.
+        held = [await document_of(one, uuid) for uuid in uuids]
+        assert held == [waiting, on_egress, None, through, None]
+        # What a storage has is still listed.
+        listed = await one.documents.page(offset=0, limit=10, since=None, until=None)
+        assert sorted(listed) == sorted(uuids)
+
+    async def test_an_expired_dead_letter_leaves_a_later_revision(self, one: Backend) -> None:
+        entry, found = await begun(one)
+        await commit(one, commit_of(entry, found, then=buried()))
+        newer = vcon(entry.uuid, subject="newer")
+        await accept(one, newer)
+        assert await one.dead_letters.expire("in", FAR * 1000, 10) == 1
+        assert await document_of(one, entry.uuid) == newer
+
+    async def test_what_an_earlier_life_left_never_takes_a_document_from_a_later_one(
+        self, one: Backend, server: BackendServer
+    ) -> None:
+        entry, found = await begun(one)
+        await commit(one, commit_of(entry, found, then=buried()))
+        pending, seen = await begun(one, vcon(entry.uuid))
+        await one.documents.delete(entry.uuid, None)
+        await server.let_pass(0.01)
+        new = vcon(entry.uuid, subject="new life")
+        await accept(one, new, "also")
+        acked = commit_of(pending, seen, then=Finish(deleted=True))
+        assert (await commit(one, acked)).verdict is Verdict.DONE
+        assert await one.dead_letters.expire("in", FAR * 1000, 10) == 1
+        # Accepted, not processed yet, and nowhere else.
+        assert await document_of(one, entry.uuid) == new
+        (now,) = await read(one, "also")
+        (held,) = await one.documents.fetch([entry.uuid])
+        await commit(one, commit_of(now, held, then=buried()))
+        assert await one.dead_letters.expire("also", FAR * 1000, 10) == 1
+        assert await document_of(one, entry.uuid) is None
+
+    async def test_a_replayed_letter_of_an_earlier_life_takes_nothing_from_a_later_one(
+        self, one: Backend, server: BackendServer
+    ) -> None:
+        entry, found = await begun(one)
+        await commit(one, commit_of(entry, found, then=buried()))
+        await one.documents.delete(entry.uuid, None)
+        await server.let_pass(0.01)
+        new = vcon(entry.uuid, subject="new life")
+        await accept(one, new, "also")
+        (letter,) = await dead(one)
+        assert await one.dead_letters.replay("in", [letter.id]) == 1
+        (again,) = await read(one, "in")
+        (held,) = await one.documents.fetch([entry.uuid])
+        await commit(one, commit_of(again, held, then=buried()))
+        assert await one.dead_letters.expire("in", FAR * 1000, 10) == 1
+        assert await document_of(one, entry.uuid) == new
+
+    async def test_a_buried_egress_entry_holds_its_document_no_longer_than_others(
+        self, one: Backend
+    ) -> None:
+        entry, found = await begun(one)
+        bury_first = commit_of(entry, found, then=Finish(targets=(Target("next", False),)))
+        await commit(one, bury_first)
+        await accept(one, vcon(entry.uuid, subject="again"))
+        (held,) = await one.documents.fetch([entry.uuid])
+        (passed,) = await read(one, "next")
+        await commit(one, commit_of(passed, held, then=buried()))
+        assert await one.dead_letters.expire("next", FAR * 1000, 10) == 1
+        assert await document_of(one, entry.uuid) is None
