@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar, cast
 
 from vconflow.errors import Overloaded
+from vconflow.pipeline.cancelling import cancel_all
 
 __all__ = ["Batcher"]
 
@@ -69,6 +70,12 @@ class Batcher(Generic[ItemT, ResultT]):
         """Wait until nothing is waiting or under way."""
         while self._workers:
             await asyncio.wait(self._workers)
+
+    async def stop(self) -> None:
+        """Give up what is under way and what waits."""
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        await cancel_all(self._workers)
 
     async def _work(self) -> None:
         try:

@@ -134,10 +134,10 @@ class Fanout:
         """All storages in configured order."""
         return list(self._units)
 
-    async def drain(self) -> None:
-        """Wait until no batch is under way."""
+    async def stop(self) -> None:
+        """Give up batches under way: those who wanted them have stopped waiting."""
         for writer in self._writers.values():
-            await writer.batcher.drain()
+            await writer.batcher.stop()
 
 
 class _Writer:

@@ -112,8 +112,8 @@ class Replica:
         # Leases are renewed to the last: what is still being finished must stay ours.
         await self.consumer.drain(self._policy.grace)
         await self._supervisor.stop("leases")
+        await self._fanout.stop()
         # A commit under way outlives the task that wanted it; only then is it clear what is left.
-        await self._fanout.drain()
         await self._commits.drain()
         await self.consumer.hand_over()
 
