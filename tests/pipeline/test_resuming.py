@@ -11,6 +11,7 @@ from vconflow.pipeline.chain import Chain
 from vconflow.pipeline.retry import RetryPolicy
 from vconflow.ports.link import CONTINUE, Halt, LinkRun, Outcome, Replace, Route
 from vconflow.ports.stream import ReadRequest
+from vconflow.telemetry import metrics
 from vconflow.testing.memory_storage import MemoryStorage
 
 SLOW = RetryPolicy(attempts=3, base=1e6, max=1e6)
@@ -270,3 +271,35 @@ async def test_a_stored_vcon_is_not_forgotten_because_it_once_was_to_expire(
         await it.backend.connections.commands.execute_command("DEL", f"vcon:{uuid}")
         await it.backend.documents.sweep(4e9)
         assert await it.backend.documents.page(offset=0, limit=9, since=None, until=None) == [uuid]
+
+
+async def test_renewing_takes_nothing_from_entries_that_are_just_being_committed(
+    valkey_url: str,
+) -> None:
+    """Redis has acknowledged them already, and their tasks have not heard of it yet."""
+    chain = Chain("main", (step("a"),), lists=("in",), egress=("out",))
+    before = metrics.ENTRIES("main", "lost")._value.get()
+    async with site(valkey_url, chain) as it:
+
+        async def renew_all_the_time() -> None:
+            while True:
+                await it.replica._leases.renew()
+
+        renewing = asyncio.create_task(renew_all_the_time())
+        uuids = await it.submit(*(vcon() for _ in range(500)))
+        await it.settled()
+        renewing.cancel()
+        assert sorted(await it.popped()) == sorted(uuids)
+        assert not it.replica.consumer.owned()
+        assert not it.replica.consumer._dropped
+    assert metrics.ENTRIES("main", "lost")._value.get() == before
+
+
+async def test_more_lookups_at_once_than_the_driver_has_connections(valkey_url: str) -> None:
+    async with site(valkey_url, Chain("main", lists=("in",), held="not read here")) as it:
+        uuids = await it.submit(*(vcon() for _ in range(300)))
+        found = await asyncio.gather(*map(it.lookup.get, uuids))
+        assert all(found)
+        documents = it.backend.documents
+        alone = await asyncio.gather(*(documents.fetch([uuid]) for uuid in uuids))
+        assert all(document.document for (document,) in alone)

@@ -123,6 +123,11 @@ class Vcon:
         """A value that stays equal as long as the document stays the same."""
         return self.to_bytes()
 
+    def raw(self, name: str) -> bytes | None:
+        """Return a top-level member as it is written, None when there is none."""
+        raw = self._raw(name)
+        return None if raw is None else bytes(raw)
+
     def get(self, name: str, default: Any = None) -> Any:
         """Return a copy of a top-level member, or the default."""
         raw = self._raw(name)

@@ -45,6 +45,7 @@ class Commits:
     def __init__(self, documents: Documents, ledger: Ledger, clock: Clock) -> None:
         self._clock = clock
         self._documents = documents
+        self._under_way: set[tuple[str, str]] = set()
         self._fetches: Batcher[str, Document] = Batcher(documents.fetch, parallel=2)
         self._commits: Batcher[Commit, CommitResult] = Batcher(
             ledger.commit, size_of=lambda commit: len(commit.document or b""), parallel=2
@@ -76,8 +77,12 @@ class Commits:
         self, run: Run, then: Finish | Defer | Bury | None, *, check: bool = False
     ) -> bool:
         """Whether it was done; False when the document has another revision by now."""
-        commit = run.commit(then, check=check)
-        result = await self._patiently(lambda: self._commits.submit(commit))
+        commit, key = run.commit(then, check=check), (run.entry.list, run.entry.id)
+        self._under_way.add(key)
+        try:
+            result = await self._patiently(lambda: self._commits.submit(commit))
+        finally:
+            self._under_way.discard(key)
         match result.verdict:
             case Verdict.DONE:
                 run.written(result.rev)
@@ -88,6 +93,10 @@ class Commits:
                 raise Lost
             case Verdict.DELETED:
                 raise Deleted
+
+    def is_under_way(self, list_name: str, entry: str) -> bool:
+        """Whether a commit of the entry has been sent: its verdict will say whose entry it is."""
+        return (list_name, entry) in self._under_way
 
     async def drain(self) -> None:
         """Wait until nothing is under way."""

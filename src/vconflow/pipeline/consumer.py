@@ -185,11 +185,16 @@ class Consumer:
         return count
 
     def lose(self, list_name: str, entry: str) -> None:
-        """Stop working on an entry that is not ours any more."""
-        task = self._tasks.pop((list_name, entry), None)
-        if task is not None:
-            events.lease_lost(list_name, entry)
-            task.cancel()
+        """Stop working on an entry that is not ours any more.
+
+        One that has just been acknowledged is gone too, only that its task does not know yet.
+        """
+        task = self._tasks.get((list_name, entry))
+        if task is None or task.done() or self._processor.commits.is_under_way(list_name, entry):
+            return
+        del self._tasks[list_name, entry]
+        events.lease_lost(list_name, entry)
+        task.cancel()
 
     def _start(self, entry: Entry, chain: Chain, progress: Progress, *, has_slot: bool) -> None:
         key = (entry.list, entry.id)

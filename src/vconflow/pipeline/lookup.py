@@ -7,6 +7,7 @@ import msgspec
 
 from vconflow.errors import Retryable, Unavailable
 from vconflow.model.validation import validate
+from vconflow.pipeline.batcher import Batcher
 from vconflow.pipeline.fanout import Fanout
 from vconflow.pipeline.removal import remove_copies
 from vconflow.ports.documents import Document, Documents
@@ -30,6 +31,7 @@ class Lookup:
         self._documents = documents
         self._fanout = fanout
         self._read_storages = read_storages
+        self._fetches: Batcher[str, Document] = Batcher(documents.fetch, parallel=2)
         self._flights: dict[str, asyncio.Task[bytes | None]] = {}
 
     async def get(self, uuid: str) -> bytes | None:
@@ -37,22 +39,17 @@ class Lookup:
 
         Raises `Retryable` when it may be in a storage that cannot be asked now.
         """
-        return (await self.get_many([uuid]))[0]
+        return await self._or_stored(uuid, await self._fetches.submit(uuid))
 
     async def get_many(self, uuids: Sequence[str]) -> list[bytes | None]:
         """The documents in the order asked for."""
-        held = await self._documents.fetch(uuids)
-        return list(
-            await asyncio.gather(
-                *(self._or_stored(uuid, found) for uuid, found in zip(uuids, held, strict=True))
-            )
-        )
+        return list(await asyncio.gather(*map(self.get, uuids)))
 
     async def revision(self, uuid: str) -> Document:
         """The document with its revision, brought back into Redis if need be."""
-        found = (await self._documents.fetch([uuid]))[0]
+        found = await self._fetches.submit(uuid)
         if found.document is None and not found.deleted and await self.get(uuid) is not None:
-            found = (await self._documents.fetch([uuid]))[0]
+            found = await self._fetches.submit(uuid)
         return found
 
     async def delete(self, uuid: str) -> Deletion:

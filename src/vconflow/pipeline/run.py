@@ -159,7 +159,7 @@ class Run:
     def _facts(self) -> Facts | None:
         # The index knows parties only, and links hardly ever touch those.
         before, after = Vcon(self.base), Vcon(self.safe)
-        return None if before.parties == after.parties else validate(self.safe)
+        return None if before.raw("parties") == after.raw("parties") else validate(self.safe)
 
     def remember(self, **changes: object) -> Progress:
         """The progress to resume from, with changes."""

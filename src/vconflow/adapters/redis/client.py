@@ -20,6 +20,7 @@ _BLOCK_LIMIT = 5.0
 """Seconds a blocking read waits at most; a silent connection is given up soon after."""
 
 _OLDEST = (7, 0)
+_MOST_CONNECTIONS = 4096
 
 # Everything that may pass: the server is away, starting, read-only after a failover, or full.
 _UNAVAILABLE = (
@@ -86,6 +87,8 @@ def _client(url: str, retry: Retry, timeout: float) -> Redis:
         retry=retry,
         socket_timeout=timeout,
         socket_connect_timeout=5.0,
+        # The driver's default of 100 would turn the 101st call at the same time into an error.
+        max_connections=_MOST_CONNECTIONS,
         # Shown by CLIENT LIST. Given here, the driver need not search its own version on disk
         # each time it connects.
         driver_info=DriverInfo(name="vconflow", lib_version=__version__),
