@@ -1,0 +1,1 @@
+"""What the flows share: documents, servers, load, windows and the report."""
