@@ -189,3 +189,18 @@ async def test_a_chain_at_its_cap_goes_on_while_another_is_idle(valkey_url: str)
         gate.set()
         async with asyncio.timeout(3):
             await it.settled("in")
+
+
+async def test_egress_is_in_order_of_completion(valkey_url: str) -> None:
+    ended: list[str] = []
+
+    async def slow(vcon: Vcon, run: LinkRun) -> Outcome:
+        await asyncio.sleep(float(vcon.subject or 0))
+        ended.append(vcon.uuid)
+        return CONTINUE
+
+    chain = Chain("main", (step("slow", slow),), ("s",), ("in",), egress=("out",))
+    async with site(valkey_url, chain, storages={"s": unit("s", MemoryStorage())}) as it:
+        uuids = await it.submit(*(vcon(subject=str(n / 10)) for n in (5, 4, 3, 2, 1)))
+        await it.settled()
+        assert await it.popped() == ended == list(reversed(uuids))
