@@ -140,7 +140,9 @@ async def test_only_the_failed_storage_is_written_again(valkey_url: str) -> None
         bad.fail_with = None
         await it.settled()
         assert await it.popped() == [uuid]
-        assert (len(good.batches), len(bad.batches)) == (1, 3)
+        assert len(good.batches) == 1
+        # The outage may end while the second write is under way.
+        assert len(bad.batches) in (2, 3)
         assert good.vcons == bad.vcons
 
 
