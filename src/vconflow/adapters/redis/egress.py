@@ -7,6 +7,7 @@ from redis.exceptions import ResponseError
 
 from vconflow.adapters.redis.client import redis_errors
 from vconflow.adapters.redis.entries import parse_entry
+from vconflow.adapters.redis.groups import create_group, is_without_group
 from vconflow.adapters.redis.keys import GROUP, Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
 from vconflow.model.entry import Entry
@@ -42,11 +43,11 @@ class RedisEgress:
                     )  # fmt: skip
                     entries += reply[0][1] if reply else []
             except ResponseError as error:
-                if not str(error).startswith("NOGROUP"):
+                if not is_without_group(error):
                     raise
                 if not await self._client.execute_command("EXISTS", key):
                     return []
-                await self._create_group(key)
+                await create_group(self._client, key)
                 return await self.lease(list_name, count)
         return [parse_entry(list_name, item) for item in entries]
 
@@ -68,13 +69,6 @@ class RedisEgress:
             if cursor == b"0-0":
                 break
         return found
-
-    async def _create_group(self, key: str) -> None:
-        try:
-            await self._client.execute_command("XGROUP", "CREATE", key, GROUP, "0")
-        except ResponseError as error:
-            if not str(error).startswith("BUSYGROUP"):
-                raise
 
     async def ack(self, list_name: str, entries: Sequence[Entry]) -> int:
         """See `EgressLists.ack`."""

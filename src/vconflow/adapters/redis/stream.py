@@ -11,6 +11,7 @@ from vconflow.adapters.redis.client import Connections, redis_errors
 from vconflow.adapters.redis.consumer_name import ConsumerName
 from vconflow.adapters.redis.depth import measure
 from vconflow.adapters.redis.entries import parse_entry
+from vconflow.adapters.redis.groups import create_group, is_without_group
 from vconflow.adapters.redis.keys import GROUP, Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
 from vconflow.model.entry import Entry
@@ -57,16 +58,9 @@ class RedisStream:
 
     async def ensure(self, lists: Sequence[str]) -> None:
         """See `EntryStream.ensure`."""
-        for name in lists:
-            await self._create_group(self._keys.list(name))
-
-    async def _create_group(self, key: str) -> None:
         with redis_errors():
-            try:
-                await self._client.execute_command("XGROUP", "CREATE", key, GROUP, "0", "MKSTREAM")
-            except ResponseError as error:
-                if not str(error).startswith("BUSYGROUP"):
-                    raise
+            for name in lists:
+                await create_group(self._client, self._keys.list(name))
 
     async def read(self, requests: Sequence[ReadRequest], total: int, block: float) -> list[Entry]:
         """See `EntryStream.read`."""
@@ -119,7 +113,7 @@ class RedisStream:
                     *">" * len(names),
                 )
             except ResponseError as error:
-                if not str(error).startswith("NOGROUP"):
+                if not is_without_group(error):
                     raise
                 # The stream was deleted by hand, or Redis lost its data: start it anew.
                 await self.ensure(list(names.values()))
@@ -207,7 +201,7 @@ class RedisStream:
                     "XPENDING", key, GROUP, "IDLE", self._lease_ms, "-", "+", count
                 )
             except ResponseError as error:
-                if not str(error).startswith("NOGROUP"):
+                if not is_without_group(error):
                     raise
                 # The stream was deleted by hand, or Redis lost its data: start it anew.
                 await self.ensure([list_name])
