@@ -26,6 +26,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     next_link: str = ""
     storages: tuple[str, ...] | None = None
     trace: str = ""
+    traceback: str = ""
 
 
 class DeadLetters(Protocol):

@@ -5,7 +5,7 @@ An entry that the replica no longer owns changes nothing and comes back as `LOST
 
 import enum
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 import msgspec
 
@@ -38,6 +38,9 @@ class Verdict(enum.Enum):
     """The vCon was deleted meanwhile: remove what was stored, then `Finish(deleted=True)`."""
 
 
+_NEVER = 1 << 53
+
+
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """How far an entry got: its run record, and what a dead letter resumes from.
 
@@ -62,6 +65,19 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     due: int = 0
     first_failure: int = 0
     error: str = ""
+    parked: tuple[str, ...] = ()
+    """Breakers of which one has to close before it may run again; then `due` does not count."""
+
+    @property
+    def rests_until(self) -> int:
+        """Until when nobody works on it: the end of its replica before that is no crash of it."""
+        return _NEVER if self.parked else self.due
+
+    def afresh(self) -> Self:
+        """Where the replay of a dead letter begins: at the step that failed, with new attempts."""
+        return msgspec.structs.replace(
+            self, attempts=0, crashes=0, due=0, first_failure=0, error="", stage="", parked=()
+        )
 
 
 _decode = msgspec.json.Decoder(Progress).decode
@@ -114,6 +130,7 @@ class Bury(msgspec.Struct, frozen=True):
     stage: str
     error_type: str
     error: str
+    traceback: str = ""
     even_deleted: bool = False
 
 

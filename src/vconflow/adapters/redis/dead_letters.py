@@ -96,4 +96,5 @@ def _dead_letter(list_name: str, item: list[Any]) -> DeadLetter:
         next_link=progress.next_link,
         storages=progress.storages,
         trace=held.get("trace", ""),
+        traceback=held.get("traceback", ""),
     )

@@ -101,7 +101,7 @@ class RedisLedger:
                     entry.counted,
                 ]
             case Defer(progress):
-                return ["defer", call.arg(_encode(progress)), progress.due]
+                return ["defer", call.arg(_encode(progress)), progress.rests_until]
             case Bury() as bury:
                 fields = [call.arg(value) for value in _dead_fields(commit, bury)]
                 return [
@@ -115,23 +115,20 @@ class RedisLedger:
 
 def _dead_fields(commit: Commit, bury: Bury) -> list[bytes]:
     entry, progress = commit.entry, bury.progress
-    # A replay begins with fresh attempts, where this run stopped.
-    resume = msgspec.structs.replace(
-        progress, attempts=0, crashes=0, due=0, first_failure=0, error="", stage=""
-    )
     fields = {
         "uuid": entry.uuid,
         "chain": bury.chain,
         "stage": bury.stage,
         "error_type": bury.error_type,
         "error": bury.error,
+        "traceback": bury.traceback,
         "attempts": str(progress.attempts),
         "first_failure": str(progress.first_failure),
         "at": str(entry.at),
         "entry": entry.id,
         "origin": entry.origin,
         "trace": entry.trace,
-        "progress": _encode(resume).decode(),
+        "progress": _encode(progress.afresh()).decode(),
     }
     return [text.encode() for pair in fields.items() for text in pair]
 

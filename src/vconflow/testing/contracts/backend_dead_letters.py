@@ -37,6 +37,7 @@ class DeadLetterContract(BackendFixtures):
         assert (letter.list, letter.uuid, letter.chain) == ("in", entry.uuid, "main")
         assert (letter.stage, letter.error_type) == ("link:webhook", "Permanent")
         assert (letter.error, letter.at, letter.origin) == ("refused: ünïcode", entry.at, "http")
+        assert letter.traceback == "line 1"
         assert (letter.attempts, letter.first_failure) == (5, 1000)
         assert (letter.next_link, letter.storages) == ("webhook", ("s",))
         depth = (await one.stream.depth(["in"]))["in"]

@@ -256,6 +256,21 @@ class LedgerContract(BackendFixtures):
         # It was waiting for a retry when its owner went away: no crash.
         assert taken.progress == progress
 
+    async def test_a_parked_entry_does_not_crash_with_its_owner(
+        self, one: Backend, two: Backend, server: BackendServer
+    ) -> None:
+        entry, found = await begun(one)
+        progress = Progress(next_link="tag", parked=("link:tag",), due=1)
+        await commit(one, commit_of(entry, found, then=Defer(progress)))
+        await self.let_lease_pass(server)
+        (taken,) = await two.stream.take_over("in", 10)
+        assert (taken.progress.parked, taken.progress.crashes) == (("link:tag",), 0)
+        running = Progress(next_link="tag", due=1)
+        await commit(two, commit_of(entry, found, then=Defer(running)))
+        await self.let_lease_pass(server)
+        (again,) = await one.stream.take_over("in", 10)
+        assert (again.progress.parked, again.progress.crashes) == ((), 1)
+
     async def test_items_of_a_batch_stand_alone(self, one: Backend) -> None:
         await fill(one, "in", 3)
         entries = await read(one, "in")

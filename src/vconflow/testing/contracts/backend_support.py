@@ -170,7 +170,8 @@ async def commit(backend: Backend, item: Commit) -> CommitResult:
 
 def buried(progress: Progress | None = None) -> Bury:
     """Return a reason to bury an entry."""
-    return Bury(progress or Progress(), "main", "link:webhook", "Permanent", "refused: ünïcode")
+    reason = ("link:webhook", "Permanent", "refused: ünïcode", "line 1")
+    return Bury(progress or Progress(), "main", *reason)
 
 
 async def document_of(backend: Backend, uuid: str) -> bytes | None:

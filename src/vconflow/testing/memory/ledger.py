@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+
 from vconflow.ports.dead_letters import DeadLetter
 from vconflow.ports.ledger import Bury, Commit, CommitResult, Defer, Finish, Verdict
 from vconflow.testing.memory.lists import Buried, Pending
@@ -50,7 +51,7 @@ class MemoryLedger:
             case Finish() as finish:
                 self._finish(commit, finish)
             case Defer(progress):
-                pending.progress, pending.due = progress, progress.due
+                pending.progress, pending.due = progress, progress.rests_until
             case Bury() as bury:
                 self._bury(pending, bury, self._rev(commit.uuid))
         return CommitResult(Verdict.DONE, self._rev(commit.uuid))
@@ -143,12 +144,10 @@ class MemoryLedger:
             next_link=progress.next_link,
             storages=progress.storages,
             trace=entry.trace,
+            traceback=bury.traceback,
         )
-        # A replay begins with fresh attempts, where this run stopped.
-        resume = msgspec.structs.replace(
-            progress, attempts=0, crashes=0, due=0, first_failure=0, error="", stage=""
-        )
-        dead.letters[letter.id] = Buried(letter, entry.id, rev, _encode(resume))
+        resume = _encode(progress.afresh())
+        dead.letters[letter.id] = Buried(letter, entry.id, rev, resume)
         del self._store.list(entry.list).pending[entry.id]
 
 
