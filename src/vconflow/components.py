@@ -7,6 +7,7 @@ from typing import Any
 from vconflow import registry
 from vconflow.config import Config, LinkConfig, RetryConfig, StorageConfig
 from vconflow.errors import ConfigError, Problem, VconflowError
+from vconflow.pipeline.breaker import Breakers
 from vconflow.pipeline.chain import Chain, Chains, Step
 from vconflow.pipeline.fanout import Fanout, StorageUnit
 from vconflow.pipeline.retry import RetryPolicy
@@ -35,13 +36,13 @@ class Components:
         self._clock = clock
         self._data_dir = data_dir
 
-    async def storages(self, config: Config, *, parallel: bool) -> Fanout:
+    async def storages(self, config: Config, breakers: Breakers, *, parallel: bool) -> Fanout:
         """Open every storage that this version has."""
         units = {}
         for name, storage in config.storages.items():
             if storage.unbuilt is None:
                 units[name] = await self._storage(name, storage)
-        return Fanout(units, parallel=parallel)
+        return Fanout(units, breakers, parallel=parallel)
 
     async def chains(self, config: Config, *, concurrency: int) -> Chains:
         """Open the links of every enabled chain, each link once however many chains use it."""

@@ -472,7 +472,7 @@ async def test_a_deletion_that_a_storage_refuses_is_tried_again_and_told(valkey_
         await entered.wait()
         (uuid,) = await it.backend.documents.page(offset=0, limit=9, since=None, until=None)
         await it.lookup.delete(uuid)
-        storage.fail_with = Retryable("away")
+        storage.fail_with = ValueError("a bug")
         leave.set()
         await it.settled()
         (letter,) = await it.dead()

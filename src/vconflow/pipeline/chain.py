@@ -23,6 +23,11 @@ class Step:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     paid: bool = False
 
+    @property
+    def breaker(self) -> str:
+        """The name of the breaker of this link, in whatever chains it stands."""
+        return f"link:{self.name}"
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -40,6 +45,11 @@ class Chain:
     concurrency: int = 128
     timeout: float | None = None
     held: str | None = None
+
+    @property
+    def breakers(self) -> list[str]:
+        """The names of the breakers that stop reading its lists: those of its links."""
+        return [step.breaker for step in self.steps]
 
     def position(self, link: str) -> int:
         """The index of a link by name; the first when the chain has no such link any more."""

@@ -3,7 +3,10 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+import msgspec
+
 from vconflow.errors import Unavailable
+from vconflow.model.entry import Entry
 from vconflow.model.merge import merge
 from vconflow.pipeline.batcher import Batcher
 from vconflow.pipeline.fanout import Fanout
@@ -11,7 +14,16 @@ from vconflow.pipeline.removal import remove_copies
 from vconflow.pipeline.run import Run
 from vconflow.ports.clock import Clock
 from vconflow.ports.documents import Document, Documents
-from vconflow.ports.ledger import Bury, Commit, CommitResult, Defer, Finish, Ledger, Verdict
+from vconflow.ports.ledger import (
+    Bury,
+    Commit,
+    CommitResult,
+    Defer,
+    Finish,
+    Ledger,
+    Progress,
+    Verdict,
+)
 
 __all__ = ["ROUNDS", "Commits", "Conflicted", "Deleted", "Lost"]
 
@@ -93,6 +105,16 @@ class Commits:
                 raise Lost
             case Verdict.DELETED:
                 raise Deleted
+
+    async def unpark(self, entry: Entry, progress: Progress) -> Progress:
+        """Note that a parked entry runs: from now on the end of its replica is a crash of it."""
+        running = msgspec.structs.replace(progress, parked=(), due=0)
+        commit = Commit(entry, entry.uuid, then=Defer(running))
+        result = await self._patiently(lambda: self._commits.submit(commit))
+        if result.verdict is Verdict.LOST:
+            raise Lost
+        # One of a deleted vCon has no record; it only has to clean up.
+        return running
 
     def is_under_way(self, list_name: str, entry: str) -> bool:
         """Whether a commit of the entry has been sent: its verdict will say whose entry it is."""

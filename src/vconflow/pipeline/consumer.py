@@ -1,18 +1,20 @@
 """Reading entries and keeping each one's task: the owner of everything this replica works on."""
 
 import asyncio
-from collections import Counter
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from vconflow.errors import Permanent, Unavailable
 from vconflow.model.entry import Entry
+from vconflow.pipeline.breaker import Breakers
 from vconflow.pipeline.cancelling import cancel_all
 from vconflow.pipeline.chain import Chain, Chains
 from vconflow.pipeline.outage import Outage
-from vconflow.pipeline.processor import Done, Processor
+from vconflow.pipeline.processor import Done, Processor, Waiting
 from vconflow.pipeline.slots import Slots
+from vconflow.pipeline.waiting_room import WaitingRoom
 from vconflow.ports.clock import Clock
 from vconflow.ports.ledger import Progress, decode_progress
 from vconflow.ports.stream import EntryStream, ReadRequest, Resumed
@@ -30,10 +32,14 @@ ItemT = TypeVar("ItemT")
 
 @dataclass(frozen=True)
 class Limits:
-    """`total` entries at the same time; per chain `waiting` for a retry before reading stops."""
+    """`total` entries at the same time; per chain `waiting` for a retry before reading stops.
+
+    An entry that was running at `suspicious` crashes runs alone among those from then on.
+    """
 
     total: int = 1024
     waiting: int = 10_000
+    suspicious: int = 2
 
 
 class Consumer:
@@ -50,6 +56,7 @@ class Consumer:
         processor: Processor,
         clock: Clock,
         limits: Limits,
+        breakers: Breakers,
         outage: Outage,
     ) -> None:
         self._chains = chains
@@ -58,11 +65,13 @@ class Consumer:
         self._clock = clock
         self._limits = limits
         self._outage = outage
-        self._slots = Slots(limits.total, self._on_free)
+        self._breakers = breakers
+        self._slots = Slots(limits.total, self.look_again)
+        self._resting = WaitingRoom(clock, breakers, limits.waiting, self.look_again)
+        self._one_suspect = asyncio.Lock()
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._dropped: set[tuple[str, str]] = set()
-        self._waiting: Counter[str] = Counter()
-        self._sleeping: set[tuple[str, str]] = set()
+        self._held: set[str] = set()
         self._stopping = False
         self._room = asyncio.Event()
         self._skipped = False
@@ -79,8 +88,8 @@ class Consumer:
         return self._slots.used(chain)
 
     def waiting(self, chain: str) -> int:
-        """Entries of the chain that wait for a retry."""
-        return self._waiting[chain]
+        """Entries of the chain that wait for a retry or for a breaker."""
+        return self._resting.count(chain)
 
     def owned(self) -> dict[str, list[str]]:
         """Entry ids by list."""
@@ -96,16 +105,23 @@ class Consumer:
     def room(self, list_name: str) -> int:
         """How many more entries of a list this replica could take."""
         chain = self._chains.by_list[list_name]
-        return self._slots.room(chain.name, chain.concurrency) if self._reads(chain) else 0
+        if not self._reads(chain):
+            return 0
+        room = self._slots.room(chain.name, chain.concurrency)
+        return min(room, self._breakers.allowance(chain.breakers))
 
     def claimable(self, list_name: str) -> int:
         """How many entries of dead replicas to claim: they queue for a slot, before new ones."""
         chain = self._chains.by_list[list_name]
         queued = self._slots.queued(chain.name)
-        return max(0, chain.concurrency - queued) if self._reads(chain) else 0
+        goes_on = self._reads(chain) and self._breakers.allowance(chain.breakers)
+        return max(0, chain.concurrency - queued) if goes_on else 0
 
     def _reads(self, chain: Chain) -> bool:
-        full = self._waiting[chain.name] >= self._limits.waiting
+        full = self._resting.is_full(chain.name)
+        if full != (chain.name in self._held):
+            self._held ^= {chain.name}
+            events.chain_full(chain.name, self._resting.count(chain.name), is_full=full)
         return not (self._stopping or chain.held or full)
 
     # Reading
@@ -147,7 +163,8 @@ class Consumer:
                 self._skipped = True
         return requests
 
-    def _on_free(self) -> None:
+    def look_again(self) -> None:
+        """Something has become free: there may be room where there was none."""
         self._room.set()
         # The read under way may not look at the lists of the chain that has room now.
         if self._skipped:
@@ -215,12 +232,8 @@ class Consumer:
         try:
             while True:
                 if not has_slot:
-                    await self._sleep_until_due(entry, chain, progress)
-                    await self._slots.acquire(chain.name, chain.concurrency)
-                try:
-                    result = await self._processor.attempt(entry, chain, progress)
-                finally:
-                    self._slots.release(chain.name)
+                    await self._resting.rest((entry.list, entry.id), chain.name, progress)
+                result = await self._attempt(entry, chain, progress, has_slot)
                 if isinstance(result, Done):
                     return
                 if self._stopping:
@@ -233,19 +246,19 @@ class Consumer:
             events.unhandled(f"chain {chain.name}", error)
             raise
 
-    async def _sleep_until_due(self, entry: Entry, chain: Chain, progress: Progress) -> None:
-        seconds = progress.due / 1000 - self._clock.now()
-        if seconds <= 0:
-            return
-        key = (entry.list, entry.id)
-        self._waiting[chain.name] += 1
-        self._sleeping.add(key)
-        try:
-            await self._clock.sleep(seconds)
-        finally:
-            self._sleeping.discard(key)
-            self._waiting[chain.name] -= 1
-            self._on_free()
+    async def _attempt(
+        self, entry: Entry, chain: Chain, progress: Progress, has_slot: bool
+    ) -> Done | Waiting:
+        # Whoever ran when the process died is suspected, the guilty with the innocent. One more
+        # crash would be too many for all of them, so each of them shows alone what it does.
+        suspected = progress.crashes >= self._limits.suspicious
+        async with self._one_suspect if suspected else contextlib.nullcontext():
+            if not has_slot:
+                await self._slots.acquire(chain.name, chain.concurrency)
+            try:
+                return await self._processor.attempt(entry, chain, progress)
+            finally:
+                self._slots.release(chain.name)
 
     # Stopping
 
@@ -259,10 +272,10 @@ class Consumer:
         """Give entries `grace` seconds to finish, then cancel them; how many are left."""
         before = len(self._tasks)
         events.drain_started(before)
-        for key in self._sleeping & self._tasks.keys():
+        for key in self._resting.keys & self._tasks.keys():
             self._retired.append(key)
             self._tasks[key].cancel()
-        busy = [task for key, task in self._tasks.items() if key not in self._sleeping]
+        busy = [task for key, task in self._tasks.items() if key not in self._resting.keys]
         if busy:
             await asyncio.wait(busy, timeout=grace)
         left = dict.fromkeys((*self._retired, *self._tasks))

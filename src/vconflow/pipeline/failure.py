@@ -1,4 +1,4 @@
-"""What becomes of an entry whose step failed: another attempt later, or a dead letter."""
+"""What becomes of an entry whose step failed: another attempt, a wait, or a dead letter."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import msgspec
 
 from vconflow.errors import Permanent, Retryable
-from vconflow.pipeline.fanout import Fanout
-from vconflow.pipeline.retry import RetryPolicy, is_retryable
+from vconflow.pipeline.breaker import Breakers, Paused
+from vconflow.pipeline.fanout import Fanout, breaker_of
+from vconflow.pipeline.retry import RetryPolicy, is_outage, is_retryable
 from vconflow.pipeline.run import Run
 from vconflow.pipeline.steps import StepFailed
+from vconflow.pipeline.tracebacks import trimmed_traceback
 from vconflow.ports.clock import Clock
-from vconflow.ports.ledger import Bury, Defer
+from vconflow.ports.ledger import Bury, Defer, Progress
 from vconflow.telemetry import events
 
 __all__ = ["Failures", "storages_failed"]
@@ -22,7 +24,11 @@ _ERROR_LIMIT = 2000
 
 @dataclass(frozen=True)
 class Failures:
-    """Decides by the retry policy of the step that failed."""
+    """Decides by the retry policy of the step that failed, and by the breakers it needs.
+
+    What an outage stops is parked until the outage ends, and has all its attempts then: a storage
+    that is down makes no dead letters.
+    """
 
     fanout: Fanout
     clock: Clock
@@ -36,27 +42,72 @@ class Failures:
             raise StepFailed("crash", Permanent(message))
 
     def decide(self, run: Run, failed: StepFailed) -> Defer | Bury:
-        """Another attempt while the policy allows it, a dead letter otherwise."""
-        now = int(self.clock.now() * 1000)
-        before = run.progress
-        attempts = before.attempts + 1 if before.stage == failed.stage else 1
-        text = str(failed.error)[:_ERROR_LIMIT] or type(failed.error).__name__
-        progress = run.remember(
+        """Park it, try again while the policy allows it, or give it up."""
+        progress = self._failed_again(run, failed)
+        if not is_retryable(failed.error):
+            return self._bury(run, failed, progress)
+        if self._breakers.all_open(failed.breakers):
+            return self._park(run, failed, progress)
+        if progress.attempts < self._policy(run, failed.stage).attempts:
+            return self._defer(run, failed, progress)
+        if self._works_for_nobody(run, failed):
+            for name in failed.breakers:
+                self._breakers.of(name).trip()
+            return self._park(run, failed, progress)
+        return self._bury(run, failed, progress)
+
+    def _failed_again(self, run: Run, failed: StepFailed) -> Progress:
+        before, now = run.progress, int(self.clock.now() * 1000)
+        return run.remember(
             stage=failed.stage,
-            attempts=attempts,
+            attempts=before.attempts + 1 if before.stage == failed.stage else 1,
             first_failure=before.first_failure or now,
-            error=text,
+            last_failure=now,
+            error=_text(failed.error),
             due=0,
+            parked=(),
         )
+
+    def _works_for_nobody(self, run: Run, failed: StepFailed) -> bool:
+        """Whether nobody got through to a storage since the last attempt: then it is down.
+
+        What a link calls may well refuse this one vCon with the same words as an outage, so there
+        the breaker alone decides.
+        """
+        if failed.stage.startswith("link:") or not failed.breakers:
+            return False
+        if run.progress.stage != failed.stage:
+            return True
+        since = run.progress.last_failure / 1000
+        return all(self._breakers.of(name).last_success <= since for name in failed.breakers)
+
+    def _park(self, run: Run, failed: StepFailed, progress: Progress) -> Defer:
+        """Have it wait; what it tried during the outage does not count."""
+        events.parked(run.chain.name, run.entry.list, run.entry.uuid, failed.breakers)
+        return Defer(msgspec.structs.replace(progress, attempts=0, parked=failed.breakers))
+
+    def _defer(self, run: Run, failed: StepFailed, progress: Progress) -> Defer:
         policy = self._policy(run, failed.stage)
-        error = failed.error
-        if isinstance(error, Exception) and is_retryable(error) and attempts < policy.attempts:
-            delay = policy.delay(attempts, error, self.random)
-            self._report_retry(run, failed, attempts, delay)
-            due = now + int(delay * 1000)
-            return Defer(msgspec.structs.replace(progress, due=due))
-        self._report_death(run, failed, attempts, text)
-        return Bury(progress, run.chain.name, failed.stage, type(error).__name__, text)
+        assert isinstance(failed.error, Exception)
+        delay = policy.delay(progress.attempts, failed.error, self.random)
+        due = int((self.clock.now() + delay) * 1000)
+        entry = run.entry
+        events.retry_scheduled(
+            run.chain.name,
+            entry.list,
+            entry.uuid,
+            failed.stage,
+            failed.error,
+            progress.attempts,
+            delay,
+        )
+        return Defer(msgspec.structs.replace(progress, due=due))
+
+    def _bury(self, run: Run, failed: StepFailed, progress: Progress) -> Bury:
+        chain, entry, kind = run.chain.name, run.entry, type(failed.error).__name__
+        text, attempts = progress.error, progress.attempts
+        events.dead_lettered(chain, entry.list, entry.uuid, failed.stage, kind, text, attempts)
+        return Bury(progress, chain, failed.stage, kind, text, trimmed_traceback(failed.error))
 
     def _policy(self, run: Run, stage: str) -> RetryPolicy:
         kind, _, names = stage.partition(":")
@@ -68,27 +119,35 @@ class Failures:
             return max(policies, key=lambda policy: policy.attempts)
         return RetryPolicy()
 
-    @staticmethod
-    def _report_retry(run: Run, failed: StepFailed, attempts: int, delay: float) -> None:
-        entry = run.entry
-        events.retry_scheduled(
-            run.chain.name, entry.list, entry.uuid, failed.stage, failed.error, attempts, delay
-        )
-
-    @staticmethod
-    def _report_death(run: Run, failed: StepFailed, attempts: int, text: str) -> None:
-        entry, kind = run.entry, type(failed.error).__name__
-        events.dead_lettered(
-            run.chain.name, entry.list, entry.uuid, failed.stage, kind, text, attempts
-        )
+    @property
+    def _breakers(self) -> Breakers:
+        return self.fanout.breakers
 
 
 def storages_failed(failures: Mapping[str, Exception]) -> StepFailed:
-    """One failure for all storages that failed; an outage outranks a refusal, for it may end."""
-    stage = "storage:" + ",".join(sorted(failures))
-    text = "; ".join(f"{name}: {error}" for name, error in sorted(failures.items()))
-    outages = [error for error in failures.values() if is_retryable(error)]
-    if not outages:
-        return StepFailed(stage, Permanent(text))
-    waits = [e.retry_after for e in outages if isinstance(e, Retryable) and e.retry_after]
-    return StepFailed(stage, Retryable(text, retry_after=max(waits, default=None)))
+    """One failure for all storages that failed; an outage outranks a refusal, for it may end.
+
+    Those that were not even asked count only when no other failed.
+    """
+    asked = {name: error for name, error in failures.items() if not isinstance(error, Paused)}
+    told = asked or failures
+    stage = "storage:" + ",".join(sorted(told))
+    text = "; ".join(f"{name}: {_text(error)}" for name, error in sorted(told.items()))
+    passing = {name: error for name, error in failures.items() if is_retryable(error)}
+    if not any(is_retryable(error) for error in told.values()):
+        return StepFailed(stage, _joined(Permanent(text), told))
+    waits = [e.retry_after for e in passing.values() if isinstance(e, Retryable) and e.retry_after]
+    error = _joined(Retryable(text, retry_after=max(waits, default=None)), told)
+    only_outages = all(is_outage(error) for error in passing.values())
+    breakers = tuple(map(breaker_of, sorted(passing))) if only_outages else ()
+    return StepFailed(stage, error, breakers)
+
+
+def _joined(error: Permanent | Retryable, failures: Mapping[str, Exception]) -> Exception:
+    # The first one's traceback stands for all.
+    error.__cause__ = next(iter(failures.values()))
+    return error
+
+
+def _text(error: BaseException) -> str:
+    return str(error)[:_ERROR_LIMIT] or type(error).__name__

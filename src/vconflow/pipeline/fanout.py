@@ -12,11 +12,12 @@ from typing import TypeGuard
 from vconflow.errors import PartialFailure, Permanent, Retryable
 from vconflow.model.entry import StoredVcon
 from vconflow.pipeline.batcher import Batcher
-from vconflow.pipeline.retry import RetryPolicy, is_retryable
+from vconflow.pipeline.breaker import Breaker, Breakers
+from vconflow.pipeline.retry import RetryPolicy, is_outage
 from vconflow.ports.storage import ReadableStorage, Storage
 from vconflow.telemetry import events
 
-__all__ = ["Fanout", "StorageUnit"]
+__all__ = ["Fanout", "StorageUnit", "breaker_of"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class StorageUnit:
     parallel: int = 2
 
 
+def breaker_of(storage: str) -> str:
+    """The name of a storage's breaker."""
+    return f"storage:{storage}"
+
+
 def _is_readable(storage: Storage) -> TypeGuard[ReadableStorage]:
     return storage.readable
 
@@ -42,10 +48,19 @@ def _is_readable(storage: Storage) -> TypeGuard[ReadableStorage]:
 class Fanout:
     """All opened storages; without `parallel` a vCon's storages are written one after the other."""
 
-    def __init__(self, units: Mapping[str, StorageUnit], *, parallel: bool = True) -> None:
+    def __init__(
+        self,
+        units: Mapping[str, StorageUnit],
+        breakers: Breakers | None = None,
+        *,
+        parallel: bool = True,
+    ) -> None:
+        self.breakers = Breakers() if breakers is None else breakers
         self._parallel = parallel
         self._units = dict(units)
-        self._writers = {name: _Writer(unit) for name, unit in units.items()}
+        self._writers = {
+            name: _Writer(unit, self.breakers.of(breaker_of(name))) for name, unit in units.items()
+        }
 
     def retry(self, name: str) -> RetryPolicy:
         """The retry policy of a storage."""
@@ -56,7 +71,10 @@ class Fanout:
         return any(self._units[name].storage.readable for name in names if name in self._units)
 
     async def store(self, vcon: StoredVcon, names: Sequence[str]) -> dict[str, Exception]:
-        """Write to every named storage; the failures by name, empty when all have it."""
+        """Write to every named storage; the failures by name, empty when all have it.
+
+        `Paused` stands for a storage that was not even asked.
+        """
         known = [name for name in names if name in self._writers]
         failures: dict[str, Exception] = {
             name: Permanent(f"storage {name!r} is not configured any more")
@@ -75,8 +93,10 @@ class Fanout:
         return failures
 
     async def _store_one(self, vcon: StoredVcon, name: str) -> Exception | None:
+        writer = self._writers[name]
         try:
-            await self._writers[name].batcher.submit(vcon)
+            writer.breaker.admit()
+            await writer.batcher.submit(vcon)
         # A storage's failure of any kind is this entry's failure at this storage, never more.
         except Exception as error:  # noqa: BLE001
             return error
@@ -94,6 +114,8 @@ class Fanout:
                 except Exception as error:  # noqa: BLE001
                     events.storage_done(name, "read_failed", 0.0, 1, error)
                     failures[name] = error
+                    if is_outage(error):
+                        self._writers[name].breaker.failed(error)
                 else:
                     if document is not None:
                         return document, failures
@@ -108,7 +130,8 @@ class Fanout:
         """
         wanted = [name for name in (self._units if names is None else names) if name in self._units]
         results = await asyncio.gather(
-            *(self._delete_one(uuid, self._units[name]) for name in wanted), return_exceptions=True
+            *(self._delete_one(uuid, self._writers[name]) for name in wanted),
+            return_exceptions=True,
         )
         failures = {
             name: result
@@ -119,9 +142,17 @@ class Fanout:
         return held, failures
 
     @staticmethod
-    async def _delete_one(uuid: str, unit: StorageUnit) -> bool:
-        async with asyncio.timeout(unit.timeout):
-            return await unit.storage.delete(uuid)
+    async def _delete_one(uuid: str, writer: "_Writer") -> bool:
+        # Somebody may be waiting for the answer: it is given even while the storage is down.
+        try:
+            async with asyncio.timeout(writer.unit.timeout):
+                held = await writer.unit.storage.delete(uuid)
+        except Exception as error:
+            if is_outage(error):
+                writer.breaker.failed(error)
+            raise
+        writer.breaker.succeeded()
+        return held
 
     async def ping(self, name: str) -> None:
         """Raise what hinders a storage from taking a batch now."""
@@ -143,8 +174,9 @@ class Fanout:
 class _Writer:
     """Gathers and writes the batches of one storage."""
 
-    def __init__(self, unit: StorageUnit) -> None:
-        self._unit = unit
+    def __init__(self, unit: StorageUnit, breaker: Breaker) -> None:
+        self.unit = unit
+        self.breaker = breaker
         self.batcher: Batcher[StoredVcon, None] = Batcher(
             self._flush,
             max_items=unit.max_items,
@@ -164,21 +196,33 @@ class _Writer:
     async def _put(self, batch: Sequence[StoredVcon]) -> dict[str, Exception]:
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(self._unit.timeout):
-                await self._unit.storage.put(batch)
+            async with asyncio.timeout(self.unit.timeout):
+                await self.unit.storage.put(batch)
         except PartialFailure as error:
             self._report(started, "partial", len(batch), error)
+            self._judge(batch, error.failures)
             return error.failures
         # The boundary to foreign code: whatever a storage raises is a failure of this batch.
         except Exception as error:  # noqa: BLE001
             self._report(started, "failed", len(batch), error)
             return await self._blame(batch, self._explain(error))
         self._report(started, "ok", len(batch), None)
+        self.breaker.succeeded()
         return {}
 
+    def _judge(self, batch: Sequence[StoredVcon], failures: Mapping[str, Exception]) -> None:
+        """It works when it took some; it is down when it took none and says so."""
+        outages = [error for error in failures.values() if is_outage(error)]
+        if len(failures) < len(batch):
+            self.breaker.succeeded()
+        elif outages:
+            self.breaker.failed(outages[0])
+
     async def _blame(self, batch: Sequence[StoredVcon], error: Exception) -> dict[str, Exception]:
-        """One vCon that can never be stored must not take its batch along."""
-        if is_retryable(error) or len(batch) == 1:
+        """One vCon that cannot be stored must not take its batch along."""
+        if is_outage(error):
+            self.breaker.failed(error)
+        if is_outage(error) or len(batch) == 1:
             return {vcon.uuid: error for vcon in batch}
         failures: dict[str, Exception] = {}
         for vcon in batch:
@@ -187,10 +231,10 @@ class _Writer:
 
     def _explain(self, error: Exception) -> Exception:
         if isinstance(error, TimeoutError):
-            return Retryable(f"storage {self._unit.name!r} took over {self._unit.timeout:g} s")
+            return Retryable(f"storage {self.unit.name!r} took over {self.unit.timeout:g} s")
         return error
 
     def _report(
         self, started: float, outcome: str, count: int, error: BaseException | None
     ) -> None:
-        events.storage_done(self._unit.name, outcome, time.perf_counter() - started, count, error)
+        events.storage_done(self.unit.name, outcome, time.perf_counter() - started, count, error)

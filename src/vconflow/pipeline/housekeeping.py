@@ -62,7 +62,8 @@ class Housekeeping:
                         name, depth.waiting, depth.pending, depth.oldest, depth.dead
                     )
                 for name in self._chains.by_name:
-                    events.chain_measured(name, self._consumer.inflight(name))
+                    inflight, waiting = self._consumer.inflight(name), self._consumer.waiting(name)
+                    events.chain_measured(name, inflight, waiting)
             except (Retryable, Permanent) as error:
                 self._outage.lost(error)
             await self._clock.sleep(5.0)

@@ -9,10 +9,11 @@ from vconflow.errors import Retryable, Unavailable
 from vconflow.model.validation import validate
 from vconflow.pipeline.batcher import Batcher
 from vconflow.pipeline.fanout import Fanout
+from vconflow.pipeline.outage import PATIENCE
 from vconflow.pipeline.removal import remove_copies
 from vconflow.ports.documents import Document, Documents
 
-__all__ = ["Deletion", "Lookup"]
+__all__ = ["Deletion", "Lookup", "OutOfReach"]
 
 
 class Deletion(msgspec.Struct, frozen=True):
@@ -20,6 +21,15 @@ class Deletion(msgspec.Struct, frozen=True):
 
     found: bool
     failed: dict[str, str]
+
+
+class OutOfReach(Retryable):
+    """The vCon may be in one of `storages`, which cannot be read now."""
+
+    def __init__(self, failures: Mapping[str, Exception]) -> None:
+        self.storages = tuple(failures)
+        names = ", ".join(failures)
+        super().__init__(f"the vCon may be in a storage that cannot be read now: {names}")
 
 
 class Lookup:
@@ -31,7 +41,9 @@ class Lookup:
         self._documents = documents
         self._fanout = fanout
         self._read_storages = read_storages
-        self._fetches: Batcher[str, Document] = Batcher(documents.fetch, parallel=2)
+        self._fetches: Batcher[str, Document] = Batcher(
+            documents.fetch, parallel=2, patience=PATIENCE
+        )
         self._flights: dict[str, asyncio.Task[bytes | None]] = {}
 
     async def get(self, uuid: str) -> bytes | None:
@@ -83,7 +95,6 @@ class Lookup:
             await self._documents.recache(uuid, document)
             return document
         if errors:
-            names = ", ".join(errors)
-            raise Retryable(f"the vCon may be in a storage that cannot be read now: {names}")
+            raise OutOfReach(errors)
         await self._documents.forget(uuid)
         return None

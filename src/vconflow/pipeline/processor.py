@@ -8,11 +8,12 @@ import msgspec
 
 from vconflow.errors import Permanent, Retryable
 from vconflow.model.entry import Entry
+from vconflow.pipeline.breaker import Breakers
 from vconflow.pipeline.chain import Chain, Chains
 from vconflow.pipeline.commits import ROUNDS, Commits, Conflicted, Deleted, Lost
 from vconflow.pipeline.failure import Failures, storages_failed
-from vconflow.pipeline.fanout import Fanout
-from vconflow.pipeline.lookup import Lookup
+from vconflow.pipeline.fanout import Fanout, breaker_of
+from vconflow.pipeline.lookup import Lookup, OutOfReach
 from vconflow.pipeline.run import Run
 from vconflow.pipeline.steps import StepFailed, run_step
 from vconflow.ports.ledger import Defer, Finish, Progress
@@ -46,6 +47,10 @@ class Processor:
     chains: Chains
     failures: Failures
 
+    @property
+    def _breakers(self) -> Breakers:
+        return self.fanout.breakers
+
     async def attempt(self, entry: Entry, chain: Chain, progress: Progress) -> Done | Waiting:
         """Carry the entry on from where its progress says."""
         started = time.perf_counter()
@@ -54,12 +59,13 @@ class Processor:
         except Lost:
             events.lease_lost(entry.list, entry.id)
             result = Done("lost")
-        outcome = result.outcome if isinstance(result, Done) else "retried"
-        events.entry_done(chain.name, outcome, time.perf_counter() - started)
+        events.entry_done(chain.name, _word(result), time.perf_counter() - started)
         return result
 
     async def _attempt(self, run: Run) -> Done | Waiting:
         try:
+            if run.progress.parked:
+                run.progress = await self.commits.unpark(run.entry, run.progress)
             return await self._carry(run)
         except StepFailed as failed:
             return await self._fail(run, failed)
@@ -87,6 +93,10 @@ class Processor:
         if found.document is None:
             try:
                 found = await self.lookup.revision(run.uuid)
+            except OutOfReach as error:
+                # It is read where it was stored: what has to come back is the same.
+                needed = tuple(map(breaker_of, error.storages))
+                raise StepFailed("document", error, needed) from error
             except Retryable as error:
                 raise StepFailed("document", error) from error
             if found.deleted:
@@ -102,7 +112,7 @@ class Processor:
         while run.next_link < len(steps) and not run.halted:
             step = steps[run.next_link]
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-            outcome = await run_step(run, step, remaining)
+            outcome = await run_step(run, step, remaining, self._breakers.of(step.breaker))
             run.keep()
             await self._follow(run, outcome)
             if step.paid and not run.halted:
@@ -196,3 +206,9 @@ class Processor:
         run.drop_changes()
         await self.commits.try_commit(run, msgspec.structs.replace(decision, even_deleted=True))
         return Done("dead")
+
+
+def _word(result: Done | Waiting) -> str:
+    if isinstance(result, Done):
+        return result.outcome
+    return "parked" if result.progress.parked else "retried"

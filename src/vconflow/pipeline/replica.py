@@ -3,8 +3,9 @@
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from vconflow.pipeline.breaker import Breaker
 from vconflow.pipeline.chain import Chains
 from vconflow.pipeline.commits import Commits
 from vconflow.pipeline.consumer import Consumer, Limits
@@ -15,6 +16,7 @@ from vconflow.pipeline.ingest import Ingest
 from vconflow.pipeline.leases import Leases
 from vconflow.pipeline.lookup import Lookup
 from vconflow.pipeline.outage import Outage
+from vconflow.pipeline.probing import Prober
 from vconflow.pipeline.processor import Processor
 from vconflow.pipeline.supervisor import Supervisor, supervised
 from vconflow.ports.clock import Clock
@@ -43,9 +45,15 @@ class Ports:
 
 @dataclass(frozen=True)
 class Policy:
-    """How a replica behaves. Times are in seconds; `dead_expiry` 0 keeps dead letters for ever."""
+    """How a replica behaves. Times are in seconds; `dead_expiry` 0 keeps dead letters for ever.
 
-    limits: Limits = field(default_factory=Limits)
+    `max_inflight` and `max_waiting` are those of `Limits`; what is down is asked again at least
+    every `longest_probe` seconds.
+    """
+
+    max_inflight: int = 1024
+    max_waiting: int = 10_000
+    longest_probe: float = 15.0
     lease: float = 30.0
     grace: float = 25.0
     poison_crashes: int = 3
@@ -66,6 +74,7 @@ class Replica:
         supervisor: Supervisor,
     ) -> None:
         self.chains = chains
+        self.breakers = fanout.breakers
         self._ports = ports
         self._policy = policy
         self._supervisor = supervisor
@@ -73,10 +82,13 @@ class Replica:
         failures = Failures(fanout, ports.clock, random.random, policy.poison_crashes)
         outage = Outage()
         self._commits = Commits(ports.documents, ports.ledger, ports.clock)
+        limits = Limits(policy.max_inflight, policy.max_waiting, max(1, policy.poison_crashes - 1))
         processor = Processor(self._commits, lookup, fanout, chains, failures)
         self.consumer = Consumer(
-            chains, ports.stream, processor, ports.clock, policy.limits, outage
+            chains, ports.stream, processor, ports.clock, limits, fanout.breakers, outage
         )
+        self._prober = Prober(fanout.breakers, fanout, ports.clock, policy.longest_probe)
+        fanout.breakers.on_change = self._breaker_changed
         self._leases = Leases(
             chains, ports.stream, self.consumer, ports.clock, outage, policy.lease
         )
@@ -101,6 +113,7 @@ class Replica:
         await self._leases.recover()
         self._supervisor.start("reader", self.consumer.run())
         self._supervisor.start("leases", self._leases.run())
+        self._supervisor.start("probe", self._prober.run())
         self._supervisor.start("measure", self.housekeeping.measure())
         self._supervisor.start("tidy", self.housekeeping.tidy())
 
@@ -116,6 +129,10 @@ class Replica:
         # A commit under way outlives the task that wanted it; only then is it clear what is left.
         await self._commits.drain()
         await self.consumer.hand_over()
+
+    def _breaker_changed(self, _breaker: Breaker) -> None:
+        self._prober.look()
+        self.consumer.look_again()
 
     async def failed(self) -> None:
         """Wait until a part of the replica died that it cannot work without."""

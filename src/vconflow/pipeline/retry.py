@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from vconflow.errors import PartialFailure, Permanent, Retryable
 
-__all__ = ["RetryPolicy", "is_retryable"]
+__all__ = ["RetryPolicy", "is_outage", "is_retryable"]
 
 
 @dataclass(frozen=True)
@@ -34,3 +34,11 @@ def is_retryable(error: BaseException) -> bool:
     attempts are limited. A link that tries to end the process does not get to try again.
     """
     return isinstance(error, Exception) and not isinstance(error, Permanent | PartialFailure)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether it tells that something we depend on is away, rather than of this one vCon.
+
+    An exception nobody expected is more likely a bug, and a bug must not stop a chain.
+    """
+    return isinstance(error, Retryable | TimeoutError | OSError)

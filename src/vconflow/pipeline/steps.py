@@ -5,8 +5,9 @@ import time
 from typing import assert_never
 
 from vconflow.errors import Permanent, Retryable
+from vconflow.pipeline.breaker import Breaker, Paused
 from vconflow.pipeline.chain import Step
-from vconflow.pipeline.retry import is_retryable
+from vconflow.pipeline.retry import is_outage, is_retryable
 from vconflow.pipeline.run import Run
 from vconflow.ports.link import Continue, Halt, LinkRun, Outcome, Replace, Route
 from vconflow.telemetry import events
@@ -15,18 +16,23 @@ __all__ = ["StepFailed", "run_step"]
 
 
 class StepFailed(Exception):
-    """A step of a chain failed; `stage` names it as dead letters do."""
+    """A step of a chain failed; `stage` names it as dead letters do.
 
-    def __init__(self, stage: str, error: BaseException) -> None:
+    `breakers` names what has to come back, when nothing but outages stood in the way.
+    """
+
+    def __init__(self, stage: str, error: BaseException, breakers: tuple[str, ...] = ()) -> None:
         super().__init__(f"{stage}: {error}")
         self.stage = stage
         self.error = error
+        self.breakers = breakers
 
 
-async def run_step(run: Run, step: Step, remaining: float | None) -> Outcome:
+async def run_step(run: Run, step: Step, remaining: float | None, breaker: Breaker) -> Outcome:
     """Run one link; `remaining` seconds are left of the chain's time. Raises StepFailed."""
     seconds = step.timeout if remaining is None else min(step.timeout, remaining)
     stage = f"link:{step.name}"
+    _admit(stage, breaker)
     failed_before = run.progress.attempts if run.progress.stage == stage else 0
     link_run = LinkRun(step.name, run.chain.name, run.entry.list, run.entry.id, failed_before + 1)
     started = time.perf_counter()
@@ -42,15 +48,32 @@ async def run_step(run: Run, step: Step, remaining: float | None) -> Outcome:
         raise StepFailed(stage, Retryable("cancelled from inside")) from error
     except TimeoutError as error:
         _report(run, step, "timeout", started)
-        raise StepFailed(stage, _timed_out(error, seconds)) from error
+        # When it was the chain that ran out of time, this link need not be to blame.
+        blamed = breaker if seconds == step.timeout else None
+        raise _failed(stage, _timed_out(error, seconds), blamed) from error
     # Foreign code: it may raise anything, SystemExit included, and must not hurt its siblings.
     except BaseException as error:
         _report(run, step, "retryable" if is_retryable(error) else "permanent", started)
-        raise StepFailed(stage, error) from error
+        raise _failed(stage, error, breaker) from error
     _report(run, step, _word(outcome), started)
+    breaker.succeeded()
     if link_run.expire_seconds is not None:
         run.expire_seconds = link_run.expire_seconds
     return outcome
+
+
+def _admit(stage: str, breaker: Breaker) -> None:
+    try:
+        breaker.admit()
+    except Paused as error:
+        raise StepFailed(stage, error, (breaker.name,)) from None
+
+
+def _failed(stage: str, error: BaseException, breaker: Breaker | None) -> StepFailed:
+    if breaker is None or not is_outage(error):
+        return StepFailed(stage, error)
+    breaker.failed(error)
+    return StepFailed(stage, error, (breaker.name,))
 
 
 def _checked(outcome: object, step: Step, run: Run) -> Outcome:

@@ -13,6 +13,7 @@ from vconflow.model.entry import Entry
 from vconflow.model.validation import Facts
 
 __all__ = [
+    "NEVER",
     "Bury",
     "Commit",
     "CommitResult",
@@ -38,7 +39,10 @@ class Verdict(enum.Enum):
     """The vCon was deleted meanwhile: remove what was stored, then `Finish(deleted=True)`."""
 
 
-_NEVER = 1 << 53
+NEVER = 1 << 53
+"""As a time: not before something else happens."""
+
+_AFTER_CRASH = ("crash",)
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -64,19 +68,41 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     crashes: int = 0
     due: int = 0
     first_failure: int = 0
+    last_failure: int = 0
     error: str = ""
     parked: tuple[str, ...] = ()
-    """Breakers of which one has to close before it may run again; then `due` does not count."""
+    """Breakers of which one has to close before it may run again; then `due` does not count.
+
+    After a crash it is `crash`, which holds nothing up: it only tells waiting from running.
+    """
 
     @property
     def rests_until(self) -> int:
         """Until when nobody works on it: the end of its replica before that is no crash of it."""
-        return _NEVER if self.parked else self.due
+        return NEVER if self.parked else self.due
+
+    def resumed(self, crashes: int, rests_until: int) -> Self:
+        """The same, with what the run record says besides."""
+        rests = rests_until == NEVER
+        return msgspec.structs.replace(
+            self,
+            crashes=crashes,
+            due=0 if rests else rests_until,
+            parked=(self.parked or _AFTER_CRASH) if rests else (),
+        )
 
     def afresh(self) -> Self:
         """Where the replay of a dead letter begins: at the step that failed, with new attempts."""
         return msgspec.structs.replace(
-            self, attempts=0, crashes=0, due=0, first_failure=0, error="", stage="", parked=()
+            self,
+            attempts=0,
+            crashes=0,
+            due=0,
+            first_failure=0,
+            last_failure=0,
+            error="",
+            stage="",
+            parked=(),
         )
 
 

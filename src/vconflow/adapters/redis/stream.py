@@ -4,18 +4,18 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from redis.exceptions import ResponseError
 
-from vconflow.adapters.redis.client import Connections, redis_errors
+from vconflow.adapters.redis.client import Connections
 from vconflow.adapters.redis.consumer_name import ConsumerName
 from vconflow.adapters.redis.depth import measure
 from vconflow.adapters.redis.entries import parse_entry
+from vconflow.adapters.redis.errors import redis_errors
 from vconflow.adapters.redis.groups import create_group, is_without_group
 from vconflow.adapters.redis.keys import GROUP, Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
 from vconflow.model.entry import Entry
-from vconflow.ports.ledger import Progress, decode_progress
+from vconflow.ports.ledger import NEVER, Progress, decode_progress
 from vconflow.ports.stream import Displaced, ListDepth, ReadRequest, Resumed
 from vconflow.telemetry import events
 
@@ -113,6 +113,8 @@ class RedisStream:
                     *">" * len(names),
                 )
             except ResponseError as error:
+                # A change of role ends connections with a reply like any other.
+                self._reader_id = None
                 if not is_without_group(error):
                     raise
                 # The stream was deleted by hand, or Redis lost its data: start it anew.
@@ -235,7 +237,7 @@ class RedisStream:
             ]
             for entry in entries
         ]
-        replies = await self._scripts.run("resume", call, [runs])
+        replies = await self._scripts.run("resume", call, [NEVER, runs])
         return [
             Resumed(entry, _progress(entry, *reply))
             for entry, reply in zip(entries, replies, strict=True)
@@ -319,5 +321,4 @@ def _chunks(owned: Mapping[str, Sequence[str]]) -> list[dict[str, list[str]]]:
 
 
 def _progress(entry: Entry, crashes: int, due: int, held: bytes) -> Progress:
-    progress = decode_progress(held or entry.progress)
-    return msgspec.structs.replace(progress, crashes=crashes, due=due)
+    return decode_progress(held or entry.progress).resumed(crashes, due)

@@ -269,7 +269,7 @@ class LedgerContract(BackendFixtures):
         await commit(two, commit_of(entry, found, then=Defer(running)))
         await self.let_lease_pass(server)
         (again,) = await one.stream.take_over("in", 10)
-        assert (again.progress.parked, again.progress.crashes) == ((), 1)
+        assert (again.progress.parked, again.progress.crashes) == (("crash",), 1)
 
     async def test_items_of_a_batch_stand_alone(self, one: Backend) -> None:
         await fill(one, "in", 3)

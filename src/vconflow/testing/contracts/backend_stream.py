@@ -4,12 +4,15 @@ import asyncio
 
 import pytest
 
+from vconflow.ports.ledger import Defer, Progress, Verdict
 from vconflow.ports.stream import Displaced, ListDepth, ReadRequest
 from vconflow.testing.contracts.backend_support import (
     Backend,
     BackendFixtures,
     BackendServer,
     accept,
+    commit,
+    commit_of,
     fill,
     read,
     vcon,
@@ -109,10 +112,16 @@ class StreamContract(BackendFixtures):
     ) -> None:
         await fill(one, "a", 1)
         (entry,) = await read(one, "a")
-        for crashes, backend in ((1, two), (2, one)):
+        (found,) = await one.documents.fetch([entry.uuid])
+        # Until it really runs again, the end of its owner is no further crash of it.
+        for crashes, backend, runs in ((1, two, False), (1, one, True), (2, two, True)):
             await self.let_lease_pass(server)
             (taken,) = await backend.stream.take_over("a", 10)
             assert (taken.entry, taken.progress.crashes) == (entry, crashes)
+            assert taken.progress.parked
+            if runs:
+                running = commit_of(entry, found, then=Defer(Progress()))
+                assert (await commit(backend, running)).verdict is Verdict.DONE
         assert (await one.stream.depth(["a"]))["a"].pending == 1
 
     async def test_an_answer_that_was_lost_is_no_crash(

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-
 from vconflow.ports.dead_letters import DeadLetter
 from vconflow.ports.ledger import Bury, Commit, CommitResult, Defer, Finish, Verdict
 from vconflow.testing.memory.lists import Buried, Pending
@@ -141,8 +140,7 @@ class MemoryLedger:
             last_failure=now,
             at=entry.at,
             origin=entry.origin,
-            next_link=progress.next_link,
-            storages=progress.storages,
+            progress=progress.afresh(),
             trace=entry.trace,
             traceback=bury.traceback,
         )

@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-import msgspec
-
 from vconflow.model.entry import Entry
 from vconflow.ports.dead_letters import DeadLetter
-from vconflow.ports.ledger import Progress, decode_progress
+from vconflow.ports.ledger import NEVER, Progress, decode_progress
 from vconflow.ports.stream import Resumed
 
 __all__ = ["Buried", "DeadList", "EntryIds", "EntryList", "Pending", "id_order"]
@@ -49,15 +47,15 @@ class Pending:
         self.owner, self.renewed = consumer, now
 
     def crash(self, silent_since: int) -> None:
-        """Count a crash, unless the entry was still waiting for its retry back then."""
+        """Count a crash, unless the entry was resting back then; it rests now, until it runs."""
         if self.due <= silent_since:
             self.crashes += 1
+            self.due = NEVER
 
     def resume(self) -> Resumed:
         """Where to go on."""
         progress = self.progress or decode_progress(self.entry.progress)
-        progress = msgspec.structs.replace(progress, crashes=self.crashes, due=self.due)
-        return Resumed(self.entry, progress)
+        return Resumed(self.entry, progress.resumed(self.crashes, self.due))
 
 
 @dataclass

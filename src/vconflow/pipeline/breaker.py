@@ -1,0 +1,185 @@
+"""Whether what a step depends on is down.
+
+A closed breaker lets every call through and counts outages in a row. At `threshold` it opens: then
+calls are refused with `Paused`, entries that need them are parked, and only trials go through. The
+first call that succeeds closes it and lets everything parked go on.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from vconflow.errors import Retryable
+from vconflow.telemetry import events
+
+__all__ = ["Breaker", "Breakers", "Paused"]
+
+UNLIMITED = 1 << 30
+
+_TRIALS = 2
+"""One for an entry that was parked and one for a new one: the former may itself be at fault."""
+
+
+class Paused(Retryable):
+    """The call was not made: what it needs is down."""
+
+
+@dataclass(eq=False)
+class Breaker:
+    """One dependency, called `storage:<name>` or `link:<name>`.
+
+    `failures` counts outages since the last success, which was at `last_success` (Unix seconds);
+    `openings` counts how often it opened.
+    `retry_after` is how many seconds the other side asked us to stay away.
+    """
+
+    name: str
+    threshold: int
+    on_change: Callable[["Breaker"], None]
+    now: Callable[[], float]
+    failures: int = 0
+    last_success: float = 0.0
+    openings: int = 0
+    retry_after: float = 0.0
+    error: str = ""
+    opened_at: float | None = None
+    trials: int = 0
+    _parked: deque[asyncio.Future[None]] = field(default_factory=deque)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls are refused."""
+        return self.opened_at is not None
+
+    @property
+    def seconds_open(self) -> float:
+        """For how long it has been open."""
+        return 0.0 if self.opened_at is None else time.monotonic() - self.opened_at
+
+    def admit(self) -> None:
+        """Return when the call may be made, which may use up a trial. Raises Paused."""
+        if self.opened_at is None:
+            return
+        if not self.trials:
+            raise Paused(f"{self.name} is down: {self.error}")
+        self.trials -= 1
+
+    def succeeded(self) -> None:
+        """A call went through."""
+        self.failures = 0
+        self.last_success = self.now()
+        if self.opened_at is not None:
+            self._close()
+
+    def failed(self, error: BaseException) -> None:
+        """A call met an outage."""
+        self.failures += 1
+        self.note(error)
+        if self.failures >= self.threshold:
+            self.trip()
+
+    def note(self, error: BaseException) -> None:
+        """Remember what is wrong."""
+        self.error = str(error) or type(error).__name__
+        self.retry_after = (error.retry_after if isinstance(error, Retryable) else None) or 0.0
+
+    def trip(self) -> None:
+        """Open at once."""
+        if self.opened_at is None:
+            self.opened_at = time.monotonic()
+            self.openings += 1
+            self.trials = 0
+            events.breaker_opened(self.name, self.error)
+            self.on_change(self)
+
+    def grant(self) -> None:
+        """Let a few calls through on trial, first one of an entry that was parked.
+
+        When nobody is parked there is nobody to try it: then it closes, and opens again at the
+        next outage.
+        """
+        if self.opened_at is None:
+            return
+        self.trials = _TRIALS
+        if self._wake_first():
+            self.on_change(self)
+        else:
+            self._close()
+            self.failures = self.threshold - 1
+
+    def park(self, passage: asyncio.Future[None]) -> None:
+        """Have `passage` done when the breaker closes or grants a trial."""
+        self._parked.append(passage)
+
+    def _close(self) -> None:
+        seconds, self.opened_at = self.seconds_open, None
+        events.breaker_closed(self.name, seconds)
+        while self._wake_first():
+            pass
+        self.on_change(self)
+
+    def _wake_first(self) -> bool:
+        while self._parked:
+            passage = self._parked.popleft()
+            if not passage.done():  # another breaker may have let it go, or its entry was lost
+                passage.set_result(None)
+                return True
+        return False
+
+
+class Breakers:
+    """The breakers of a replica by name, made when they are first asked for.
+
+    Assign `on_change` to be told when one opens, closes or grants a trial. `now` is the clock of
+    the replica, in Unix seconds.
+    """
+
+    def __init__(self, threshold: int = 5, now: Callable[[], float] = time.time) -> None:
+        self._threshold = threshold
+        self._now = now
+        self._all: dict[str, Breaker] = {}
+        self._open: dict[str, Breaker] = {}
+        self.on_change: Callable[[Breaker], None] = lambda _: None
+
+    def of(self, name: str) -> Breaker:
+        """The breaker of a dependency."""
+        breaker = self._all.get(name)
+        if breaker is None:
+            breaker = self._all[name] = Breaker(name, self._threshold, self._changed, self._now)
+            events.breaker_known(name)
+        return breaker
+
+    @property
+    def open_ones(self) -> list[Breaker]:
+        """Every breaker that is open."""
+        return list(self._open.values())
+
+    def allowance(self, names: Iterable[str]) -> int:
+        """How many new entries may be begun that will pass these breakers."""
+        if not self._open:
+            return UNLIMITED
+        return min(
+            (self._open[name].trials for name in names if name in self._open), default=UNLIMITED
+        )
+
+    def all_open(self, names: Sequence[str]) -> bool:
+        """Whether there are names and nothing but open breakers behind them."""
+        return bool(names) and all(name in self._open for name in names)
+
+    async def passage(self, names: Sequence[str]) -> None:
+        """Wait until one of the breakers closes or grants a trial."""
+        if not self.all_open(names):
+            return
+        passage: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for name in names:
+            self._open[name].park(passage)
+        await passage
+
+    def _changed(self, breaker: Breaker) -> None:
+        if breaker.is_open:
+            self._open[breaker.name] = breaker
+        else:
+            self._open.pop(breaker.name, None)
+        self.on_change(breaker)
