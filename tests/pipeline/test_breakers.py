@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from pipeline_support import FAST, Site, site, step, unit, vcon
 
-from vconflow.errors import PartialFailure, Permanent, Retryable
+from vconflow.errors import PartialFailure, Permanent, Retryable, Unavailable
 from vconflow.model.vcon import Vcon
 from vconflow.pipeline.breaker import Breaker, Breakers, Paused
 from vconflow.pipeline.chain import Chain
@@ -143,6 +143,18 @@ async def test_one_that_never_gets_through_does_not_stop_the_others(valkey_url: 
         await it.settled()
         (letter,) = await it.dead()
         assert (letter.uuid, letter.stage) == (poisoned, "link:hook")
+
+
+async def test_redis_away_in_a_link_costs_no_attempt(valkey_url: str) -> None:
+    service = Service()
+    service.down = Unavailable("no Redis")
+    chain = Chain("main", (step("save", service, retry=FAST),), lists=("in",), egress=("out",))
+    async with site(valkey_url, chain) as it:
+        uuids = await it.submit(*(vcon() for _ in range(5)))
+        await until(lambda: len(service.calls) > 50)
+        assert it.replica.breakers.open_ones == []
+        service.down = None
+        await everything_arrived(it, uuids)
 
 
 async def test_a_bug_opens_nothing(valkey_url: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import Permanent, Retryable, Unavailable
 from vconflow.pipeline.breaker import Breakers, Paused
 from vconflow.pipeline.fanout import Fanout, breaker_of
 from vconflow.pipeline.retry import RetryPolicy, is_outage, is_retryable
@@ -46,6 +46,10 @@ class Failures:
         progress = self._failed_again(run, failed)
         if not is_retryable(failed.error):
             return self._bury(run, failed, progress)
+        if isinstance(failed.error, Unavailable):
+            # Redis was away, which is nobody's fault and costs no attempt.
+            uncounted = msgspec.structs.replace(progress, attempts=progress.attempts - 1)
+            return self._defer(run, failed, uncounted)
         if self._breakers.all_open(failed.breakers):
             return self._park(run, failed, progress)
         if progress.attempts < self._policy(run, failed.stage).attempts:
@@ -89,7 +93,7 @@ class Failures:
     def _defer(self, run: Run, failed: StepFailed, progress: Progress) -> Defer:
         policy = self._policy(run, failed.stage)
         assert isinstance(failed.error, Exception)
-        delay = policy.delay(progress.attempts, failed.error, self.random)
+        delay = policy.delay(max(1, progress.attempts), failed.error, self.random)
         due = int((self.clock.now() + delay) * 1000)
         entry = run.entry
         events.retry_scheduled(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vconflow.errors import PartialFailure, Permanent, Retryable
+from vconflow.errors import PartialFailure, Permanent, Retryable, Unavailable
 
 __all__ = ["RetryPolicy", "is_outage", "is_retryable"]
 
@@ -37,8 +37,11 @@ def is_retryable(error: BaseException) -> bool:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether it tells that something we depend on is away, rather than of this one vCon.
+    """Whether it tells that a link's or storage's service is away, rather than of this one vCon.
 
-    An exception nobody expected is more likely a bug, and a bug must not stop a chain.
+    An exception nobody expected is more likely a bug, and a bug must not stop a chain. When Redis
+    is away, so is everything else.
     """
-    return isinstance(error, Retryable | TimeoutError | OSError)
+    return isinstance(error, Retryable | TimeoutError | OSError) and not isinstance(
+        error, Unavailable
+    )
