@@ -1,12 +1,11 @@
-"""Reading entries and keeping each one's task: the owner of everything this replica works on."""
+"""The entries this replica owns: one task for each, from its first read to its ack."""
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
 
-from vconflow.errors import Permanent, Unavailable
+from vconflow.errors import Unavailable
 from vconflow.model.entry import Entry
 from vconflow.pipeline.breaker import Breakers
 from vconflow.pipeline.cancelling import cancel_all
@@ -17,17 +16,10 @@ from vconflow.pipeline.slots import Slots
 from vconflow.pipeline.waiting_room import WaitingRoom
 from vconflow.ports.clock import Clock
 from vconflow.ports.ledger import Progress, decode_progress
-from vconflow.ports.stream import EntryStream, ReadRequest, Resumed
+from vconflow.ports.stream import EntryStream, Resumed
 from vconflow.telemetry import events
 
 __all__ = ["Consumer", "Limits"]
-
-_BLOCK = 5.0
-_SHORTEST_BACKOFF, _LONGEST_BACKOFF = 0.1, 2.0
-"""Seconds between reads while Redis is away."""
-
-
-ItemT = TypeVar("ItemT")
 
 
 @dataclass(frozen=True)
@@ -43,10 +35,10 @@ class Limits:
 
 
 class Consumer:
-    """One reader for all chains; one task per entry.
+    """One task per entry, within the limits of its chain.
 
-    An entry is owned from the moment it is read until it is acknowledged or lost. While it waits
-    for a retry it holds no slot and no document.
+    An entry is owned from the moment it is read until it is acknowledged or lost. While it rests
+    it holds no slot and no document. Assign `on_free` to be told when there is room again.
     """
 
     def __init__(
@@ -62,24 +54,19 @@ class Consumer:
         self._chains = chains
         self._stream = stream
         self._processor = processor
-        self._clock = clock
         self._limits = limits
         self._outage = outage
         self._breakers = breakers
-        self._slots = Slots(limits.total, self.look_again)
-        self._resting = WaitingRoom(clock, breakers, limits.waiting, self.look_again)
+        self._slots = Slots(limits.total, self._freed)
+        self._resting = WaitingRoom(clock, breakers, limits.waiting, self._freed)
         self._one_suspect = asyncio.Lock()
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._dropped: set[tuple[str, str]] = set()
         self._held: set[str] = set()
         self._stopping = False
-        self._room = asyncio.Event()
-        self._skipped = False
-        self._backoff = _SHORTEST_BACKOFF
-        self._turn = 0
-        self._wakes: set[asyncio.Task[None]] = set()
         self._retired: list[tuple[str, str]] = []
         self._left: dict[str, list[str]] = {}
+        self.on_free: Callable[[], None] = lambda: None
 
     # What others may know
 
@@ -101,6 +88,11 @@ class Consumer:
     def dropped(self, list_name: str) -> list[str]:
         """Entries of a list whose task ended by an error, and which still are under our name."""
         return [entry for name, entry in self._dropped if name == list_name]
+
+    @property
+    def free(self) -> int:
+        """How many more entries of all chains together this replica could take."""
+        return self._slots.free
 
     def room(self, list_name: str) -> int:
         """How many more entries of a list this replica could take."""
@@ -124,67 +116,13 @@ class Consumer:
             events.chain_full(chain.name, self._resting.count(chain.name), is_full=full)
         return not (self._stopping or chain.held or full)
 
-    # Reading
-
-    async def run(self) -> None:
-        """Read until `stop`."""
-        while not self._stopping:
-            requests = self._requests()
-            if not requests:
-                self._room.clear()
-                await self._room.wait()
-                continue
-            self._adopt_new(await self._read(requests))
-
-    async def _read(self, requests: Sequence[ReadRequest]) -> list[Entry]:
-        try:
-            entries = await self._stream.read(requests, self._slots.free, _BLOCK)
-        except (Unavailable, Permanent) as error:
-            self._outage.lost(error)
-            await self._clock.sleep(self._backoff)
-            self._backoff = min(self._backoff * 2, _LONGEST_BACKOFF)
-            return []  # what there is room for may have changed meanwhile
-        self._outage.back()
-        self._backoff = _SHORTEST_BACKOFF
-        return entries
-
-    def _requests(self) -> list[ReadRequest]:
-        """What each chain can take, every list and every chain in turn the first."""
-        self._turn += 1
-        requests = []
-        self._skipped = False
-        for chain in _rotated([*self._chains.by_name.values()], self._turn):
-            if not chain.lists or chain.held:
-                continue
-            budget = self.room(chain.lists[0])
-            if budget:
-                requests.append(ReadRequest(tuple(_rotated(chain.lists, self._turn)), budget))
-            else:
-                self._skipped = True
-        return requests
-
-    def look_again(self) -> None:
-        """Something has become free: there may be room where there was none."""
-        self._room.set()
-        # The read under way may not look at the lists of the chain that has room now.
-        if self._skipped:
-            self._skipped = False
-            self._wake()
-
-    def _wake(self) -> None:
-        task = asyncio.create_task(self._stream.wake())
-        self._wakes.add(task)
-        task.add_done_callback(self._woken)
-
-    def _woken(self, task: asyncio.Task[None]) -> None:
-        self._wakes.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            # The read ends by itself within its block time.
-            events.unhandled("wake", error)
+    def _freed(self) -> None:
+        self.on_free()
 
     # Owning
 
-    def _adopt_new(self, entries: Iterable[Entry]) -> None:
+    def begin(self, entries: Iterable[Entry]) -> None:
+        """Work on entries that were just read."""
         for entry in entries:
             chain = self._chains.by_list[entry.list]
             self._slots.take(chain.name)
@@ -262,11 +200,9 @@ class Consumer:
 
     # Stopping
 
-    def stop_reading(self) -> None:
-        """Let `run` end; entries it has just been given are still begun."""
+    def stop(self) -> None:
+        """Take nothing more, and begin no attempt anew."""
         self._stopping = True
-        self._room.set()
-        self._wake()
 
     async def drain(self, grace: float) -> int:
         """Give entries `grace` seconds to finish, then cancel them; how many are left."""
@@ -292,8 +228,3 @@ class Consumer:
         except Unavailable as error:
             # Then the leases end by themselves.
             self._outage.lost(error)
-
-
-def _rotated(items: Sequence[ItemT], turn: int) -> list[ItemT]:
-    start = turn % len(items) if items else 0
-    return [*items[start:], *items[:start]]

@@ -1,39 +1,22 @@
 """Writing vCons to storages: in parallel, in batches, each storage for itself.
 
-Time-outs, batching, metrics and logs of every storage are here; a storage holds none of that.
+Time-outs, batching, metrics and logs of every storage are here and in `storage_writer`; a storage
+holds none of that.
 """
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from vconflow.errors import PartialFailure, Permanent, Retryable
+from vconflow.errors import Permanent
 from vconflow.model.entry import StoredVcon
-from vconflow.pipeline.batcher import Batcher
-from vconflow.pipeline.breaker import Breaker, Breakers
+from vconflow.pipeline.breaker import Breakers
 from vconflow.pipeline.retry import RetryPolicy, is_outage
+from vconflow.pipeline.storage_writer import StorageUnit, StorageWriter
 from vconflow.ports.storage import ReadableStorage, Storage
 from vconflow.telemetry import events
 
 __all__ = ["Fanout", "StorageUnit", "breaker_of"]
-
-
-@dataclass(frozen=True)
-class StorageUnit:
-    """An opened storage and how it is used.
-
-    `timeout` is in seconds for one batch; `parallel` batches are under way at the same time.
-    """
-
-    name: str
-    storage: Storage
-    timeout: float = 60.0
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    max_items: int = 256
-    max_bytes: int = 16 * 1024 * 1024
-    parallel: int = 2
 
 
 def breaker_of(storage: str) -> str:
@@ -59,7 +42,8 @@ class Fanout:
         self._parallel = parallel
         self._units = dict(units)
         self._writers = {
-            name: _Writer(unit, self.breakers.of(breaker_of(name))) for name, unit in units.items()
+            name: StorageWriter(unit, self.breakers.of(breaker_of(name)))
+            for name, unit in units.items()
         }
 
     def retry(self, name: str) -> RetryPolicy:
@@ -142,7 +126,7 @@ class Fanout:
         return held, failures
 
     @staticmethod
-    async def _delete_one(uuid: str, writer: "_Writer") -> bool:
+    async def _delete_one(uuid: str, writer: StorageWriter) -> bool:
         # Somebody may be waiting for the answer: it is given even while the storage is down.
         try:
             async with asyncio.timeout(writer.unit.timeout):
@@ -169,72 +153,3 @@ class Fanout:
         """Give up batches under way: those who wanted them have stopped waiting."""
         for writer in self._writers.values():
             await writer.batcher.stop()
-
-
-class _Writer:
-    """Gathers and writes the batches of one storage."""
-
-    def __init__(self, unit: StorageUnit, breaker: Breaker) -> None:
-        self.unit = unit
-        self.breaker = breaker
-        self.batcher: Batcher[StoredVcon, None] = Batcher(
-            self._flush,
-            max_items=unit.max_items,
-            max_bytes=unit.max_bytes,
-            size_of=lambda vcon: len(vcon.document),
-            parallel=unit.parallel,
-        )
-
-    async def _flush(self, vcons: Sequence[StoredVcon]) -> Sequence[Exception | None]:
-        newest: dict[str, StoredVcon] = {}
-        for vcon in vcons:
-            if vcon.uuid not in newest or newest[vcon.uuid].rev <= vcon.rev:
-                newest[vcon.uuid] = vcon
-        failures = await self._put(list(newest.values()))
-        return [failures.get(vcon.uuid) for vcon in vcons]
-
-    async def _put(self, batch: Sequence[StoredVcon]) -> dict[str, Exception]:
-        started = time.perf_counter()
-        try:
-            async with asyncio.timeout(self.unit.timeout):
-                await self.unit.storage.put(batch)
-        except PartialFailure as error:
-            self._report(started, "partial", len(batch), error)
-            self._judge(batch, error.failures)
-            return error.failures
-        # The boundary to foreign code: whatever a storage raises is a failure of this batch.
-        except Exception as error:  # noqa: BLE001
-            self._report(started, "failed", len(batch), error)
-            return await self._blame(batch, self._explain(error))
-        self._report(started, "ok", len(batch), None)
-        self.breaker.succeeded()
-        return {}
-
-    def _judge(self, batch: Sequence[StoredVcon], failures: Mapping[str, Exception]) -> None:
-        """It works when it took some; it is down when it took none and says so."""
-        outages = [error for error in failures.values() if is_outage(error)]
-        if len(failures) < len(batch):
-            self.breaker.succeeded()
-        elif outages:
-            self.breaker.failed(outages[0])
-
-    async def _blame(self, batch: Sequence[StoredVcon], error: Exception) -> dict[str, Exception]:
-        """One vCon that cannot be stored must not take its batch along."""
-        if is_outage(error):
-            self.breaker.failed(error)
-        if is_outage(error) or len(batch) == 1:
-            return {vcon.uuid: error for vcon in batch}
-        failures: dict[str, Exception] = {}
-        for vcon in batch:
-            failures |= await self._put([vcon])
-        return failures
-
-    def _explain(self, error: Exception) -> Exception:
-        if isinstance(error, TimeoutError):
-            return Retryable(f"storage {self.unit.name!r} took over {self.unit.timeout:g} s")
-        return error
-
-    def _report(
-        self, started: float, outcome: str, count: int, error: BaseException | None
-    ) -> None:
-        events.storage_done(self.unit.name, outcome, time.perf_counter() - started, count, error)

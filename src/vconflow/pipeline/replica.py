@@ -18,6 +18,7 @@ from vconflow.pipeline.lookup import Lookup
 from vconflow.pipeline.outage import Outage
 from vconflow.pipeline.probing import Prober
 from vconflow.pipeline.processor import Processor
+from vconflow.pipeline.reader import Reader
 from vconflow.pipeline.supervisor import Supervisor, supervised
 from vconflow.ports.clock import Clock
 from vconflow.ports.dead_letters import DeadLetters
@@ -89,6 +90,8 @@ class Replica:
         )
         self._prober = Prober(fanout.breakers, fanout, ports.clock, policy.longest_probe)
         fanout.breakers.on_change = self._breaker_changed
+        self._reader = Reader(chains, ports.stream, self.consumer, ports.clock, outage)
+        self.consumer.on_free = self._reader.look_again
         self._leases = Leases(
             chains, ports.stream, self.consumer, ports.clock, outage, policy.lease
         )
@@ -111,7 +114,7 @@ class Replica:
                 events.chain_held(chain.name, chain.held)
         await self._ports.stream.ensure(self.chains.lists)
         await self._leases.recover()
-        self._supervisor.start("reader", self.consumer.run())
+        self._supervisor.start("reader", self._reader.run())
         self._supervisor.start("leases", self._leases.run())
         self._supervisor.start("probe", self._prober.run())
         self._supervisor.start("measure", self.housekeeping.measure())
@@ -120,7 +123,8 @@ class Replica:
     async def stop(self) -> None:
         """Drain: finish what can be finished in time and hand over the rest, losing nothing."""
         self.stopping = True
-        self.consumer.stop_reading()
+        self.consumer.stop()
+        self._reader.stop()
         await self._supervisor.finished("reader")
         # Leases are renewed to the last: what is still being finished must stay ours.
         await self.consumer.drain(self._policy.grace)
@@ -132,7 +136,7 @@ class Replica:
 
     def _breaker_changed(self, _breaker: Breaker) -> None:
         self._prober.look()
-        self.consumer.look_again()
+        self._reader.look_again()
 
     async def failed(self) -> None:
         """Wait until a part of the replica died that it cannot work without."""

@@ -1,0 +1,117 @@
+"""Reading new entries: one blocking read at a time, for all chains."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TypeVar
+
+from vconflow.errors import Permanent, Unavailable
+from vconflow.model.entry import Entry
+from vconflow.pipeline.chain import Chains
+from vconflow.pipeline.consumer import Consumer
+from vconflow.pipeline.outage import Outage
+from vconflow.ports.clock import Clock
+from vconflow.ports.stream import EntryStream, ReadRequest
+from vconflow.telemetry import events
+
+__all__ = ["Reader"]
+
+_BLOCK = 5.0
+_SHORTEST_BACKOFF, _LONGEST_BACKOFF = 0.1, 2.0
+"""Seconds between reads while Redis is away."""
+
+ItemT = TypeVar("ItemT")
+
+
+class Reader:
+    """Gives the consumer what it has room for, until `stop`.
+
+    A read under way is never cancelled: what the server has already handed out would be lost until
+    its lease ends. It is woken instead.
+    """
+
+    def __init__(
+        self,
+        chains: Chains,
+        stream: EntryStream,
+        consumer: Consumer,
+        clock: Clock,
+        outage: Outage,
+    ) -> None:
+        self._chains = chains
+        self._stream = stream
+        self._consumer = consumer
+        self._clock = clock
+        self._outage = outage
+        self._stopping = False
+        self._room = asyncio.Event()
+        self._skipped = False
+        self._backoff = _SHORTEST_BACKOFF
+        self._turn = 0
+        self._wakes: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Read until `stop`."""
+        while not self._stopping:
+            requests = self._requests()
+            if not requests:
+                self._room.clear()
+                await self._room.wait()
+                continue
+            self._consumer.begin(await self._read(requests))
+
+    def stop(self) -> None:
+        """Let `run` end; entries it has just been given are still begun."""
+        self._stopping = True
+        self._room.set()
+        self._wake()
+
+    def look_again(self) -> None:
+        """Something has become free: there may be room where there was none."""
+        self._room.set()
+        # The read under way may not look at the lists of the chain that has room now.
+        if self._skipped:
+            self._skipped = False
+            self._wake()
+
+    async def _read(self, requests: Sequence[ReadRequest]) -> list[Entry]:
+        try:
+            entries = await self._stream.read(requests, self._consumer.free, _BLOCK)
+        except (Unavailable, Permanent) as error:
+            self._outage.lost(error)
+            await self._clock.sleep(self._backoff)
+            self._backoff = min(self._backoff * 2, _LONGEST_BACKOFF)
+            return []  # what there is room for may have changed meanwhile
+        self._outage.back()
+        self._backoff = _SHORTEST_BACKOFF
+        return entries
+
+    def _requests(self) -> list[ReadRequest]:
+        """What each chain can take, every list and every chain in turn the first."""
+        self._turn += 1
+        requests = []
+        self._skipped = False
+        for chain in _rotated([*self._chains.by_name.values()], self._turn):
+            if not chain.lists or chain.held:
+                continue
+            budget = self._consumer.room(chain.lists[0])
+            if budget:
+                requests.append(ReadRequest(tuple(_rotated(chain.lists, self._turn)), budget))
+            else:
+                self._skipped = True
+        return requests
+
+    def _wake(self) -> None:
+        task = asyncio.create_task(self._stream.wake())
+        self._wakes.add(task)
+        task.add_done_callback(self._woken)
+
+    def _woken(self, task: asyncio.Task[None]) -> None:
+        self._wakes.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            # The read ends by itself within its block time.
+            events.unhandled("wake", error)
+
+
+def _rotated(items: Sequence[ItemT], turn: int) -> list[ItemT]:
+    start = turn % len(items) if items else 0
+    return [*items[start:], *items[:start]]

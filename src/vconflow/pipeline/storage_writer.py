@@ -1,0 +1,101 @@
+"""One storage: how it is used, and the batches that are written to it."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vconflow.errors import PartialFailure, Retryable
+from vconflow.model.entry import StoredVcon
+from vconflow.pipeline.batcher import Batcher
+from vconflow.pipeline.breaker import Breaker
+from vconflow.pipeline.retry import RetryPolicy, is_outage
+from vconflow.ports.storage import Storage
+from vconflow.telemetry import events
+
+__all__ = ["StorageUnit", "StorageWriter"]
+
+
+@dataclass(frozen=True)
+class StorageUnit:
+    """An opened storage and how it is used.
+
+    `timeout` is in seconds for one batch; `parallel` batches are under way at the same time.
+    """
+
+    name: str
+    storage: Storage
+    timeout: float = 60.0
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    max_items: int = 256
+    max_bytes: int = 16 * 1024 * 1024
+    parallel: int = 2
+
+
+class StorageWriter:
+    """Gathers and writes batches, and tells the breaker what it learns from them."""
+
+    def __init__(self, unit: StorageUnit, breaker: Breaker) -> None:
+        self.unit = unit
+        self.breaker = breaker
+        self.batcher: Batcher[StoredVcon, None] = Batcher(
+            self._flush,
+            max_items=unit.max_items,
+            max_bytes=unit.max_bytes,
+            size_of=lambda vcon: len(vcon.document),
+            parallel=unit.parallel,
+        )
+
+    async def _flush(self, vcons: Sequence[StoredVcon]) -> Sequence[Exception | None]:
+        newest: dict[str, StoredVcon] = {}
+        for vcon in vcons:
+            if vcon.uuid not in newest or newest[vcon.uuid].rev <= vcon.rev:
+                newest[vcon.uuid] = vcon
+        failures = await self._put(list(newest.values()))
+        return [failures.get(vcon.uuid) for vcon in vcons]
+
+    async def _put(self, batch: Sequence[StoredVcon]) -> dict[str, Exception]:
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self.unit.timeout):
+                await self.unit.storage.put(batch)
+        except PartialFailure as error:
+            self._report(started, "partial", len(batch), error)
+            self._judge(batch, error.failures)
+            return error.failures
+        # The boundary to foreign code: whatever a storage raises is a failure of this batch.
+        except Exception as error:  # noqa: BLE001
+            self._report(started, "failed", len(batch), error)
+            return await self._blame(batch, self._explain(error))
+        self._report(started, "ok", len(batch), None)
+        self.breaker.succeeded()
+        return {}
+
+    def _judge(self, batch: Sequence[StoredVcon], failures: Mapping[str, Exception]) -> None:
+        """It works when it took some; it is down when it took none and says so."""
+        outages = [error for error in failures.values() if is_outage(error)]
+        if len(failures) < len(batch):
+            self.breaker.succeeded()
+        elif outages:
+            self.breaker.failed(outages[0])
+
+    async def _blame(self, batch: Sequence[StoredVcon], error: Exception) -> dict[str, Exception]:
+        """One vCon that cannot be stored must not take its batch along."""
+        if is_outage(error):
+            self.breaker.failed(error)
+        if is_outage(error) or len(batch) == 1:
+            return {vcon.uuid: error for vcon in batch}
+        failures: dict[str, Exception] = {}
+        for vcon in batch:
+            failures |= await self._put([vcon])
+        return failures
+
+    def _explain(self, error: Exception) -> Exception:
+        if isinstance(error, TimeoutError):
+            return Retryable(f"storage {self.unit.name!r} took over {self.unit.timeout:g} s")
+        return error
+
+    def _report(
+        self, started: float, outcome: str, count: int, error: BaseException | None
+    ) -> None:
+        events.storage_done(self.unit.name, outcome, time.perf_counter() - started, count, error)
