@@ -1,6 +1,7 @@
 """Committing a run, following a document that others change meanwhile."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -89,12 +90,9 @@ class Commits:
         self, run: Run, then: Finish | Defer | Bury | None, *, check: bool = False
     ) -> bool:
         """Whether it was done; False when the document has another revision by now."""
-        commit, key = run.commit(then, check=check), (run.entry.list, run.entry.id)
-        self._under_way.add(key)
-        try:
+        commit = run.commit(then, check=check)
+        with self.under_way(run.entry):
             result = await self._patiently(lambda: self._commits.submit(commit))
-        finally:
-            self._under_way.discard(key)
         match result.verdict:
             case Verdict.DONE:
                 run.written(result.rev)
@@ -116,8 +114,18 @@ class Commits:
         # One of a deleted vCon has no record; it only has to clean up.
         return running
 
+    @contextlib.contextmanager
+    def under_way(self, entry: Entry) -> Iterator[None]:
+        """While something is done that must be followed by a verdict on whose entry it is."""
+        key = (entry.list, entry.id)
+        self._under_way.add(key)
+        try:
+            yield
+        finally:
+            self._under_way.discard(key)
+
     def is_under_way(self, list_name: str, entry: str) -> bool:
-        """Whether a commit of the entry has been sent: its verdict will say whose entry it is."""
+        """Whether a commit or a storage write of the entry is under way: its verdict will come."""
         return (list_name, entry) in self._under_way
 
     async def drain(self) -> None:

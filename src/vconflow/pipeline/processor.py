@@ -14,6 +14,7 @@ from vconflow.pipeline.commits import ROUNDS, Commits, Conflicted, Deleted, Lost
 from vconflow.pipeline.failure import Failures, storages_failed
 from vconflow.pipeline.fanout import Fanout, breaker_of
 from vconflow.pipeline.lookup import Lookup, OutOfReach
+from vconflow.pipeline.removal import stored_vcon
 from vconflow.pipeline.run import Run
 from vconflow.pipeline.steps import StepFailed, run_step
 from vconflow.ports.ledger import Defer, Finish, Progress
@@ -54,13 +55,28 @@ class Processor:
     async def attempt(self, entry: Entry, chain: Chain, progress: Progress) -> Done | Waiting:
         """Carry the entry on from where its progress says."""
         started = time.perf_counter()
+        run = Run(entry, chain, progress)
         try:
-            result = await self._attempt(Run(entry, chain, progress))
+            result = await self._attempt(run)
         except Lost:
+            await self._catch_up(run)
             events.lease_lost(entry.list, entry.id)
             result = Done("lost")
         events.entry_done(chain.name, _word(result), time.perf_counter() - started)
         return result
+
+    async def _catch_up(self, run: Run) -> None:
+        """Another replica has the entry: what we stored late must not be the last word."""
+        if run.storages_left is None:
+            return
+        try:
+            found = await self.commits.fetch(run.uuid)
+        except Deleted:
+            await self.commits.remove_copies(run.uuid, self.fanout, run.chain.storages)
+            return
+        if found.document is not None and found.rev != run.rev:
+            newest = stored_vcon(run.uuid, found.rev, found.document)
+            await self.fanout.store(newest, run.chain.storages)
 
     async def _attempt(self, run: Run) -> Done | Waiting:
         try:
@@ -162,7 +178,8 @@ class Processor:
 
     async def _store(self, run: Run) -> None:
         left = run.chain.storages if run.storages_left is None else run.storages_left
-        failures = await self.fanout.store(run.stored(), left)
+        with self.commits.under_way(run.entry):
+            failures = await self.fanout.store(run.stored(), left)
         run.stored_at(tuple(failures))
         if failures:
             raise storages_failed(failures)
