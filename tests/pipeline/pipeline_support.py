@@ -93,10 +93,11 @@ async def site(
     name: str = "one",
     lease: float = 30.0,
     start: bool = True,
+    document_ttl: int = 3600,
     **policy: Any,
 ) -> AsyncIterator[Site]:
     units = dict(storages or {})
-    options = RedisOptions(replica=name, lease=lease)
+    options = RedisOptions(replica=name, lease=lease, document_ttl=document_ttl)
     async with open_backend(url, options) as backend:
         ports = Ports(
             backend.intake,

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol
 
-__all__ = ["Direction", "TcpProxy", "tcp_proxy"]
+__all__ = ["Direction", "Tap", "TcpProxy", "tcp_proxy"]
 
 CHUNK = 64 * 1024
 
@@ -19,6 +20,17 @@ class Direction(Enum):
     """From the client to the server."""
     REPLIES = "replies"
     """From the server to the client."""
+
+
+class Tap(Protocol):
+    """Understands what one connection carries, and may cut it in the middle of a message."""
+
+    def take(self, direction: Direction, chunk: bytes) -> tuple[bytes, bool]:
+        """What to pass on now that `chunk` has come, and whether to cut the connection then.
+
+        Bytes may be held back until the next chunk completes a message.
+        """
+        ...
 
 
 @dataclass
@@ -35,8 +47,9 @@ class _Half:
 class TcpProxy:
     """Stands between a client and a server; made by `tcp_proxy`."""
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, tap: Callable[[], Tap] | None = None) -> None:
         self._upstream = upstream
+        self._tap = tap
         self._halves = {direction: _Half() for direction in Direction}
         for half in self._halves.values():
             half.open.set()
@@ -97,10 +110,11 @@ class TcpProxy:
             return
         pair = (writer, up_writer)
         self._writers.update(pair)
+        tap = self._tap() if self._tap else None
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._carry(reader, up_writer, Direction.REQUESTS))
-                group.create_task(self._carry(up_reader, writer, Direction.REPLIES))
+                group.create_task(self._carry(reader, up_writer, Direction.REQUESTS, tap, pair))
+                group.create_task(self._carry(up_reader, writer, Direction.REPLIES, tap, pair))
         finally:
             self._writers.difference_update(pair)
             for end in pair:
@@ -113,7 +127,12 @@ class TcpProxy:
         return await asyncio.open_connection(host, int(port))
 
     async def _carry(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: Direction
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        direction: Direction,
+        tap: Tap | None,
+        pair: tuple[asyncio.StreamWriter, asyncio.StreamWriter],
     ) -> None:
         half = self._halves[direction]
         with contextlib.suppress(OSError):
@@ -121,7 +140,12 @@ class TcpProxy:
                 if half.delay:
                     await asyncio.sleep(half.delay)
                 await half.open.wait()
+                chunk, cut = tap.take(direction, chunk) if tap else (chunk, False)
                 await self._pass_on(chunk, writer, half)
+                if cut:
+                    for end in pair:
+                        end.transport.abort()
+                    return
             writer.write_eof()
 
     async def _pass_on(self, chunk: bytes, writer: asyncio.StreamWriter, half: _Half) -> None:
@@ -137,9 +161,12 @@ class TcpProxy:
 
 
 @asynccontextmanager
-async def tcp_proxy(upstream: str) -> AsyncIterator[TcpProxy]:
-    """Listen on a loopback port (`.port`) for `upstream`: `host:port` or the path of a socket."""
-    proxy = TcpProxy(upstream)
+async def tcp_proxy(upstream: str, tap: Callable[[], Tap] | None = None) -> AsyncIterator[TcpProxy]:
+    """Listen on a loopback port (`.port`) for `upstream`: `host:port` or the path of a socket.
+
+    Each connection gets a `tap` of its own.
+    """
+    proxy = TcpProxy(upstream, tap)
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -147,7 +174,9 @@ async def tcp_proxy(upstream: str) -> AsyncIterator[TcpProxy]:
         assert task is not None
         tasks.add(task)
         try:
-            await proxy.serve(reader, writer)
+            # Only we cancel it, at the end; asyncio would report that as an error.
+            with contextlib.suppress(asyncio.CancelledError):
+                await proxy.serve(reader, writer)
         finally:
             tasks.discard(task)
 

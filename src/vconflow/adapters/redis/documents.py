@@ -2,14 +2,16 @@
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from vconflow.adapters.redis.client import redis_errors
+from vconflow.adapters.redis.errors import as_ours, redis_errors
 from vconflow.adapters.redis.index import index_keys, index_of, index_text
+from vconflow.adapters.redis.intake import BATCH_TTL
 from vconflow.adapters.redis.keys import Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
-from vconflow.errors import Conflict, InvalidVcon
+from vconflow.errors import Conflict, InvalidVcon, Unavailable
 from vconflow.model.validation import Facts, validate
 from vconflow.ports.documents import Document, Search
 
@@ -34,6 +36,11 @@ class RedisDocuments:
         self._keys = keys
         self._document_ttl = document_ttl * 1000
         self._index_expiry = index_expiry * 1000
+
+    @property
+    def lifetimes(self) -> tuple[int, int]:
+        """Milliseconds that a stored document and an index entry are kept; 0 means for ever."""
+        return self._document_ttl, self._index_expiry
 
     async def fetch(self, uuids: Sequence[str]) -> list[Document]:
         """See `Documents.fetch`."""
@@ -76,6 +83,8 @@ class RedisDocuments:
                 text,
                 [call.key(name) for name in index_keys(text)],
                 _TOMBSTONE_MS,
+                call.key(self._keys.batch(uuid4().hex)),
+                BATCH_TTL,
             ]
             reply = await self._scripts.run("delete", call, header)
             if reply[0] != b"index":
@@ -121,7 +130,7 @@ class RedisDocuments:
                 for uuid in uuids:
                     pipe.execute_command("HGET", self._keys.meta(uuid), "idx")
                 replies = await pipe.execute(raise_on_error=False)
-        return [reply.decode() if isinstance(reply, bytes) else "" for reply in replies]
+        return [_index_text(reply) for reply in replies]
 
     async def sweep(self, now: float, count: int = 500) -> int:
         """Forget vCons whose only copy has expired by `now` (Unix seconds); how many."""
@@ -193,3 +202,12 @@ class RedisDocuments:
                 yield [key.decode().removeprefix(prefix) for key in found]
             if int(cursor) == 0:
                 return
+
+
+def _index_text(reply: Any) -> str:
+    if not isinstance(reply, Exception):
+        return reply.decode() if reply else ""
+    error = as_ours(reply)
+    if isinstance(error, Unavailable):
+        raise error
+    return ""  # a key of somebody else's making

@@ -10,9 +10,9 @@ from vconflow.adapters.redis.scripts import ScriptCall, Scripts
 from vconflow.errors import Permanent, RevisionMismatch, Unavailable
 from vconflow.ports.intake import Acceptance, Receipt
 
-__all__ = ["RedisIntake"]
+__all__ = ["BATCH_TTL", "RedisIntake"]
 
-_BATCH_TTL = 10 * 60 * 1000
+BATCH_TTL = 10 * 60 * 1000
 """Milliseconds a batch's answer is kept, in case it is asked for again."""
 
 _REPLACE_ROUNDS = 20
@@ -53,7 +53,7 @@ class RedisIntake:
         call = ScriptCall()
         header = [
             call.key(self._keys.batch(uuid4().hex)),
-            _BATCH_TTL,
+            BATCH_TTL,
             self._index_expiry,
             call.key(self._keys.created),
             call.key(self._keys.expiring),
@@ -92,6 +92,8 @@ class RedisIntake:
                 [uuid, call.key(self._keys.document(uuid)), call.key(self._keys.meta(uuid))]
                 for uuid in uuids
             ],
+            call.key(self._keys.batch(uuid4().hex)),
+            BATCH_TTL,
         ]
         return [reply == 1 for reply in await self._scripts.run("enqueue", call, header)]
 

@@ -2,7 +2,8 @@
 -- header: {consumer, hold key, hold token, index expiry ms, document ttl ms (0: keep),
 --          expiring key, items}
 -- item: {stream key, entry id, entry's meta key, run key, uuid, document key, meta key, rev
---        (0: any), born (0: any), document arg (0: unchanged), index change, action}
+--        (0: any), born (0: any), document arg (0: unchanged), index change, action,
+--        entry's uuid, entry's document key}
 -- index change: {} | {text, keys, previous text, previous keys}
 -- action: {'keep'} | {'ack', counted} | {'defer', progress arg, due}
 --         | {'bury', dead key, field args, even when deleted, counted}
@@ -28,25 +29,6 @@ local function release(meta, counted, entry_id)
   if redis.call('HINCRBY', meta, counted, -1) < 0 then redis.call('HSET', meta, counted, 0) end
 end
 
--- A document leaves Redis only when no list works on it and a readable storage holds this very
--- revision, or when a link asked for it.
-local function let_expire(item, rev)
-  local document, meta = KEYS[item[6]], KEYS[item[7]]
-  local held = redis.call('HMGET', meta, 'open', 'stored', 'ttl')
-  if tonumber(held[1] or 0) > 0 then return end
-  local stored = rev > 0 and tonumber(held[2] or 0) == rev
-  local ttl = tonumber(held[3]) or (stored and document_ttl > 0 and document_ttl)
-  if not ttl then return end
-  redis.call('PEXPIRE', document, integer(ttl))
-  redis.call('PEXPIRE', meta, integer(math.max(ttl, index_expiry) + 60000))
-  if not is_type(expiring_key, 'zset') then return end
-  if stored then
-    redis.call('ZREM', expiring_key, item[5])
-  else
-    redis.call('ZADD', expiring_key, integer(now_ms + ttl), item[5])
-  end
-end
-
 local function finish(item, action, rev)
   local meta = KEYS[item[7]]
   for _, target in ipairs(action[2]) do
@@ -58,7 +40,11 @@ local function finish(item, action, rev)
   -- Redis holds the one copy of what went through without a storage: no dead letter takes it away.
   redis.call('HSET', meta, action[5] and 'stored' or 'done', integer(rev))
   if action[6] >= 0 then redis.call('HSET', meta, 'ttl', integer(action[6])) end
-  let_expire(item, rev)
+  let_expire(item[5], KEYS[item[6]], meta, expiring_key, document_ttl, index_expiry)
+  if item[3] ~= item[7] then
+    -- A link went on with another vCon: the entry's own is done with too.
+    let_expire(item[13], KEYS[item[14]], KEYS[item[3]], expiring_key, document_ttl, index_expiry)
+  end
 end
 
 local function bury(item, action, rev)

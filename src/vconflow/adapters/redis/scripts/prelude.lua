@@ -52,7 +52,7 @@ end
 local function is_counted(meta, entry_id)
   local held = redis.call('HMGET', meta, 'born', 'deleted', 'rev')
   if held[2] or not held[3] then return false end
-  return tonumber(string.match(entry_id, '^%d+')) >= math.floor((tonumber(held[1]) or 0) / 1000)
+  return (tonumber(string.match(entry_id, '^%d+')) or 0) >= math.floor((tonumber(held[1]) or 0) / 1000)
 end
 
 local function add_entry(stream, uuid, at, origin, trace, feeds)
@@ -62,4 +62,22 @@ local function add_entry(stream, uuid, at, origin, trace, feeds)
   -- An entry of a list that no chain reads is counted apart: it holds no stored document back.
   if not feeds then fields[#fields + 1] = 'egress'; fields[#fields + 1] = '1' end
   return redis.call('XADD', stream, '*', unpack(fields))
+end
+
+-- A document leaves Redis only when no list works on it and a readable storage holds this very
+-- revision, or when a link asked for it.
+local function let_expire(uuid, document, meta, expiring_key, document_ttl, index_expiry)
+  local held = redis.call('HMGET', meta, 'open', 'stored', 'ttl', 'rev')
+  if not held[4] or tonumber(held[1] or 0) > 0 then return end
+  local stored = held[2] == held[4]
+  local ttl = tonumber(held[3]) or (stored and document_ttl > 0 and document_ttl)
+  if not ttl then return end
+  redis.call('PEXPIRE', document, integer(ttl))
+  redis.call('PEXPIRE', meta, integer(math.max(ttl, index_expiry) + 60000))
+  if not is_type(expiring_key, 'zset') then return end
+  if stored then
+    redis.call('ZREM', expiring_key, uuid)
+  else
+    redis.call('ZADD', expiring_key, integer(now_ms + ttl), uuid)
+  end
 end
