@@ -12,6 +12,7 @@ import msgspec
 import uvicorn
 from starlette.types import ASGIApp
 
+from vconflow.adapters.clock import SystemClock
 from vconflow.api import Build, ChainInfo, Dependency, Services, Topology
 from vconflow.errors import InvalidVcon, NotFound, Problem, RevisionMismatch
 from vconflow.model.entry import Entry
@@ -20,6 +21,9 @@ from vconflow.model.validation import Facts, validate
 from vconflow.ports.component import Secret
 from vconflow.ports.dead_letters import DeadLetter
 from vconflow.ports.documents import Document, Search
+from vconflow.testing.memory.dead_letters import MemoryDeadLetters
+from vconflow.testing.memory.lists import Buried
+from vconflow.testing.memory.store import Store
 
 TOKEN = "the-right-key"
 KEY = {"x-conserver-api-token": TOKEN}
@@ -237,40 +241,45 @@ class Egress:
         return len(self.waiting.get(list_name, []))
 
 
-class Dead:
-    """Dead letters by list."""
+class Dead(MemoryDeadLetters):
+    """Dead letters in memory; with `dies_again` all that is replayed dies at once."""
 
     def __init__(self) -> None:
-        self.letters: dict[str, list[DeadLetter]] = {}
+        super().__init__(Store(SystemClock()))
         self.replayed: list[str] = []
+        self.from_start: list[bool] = []
         self.dies_again = False
+        self._now = 1_700_000_000_000
 
-    def fill(self, list_name: str, uuids: Sequence[str]) -> None:
-        self.letters[list_name] = [
-            DeadLetter(
-                f"{n:09}-0", list_name, uuid, "main", "link:x", "Boom", "it broke", 3, 0, 0, 0
+    def fill(self, list_name: str, uuids: Sequence[str], **values: Any) -> None:
+        """Add dead letters: of the chain `main` at the link `x`, if `values` do not say more."""
+        dead = self._store.dead_list(list_name)
+        reason = {"stage": "link:x", "error_type": "Boom", "error": "it broke", **values}
+        for uuid in uuids:
+            letter = DeadLetter(
+                id=dead.ids.next(self._now),
+                list=list_name,
+                uuid=uuid,
+                attempts=3,
+                first_failure=1_699_999_000_000,
+                last_failure=1_700_000_000_000,
+                at=1_699_998_000_000,
+                **{"chain": "main", **reason},
             )
-            for n, uuid in enumerate(uuids, start=1)
-        ]
+            dead.letters[letter.id] = Buried(letter, "1-0", 1, b"")
+        self._now += 1
 
-    async def browse(self, list_name: str, *, after: str, count: int) -> list[DeadLetter]:
-        return [letter for letter in self.letters.get(list_name, []) if letter.id > after][:count]
+    def left(self, list_name: str) -> list[str]:
+        return [held.letter.uuid for held in self._store.dead_list(list_name).letters.values()]
 
-    async def replay(self, list_name: str, ids: Sequence[str]) -> int:
-        wanted = set(ids)
-        moved = [letter for letter in self.letters[list_name] if letter.id in wanted]
-        self.letters[list_name] = [item for item in self.letters[list_name] if item not in moved]
-        self.replayed += [letter.uuid for letter in moved]
+    async def replay(self, list_name: str, ids: Sequence[str], *, from_start: bool = False) -> int:
+        letters = await self.find(list_name, ids)
+        self.replayed += [letter.uuid for letter in letters]
+        self.from_start += [from_start] * len(letters)
+        moved = await super().replay(list_name, ids, from_start=from_start)
         if self.dies_again:
-            last = int(self.letters[list_name][-1].id[:9]) if self.letters[list_name] else 10**6
-            self.letters[list_name] += [
-                msgspec.structs.replace(letter, id=f"{number:09}-0")
-                for number, letter in enumerate(moved, start=last + 1)
-            ]
-        return len(moved)
-
-    async def expire(self, list_name: str, older_than: int, count: int) -> int:
-        return 0
+            self.fill(list_name, [letter.uuid for letter in letters])
+        return moved
 
 
 @dataclass

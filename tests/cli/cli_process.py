@@ -31,6 +31,12 @@ class Process:
     def stderr(self) -> str:
         return self._stderr.read_text()
 
+    def peak_memory(self) -> int:
+        """The most bytes that were resident at any time."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+
     def url(self) -> str:
         """Wait for the ready line and return the address in it."""
         self.wait_for(READY)

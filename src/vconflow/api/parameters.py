@@ -54,6 +54,12 @@ class Query:
         values = self._values.get(name, ())
         return [part for value in values for text in value.split(",") if (part := text.strip())]
 
+    def members(self, *several: str) -> dict[str, str | list[str]]:
+        """All parameters by name: their last values, of those in `several` all values."""
+        return {
+            name: values if name in several else values[-1] for name, values in self._values.items()
+        }
+
     def integer(self, name: str, default: int, low: int, high: int) -> int:
         """A whole number between `low` and `high`, both allowed."""
         text = self.optional(name)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from vconflow.api import bulk, config, dead_letters, egress, lists, system, vcons
+from vconflow.api import bulk, config, dead_letters, dlq, egress, lists, system, vcons
 from vconflow.api.routing import Auth, Route
 
 __all__ = ["ROUTES"]
@@ -24,8 +24,13 @@ ROUTES: Final = (
     Route("GET HEAD", "/vcon/count", egress.count, KEY, "chain"),
     Route("POST", "/chain/{chain}/ingress", lists.chain_ingress, KEY, "chain"),
     Route("GET POST", "/chain/{chain}/egress", egress.chain_pop, KEY, "chain"),
-    Route("GET HEAD", "/dlq", dead_letters.uuids, KEY, "dlq"),
-    Route("POST", "/dlq/reprocess", dead_letters.reprocess, KEY, "dlq"),
+    Route("GET HEAD", "/dlq", dlq.uuids, KEY, "dlq"),
+    Route("POST", "/dlq/reprocess", dlq.reprocess, KEY, "dlq"),
+    Route("GET HEAD", "/dead-letters", dead_letters.page, KEY, "dlq"),
+    Route("DELETE", "/dead-letters", dead_letters.purge, KEY, "dlq"),
+    Route("POST", "/dead-letters/replay", dead_letters.replay, KEY, "dlq"),
+    Route("GET HEAD", "/dead-letters/{dead_letter}", dead_letters.read, KEY, "dlq"),
+    Route("DELETE", "/dead-letters/{dead_letter}", dead_letters.drop, KEY, "dlq"),
     Route("GET HEAD", "/config", config.read, KEY, "config"),
     Route("GET POST", "/index_vcons", system.reindex, KEY, "config"),
     Route("GET HEAD", "/stats/queue", lists.stats, STATS, "system"),

@@ -12,6 +12,7 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "check-config": "check_config",
+    "dead-letters": "dead_letters",
     "demo": "demo",
     "reference": "reference",
     "serve": "serve",

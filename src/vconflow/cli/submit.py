@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, Unpack
 
 import click
 from rich.console import Console
@@ -12,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from vconflow.cli.progress import showing
+from vconflow.cli.server_options import Server, ServerOptions, server_options
 from vconflow.cli.sources import find, read
 from vconflow.cli.submission import Tally, submit_all
-from vconflow.client import ATTEMPTS, DEFAULT_HEADER, Client, GaveUp
+from vconflow.client import GaveUp
 
 __all__ = ["command"]
 
@@ -26,22 +26,7 @@ _REASONS_SHOWN: Final = 20
     "paths", nargs=-1, required=True, type=click.Path(exists=True, readable=True, path_type=Path)
 )
 @click.option("--list", "list_name", required=True, help="The ingress list to put them on.")
-@click.option(
-    "--url",
-    envvar="VCONFLOW_URL",
-    show_envvar=True,
-    default="http://127.0.0.1:8000",
-    show_default=True,
-    help="The server.",
-)
-@click.option("--token", envvar="CONSERVER_API_TOKEN", show_envvar=True, help="The API key.")
-@click.option(
-    "--header",
-    envvar="CONSERVER_HEADER_NAME",
-    default=DEFAULT_HEADER,
-    show_default=True,
-    help="The header of the API key.",
-)
+@server_options
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 1000),
@@ -49,14 +34,9 @@ _REASONS_SHOWN: Final = 20
     show_default=True,
     help="How many to send at a time.",
 )
-@click.option(
-    "--attempts",
-    type=click.IntRange(1),
-    default=ATTEMPTS,
-    show_default=True,
-    help="How often to send a vCon while the server is busy or away.",
-)
-def command(paths: tuple[Path, ...], list_name: str, **connection: Any) -> None:
+def command(
+    paths: tuple[Path, ...], list_name: str, concurrency: int, **options: Unpack[ServerOptions]
+) -> None:
     """Send vCons from PATHS: files, folders, and files with one vCon a line (.ndjson, .jsonl).
 
     In folders, and in the folders below them, .json, .vcon, .ndjson and .jsonl files are sent.
@@ -65,7 +45,7 @@ def command(paths: tuple[Path, ...], list_name: str, **connection: Any) -> None:
     """
     tally = Tally()
     try:
-        asyncio.run(_submit(paths, list_name, Connection(**connection), tally))
+        asyncio.run(_submit(paths, list_name, Server(concurrency, **options), tally))
     except GaveUp as error:
         _show(tally)
         raise click.ClickException(f"stopped before the end: {error}") from None
@@ -76,40 +56,18 @@ def command(paths: tuple[Path, ...], list_name: str, **connection: Any) -> None:
         raise SystemExit(1)
 
 
-class Connection(NamedTuple):
-    """The options that say where to send and how."""
-
-    url: str
-    token: str | None
-    header: str
-    concurrency: int
-    attempts: int
-
-    def open(self) -> AbstractAsyncContextManager[Client]:
-        """Open the client."""
-        return Client.open(
-            self.url,
-            token=self.token,
-            header=self.header,
-            connections=self.concurrency,
-            attempts=self.attempts,
-        )
-
-
-async def _submit(
-    paths: Sequence[Path], list_name: str, connection: Connection, tally: Tally
-) -> None:
+async def _submit(paths: Sequence[Path], list_name: str, server: Server, tally: Tally) -> None:
     sources = await asyncio.to_thread(find, paths)
     if not sources:
         click.echo("nothing to send: no file ends in .json, .vcon, .ndjson or .jsonl", err=True)
     total = sum(source.size for source in sources)
     with showing(total, Console(stderr=True)) as observer:
-        async with connection.open() as client:
+        async with server.open() as client:
             await submit_all(
                 client,
                 read(sources),
                 list_name,
-                concurrency=connection.concurrency,
+                concurrency=server.connections,
                 tally=tally,
                 observer=observer,
             )

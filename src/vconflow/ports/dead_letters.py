@@ -5,11 +5,16 @@ from typing import Protocol
 
 import msgspec
 
-__all__ = ["DeadLetter", "DeadLetters"]
+from vconflow.ports.ledger import Progress
+
+__all__ = ["DeadLetter", "DeadLetters", "Extent"]
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """Why an entry is dead. Times are Unix milliseconds; `id` is unique within its list."""
+    """Why an entry is dead, and in `progress` where its replay goes on.
+
+    Times are Unix milliseconds; `id` is unique within its list.
+    """
 
     id: str
     list: str
@@ -23,21 +28,58 @@ class DeadLetter(msgspec.Struct, frozen=True):
     last_failure: int
     at: int
     origin: str = ""
-    next_link: str = ""
-    storages: tuple[str, ...] | None = None
+    progress: Progress = Progress()
     trace: str = ""
     traceback: str = ""
 
+    @property
+    def next_link(self) -> str:
+        """The link it goes on with; empty for the first one, and when only storages are left."""
+        return self.progress.next_link if self.storages is None else ""
+
+    @property
+    def storages(self) -> tuple[str, ...] | None:
+        """The storages that are left; None while links are."""
+        return self.progress.storages
+
+
+class Extent(msgspec.Struct, frozen=True):
+    """How many dead letters a list has, and the id of the newest."""
+
+    count: int
+    newest: str
+
 
 class DeadLetters(Protocol):
-    """One dead-letter stream per list."""
+    """One dead-letter stream per list. Ids of a list grow with time."""
 
-    async def browse(self, list_name: str, *, after: str, count: int) -> list[DeadLetter]:
-        """Dead letters of a list, oldest first, from the one after id `after` ('' = first)."""
+    async def browse(
+        self, list_name: str, *, after: str, count: int, until: str = ""
+    ) -> list[DeadLetter]:
+        """Dead letters of a list, oldest first.
+
+        From the one after id `after` ('' = first), up to and with id `until` ('' = last).
+        """
         ...
 
-    async def replay(self, list_name: str, ids: Sequence[str]) -> int:
-        """Move dead letters back to their list, each atomically; how many were moved."""
+    async def find(self, list_name: str, ids: Sequence[str]) -> list[DeadLetter]:
+        """Those of the dead letters that are there, in the order of `ids`."""
+        ...
+
+    async def extents(self, lists: Sequence[str]) -> dict[str, Extent]:
+        """What each list has; lists without dead letters are left out."""
+        ...
+
+    async def replay(self, list_name: str, ids: Sequence[str], *, from_start: bool = False) -> int:
+        """Move dead letters back to their list, each atomically; how many were moved.
+
+        Each goes on at the step that failed, or with `from_start` at the first link of its chain.
+        One without a uuid stays: it never was an entry of ours, nothing could process it.
+        """
+        ...
+
+    async def drop(self, list_name: str, ids: Sequence[str]) -> int:
+        """Remove dead letters for good, and documents that nothing else keeps; how many."""
         ...
 
     async def expire(self, list_name: str, older_than: int, count: int) -> int:

@@ -113,7 +113,7 @@ def decode_progress(text: bytes | str) -> Progress:
     """Progress from JSON; of an unreadable one nothing is left but to begin anew."""
     try:
         return _decode(text) if text else Progress()
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return Progress()
 
 

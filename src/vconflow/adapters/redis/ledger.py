@@ -66,6 +66,8 @@ class RedisLedger:
             0 if commit.document is None else call.arg(commit.document),
             self._index_change(call, commit),
             self._action(call, commit),
+            entry.uuid,
+            call.key(keys.document(entry.uuid)),
         ]
 
     def _index_change(self, call: ScriptCall, commit: Commit) -> list[Any]:

@@ -1,6 +1,7 @@
 """What every backend has to do with what could not be processed."""
 
 from vconflow.model.validation import validate
+from vconflow.ports.dead_letters import Extent
 from vconflow.ports.documents import Search
 from vconflow.ports.ledger import Finish, Progress, Target, Verdict
 from vconflow.testing.contracts.backend_support import (
@@ -9,6 +10,7 @@ from vconflow.testing.contracts.backend_support import (
     BackendFixtures,
     BackendServer,
     accept,
+    acceptance,
     begun,
     buried,
     commit,
@@ -39,7 +41,8 @@ class DeadLetterContract(BackendFixtures):
         assert (letter.error, letter.at, letter.origin) == ("refused: ünïcode", entry.at, "http")
         assert letter.traceback == "line 1"
         assert (letter.attempts, letter.first_failure) == (5, 1000)
-        assert (letter.next_link, letter.storages) == ("webhook", ("s",))
+        assert (letter.next_link, letter.storages) == ("", ("s",))
+        assert letter.progress == Progress(next_link="webhook", storages=("s",))
         depth = (await one.stream.depth(["in"]))["in"]
         assert (depth.waiting, depth.pending, depth.dead) == (0, 0, 1)
 
@@ -55,14 +58,53 @@ class DeadLetterContract(BackendFixtures):
         assert (again.uuid, again.origin, again.counted) == (entry.uuid, "replay", "open")
         assert b'"next_link":"webhook"' in again.progress
         (resumed,) = await one.stream.recover("in", "", 10)
-        assert resumed.progress == Progress(next_link="webhook", crashes=1)
+        assert resumed.progress == Progress(next_link="webhook", crashes=1, parked=("crash",))
         assert await one.dead_letters.replay("in", [letter.id]) == 0
 
+    async def test_a_replay_from_the_start_forgets_how_far_it_came(self, one: Backend) -> None:
+        entry, found = await begun(one)
+        progress = Progress(storages=("s",), routes=("out",), stage="storage:s", attempts=5)
+        await commit(one, commit_of(entry, found, then=buried(progress)))
+        (letter,) = await dead(one)
+        assert await one.dead_letters.replay("in", [letter.id, letter.id], from_start=True) == 1
+        (again,) = await read(one, "in")
+        assert (again.uuid, again.origin, again.progress) == (entry.uuid, "replay", b"")
+        await finish(one, again, stored=True)
+        depth = (await one.stream.depth(["in"]))["in"]
+        assert (depth.waiting, depth.pending, depth.dead) == (0, 0, 0)
+
+    async def test_letters_are_found_by_their_ids(self, one: Backend) -> None:
+        await _bury_new(one, 3)
+        first, second, third = await dead(one)
+        found = await one.dead_letters.find("in", [third.id, "1-1", first.id])
+        assert found == [third, first]
+        assert await one.dead_letters.find("other", [third.id]) == []
+        assert await one.dead_letters.find("in", []) == []
+        between = await one.dead_letters.browse("in", after=first.id, until=second.id, count=9)
+        assert between == [second]
+
+    async def test_each_list_says_how_many_it_has_and_the_newest(self, one: Backend) -> None:
+        await _bury_new(one, 3)
+        *_, newest = await dead(one)
+        assert await one.dead_letters.extents(["also", "in"]) == {"in": Extent(3, newest.id)}
+        await one.dead_letters.drop("in", [newest.id])
+        (_, newer) = await dead(one)
+        assert await one.dead_letters.extents(["in"]) == {"in": Extent(2, newer.id)}
+        assert await one.dead_letters.extents([]) == {}
+
+    async def test_dropping_takes_documents_that_nothing_else_keeps(self, one: Backend) -> None:
+        alone, shared, kept = await _bury_new(one, 3)
+        await one.intake.accept([acceptance(vcon(shared), "also")])
+        first, second, _ = await dead(one)
+        names = [first.id, second.id, second.id, "1-1"]
+        assert await one.dead_letters.drop("in", names) == 2
+        assert await one.dead_letters.drop("in", names) == 0
+        assert [letter.uuid for letter in await dead(one)] == [kept]
+        held = [await document_of(one, uuid) is not None for uuid in (alone, shared, kept)]
+        assert held == [False, True, True]
+
     async def test_dead_letters_come_in_pages(self, one: Backend) -> None:
-        uuids = await fill(one, "in", 5)
-        for entry in await read(one, "in"):
-            (found,) = await one.documents.fetch([entry.uuid])
-            await commit(one, commit_of(entry, found, then=buried()))
+        uuids = await _bury_new(one, 5)
         first = await dead(one, 3)
         rest = await dead(one, 3, first[-1].id)
         assert [letter.uuid for letter in first + rest] == uuids
@@ -160,3 +202,12 @@ class DeadLetterContract(BackendFixtures):
         await commit(one, commit_of(passed, held, then=buried()))
         assert await one.dead_letters.expire("next", FAR * 1000, 10) == 1
         assert await document_of(one, entry.uuid) is None
+
+
+async def _bury_new(backend: Backend, count: int) -> list[str]:
+    """Bury new vCons of the list `in`; their uuids in order."""
+    uuids = await fill(backend, "in", count)
+    for entry in await read(backend, "in"):
+        (found,) = await backend.documents.fetch([entry.uuid])
+        await commit(backend, commit_of(entry, found, then=buried()))
+    return uuids

@@ -1,9 +1,9 @@
 """Entries that could not be processed (`ports/dead_letters.py`)."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import islice
 
-from vconflow.ports.dead_letters import DeadLetter
+from vconflow.ports.dead_letters import DeadLetter, Extent
 from vconflow.testing.memory.lists import Buried, id_order
 from vconflow.testing.memory.store import Store
 
@@ -11,24 +11,42 @@ __all__ = ["MemoryDeadLetters"]
 
 
 class MemoryDeadLetters:
-    """Browse, replay and expire."""
+    """Browse, replay, drop and expire."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def browse(self, list_name: str, *, after: str, count: int) -> list[DeadLetter]:
+    async def browse(
+        self, list_name: str, *, after: str, count: int, until: str = ""
+    ) -> list[DeadLetter]:
         """See `DeadLetters.browse`."""
         await self._store.call()
-        first = id_order(after or "0-0")
-        letters = self._store.dead_list(list_name).letters.values()
-        later = (held.letter for held in letters if id_order(held.letter.id) > first)
-        return list(islice(later, count))
+        letters = self._store.dead_list(list_name).letters
+        names = list(letters)
+        low = bisect_right(names, id_order(after), key=id_order) if after else 0
+        high = bisect_right(names, id_order(until), key=id_order) if until else len(names)
+        return [letters[name].letter for name in names[low:high][:count]]
 
-    async def replay(self, list_name: str, ids: Sequence[str]) -> int:
-        """See `DeadLetters.replay`."""
+    async def find(self, list_name: str, ids: Sequence[str]) -> list[DeadLetter]:
+        """See `DeadLetters.find`."""
         await self._store.call()
         letters = self._store.dead_list(list_name).letters
-        moved = [letters.pop(name) for name in dict.fromkeys(ids) if name in letters]
+        return [letters[name].letter for name in dict.fromkeys(ids) if name in letters]
+
+    async def extents(self, lists: Sequence[str]) -> dict[str, Extent]:
+        """See `DeadLetters.extents`."""
+        await self._store.call()
+        held = {name: self._store.dead_list(name).letters for name in lists}
+        return {
+            name: Extent(len(letters), next(reversed(letters)))
+            for name, letters in held.items()
+            if letters
+        }
+
+    async def replay(self, list_name: str, ids: Sequence[str], *, from_start: bool = False) -> int:
+        """See `DeadLetters.replay`."""
+        await self._store.call()
+        moved = self._take(list_name, ids)
         for held in moved:
             letter = held.letter
             meta = self._store.vcons.metas.get(letter.uuid)
@@ -40,16 +58,28 @@ class MemoryDeadLetters:
                 letter.uuid,
                 origin="replay",
                 trace=letter.trace,
-                progress=held.progress,
+                progress=b"" if from_start else held.progress,
             )
         return len(moved)
 
+    async def drop(self, list_name: str, ids: Sequence[str]) -> int:
+        """See `DeadLetters.drop`."""
+        await self._store.call()
+        return self._drop(list_name, ids)
+
     async def expire(self, list_name: str, older_than: int, count: int) -> int:
-        """See `DeadLetters.expire`. Documents that nothing else keeps go with their letters."""
+        """See `DeadLetters.expire`."""
         await self._store.call()
         letters = self._store.dead_list(list_name).letters
         old = [name for name in letters if id_order(name) < (older_than, 0)]
-        dropped = [letters.pop(name) for name in old[:count]]
+        return self._drop(list_name, old[:count])
+
+    def _take(self, list_name: str, ids: Sequence[str]) -> list[Buried]:
+        letters = self._store.dead_list(list_name).letters
+        return [letters.pop(name) for name in dict.fromkeys(ids) if name in letters]
+
+    def _drop(self, list_name: str, ids: Sequence[str]) -> int:
+        dropped = self._take(list_name, ids)
         for held in dropped:
             self._let_go(held)
         return len(dropped)

@@ -1,0 +1,81 @@
+"""The client and its pool of connections."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, Self
+
+import httpx
+
+from vconflow.client.dead_letters import DeadLetterRequests
+from vconflow.client.requests import ATTEMPTS, GaveUp, Requests
+
+__all__ = ["DEFAULT_HEADER", "Client"]
+
+DEFAULT_HEADER: Final = "x-conserver-api-token"
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Client:
+    """Sends vCons, again when the server asks for that or cannot be reached.
+
+    A vCon that was sent twice because an answer was lost replaces itself: it is processed again,
+    and there is still one. `dead_letters` is for what the server could not process.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, *, attempts: int = ATTEMPTS) -> None:
+        self._http = http
+        self._requests = Requests(http, attempts=attempts)
+        self.dead_letters = DeadLetterRequests(self._requests)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        url: str,
+        *,
+        token: str | None = None,
+        header: str = DEFAULT_HEADER,
+        connections: int = 16,
+        timeout: float = 60.0,
+        attempts: int = ATTEMPTS,
+    ) -> AsyncIterator[Self]:
+        """Open a pool of connections to the server at `url`; `timeout` is in seconds.
+
+        Raises GaveUp for what is no URL.
+        """
+        try:
+            host = httpx.URL(url).host
+        except httpx.InvalidURL as error:
+            raise GaveUp(f"not a URL: {error}") from None
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        # Secrets mounted as files often end in a line end, and need not be ASCII.
+        headers = {header.encode(): token.strip().encode()} if token else {}
+        async with httpx.AsyncClient(
+            base_url=url,
+            headers=headers,
+            limits=limits,
+            timeout=timeout,
+            # A proxy cannot reach what runs on this very machine.
+            trust_env=host not in _LOOPBACK,
+        ) as http:
+            yield cls(http, attempts=attempts)
+
+    async def submit(self, document: bytes, list_name: str) -> None:
+        """Have a vCon stored and put on a list. Raises Rejected or GaveUp."""
+        await self._requests.send(
+            "POST",
+            "/vcon",
+            httpx.codes.CREATED,
+            params={"ingress_lists": list_name},
+            content=document,
+            headers={"Content-Type": "application/json"},
+        )
+
+    async def count(self, list_name: str) -> int:
+        """How many vCons wait on an egress list. Raises httpx.HTTPError."""
+        answer = await self._http.get("/vcon/count", params={"egress_list": list_name})
+        return int(answer.raise_for_status().text)
+
+    async def metrics(self) -> str:
+        """Return the metrics as Prometheus text. Raises httpx.HTTPError."""
+        return (await self._http.get("/metrics")).raise_for_status().text
