@@ -1,7 +1,6 @@
 """The entries this replica owns: one task for each, from its first read to its ack."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from vconflow.pipeline.chain import Chain, Chains
 from vconflow.pipeline.outage import Outage
 from vconflow.pipeline.processor import Done, Processor, Waiting
 from vconflow.pipeline.slots import Slots
+from vconflow.pipeline.suspects import Suspects
 from vconflow.pipeline.waiting_room import WaitingRoom
 from vconflow.ports.clock import Clock
 from vconflow.ports.ledger import Progress, decode_progress
@@ -26,12 +26,12 @@ __all__ = ["Consumer", "Limits"]
 class Limits:
     """`total` entries at the same time; per chain `waiting` for a retry before reading stops.
 
-    An entry that was running at `suspicious` crashes runs alone among those from then on.
+    So many `crashes` end an entry.
     """
 
     total: int = 1024
     waiting: int = 10_000
-    suspicious: int = 2
+    crashes: int = 3
 
 
 class Consumer:
@@ -54,12 +54,11 @@ class Consumer:
         self._chains = chains
         self._stream = stream
         self._processor = processor
-        self._limits = limits
         self._outage = outage
         self._breakers = breakers
         self._slots = Slots(limits.total, self._freed)
         self._resting = WaitingRoom(clock, breakers, limits.waiting, self._freed)
-        self._one_suspect = asyncio.Lock()
+        self._suspects = Suspects(limits.crashes)
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._dropped: set[tuple[str, str]] = set()
         self._held: set[str] = set()
@@ -105,7 +104,7 @@ class Consumer:
     def claimable(self, list_name: str) -> int:
         """How many entries of dead replicas to claim: they queue for a slot, before new ones."""
         chain = self._chains.by_list[list_name]
-        queued = self._slots.queued(chain.name)
+        queued = self._slots.queued(chain.name) + self._suspects.waiting
         goes_on = self._reads(chain) and self._breakers.allowance(chain.breakers)
         return max(0, chain.concurrency - queued) if goes_on else 0
 
@@ -187,10 +186,7 @@ class Consumer:
     async def _attempt(
         self, entry: Entry, chain: Chain, progress: Progress, has_slot: bool
     ) -> Done | Waiting:
-        # Whoever ran when the process died is suspected, the guilty with the innocent. One more
-        # crash would be too many for all of them, so each of them shows alone what it does.
-        suspected = progress.crashes >= self._limits.suspicious
-        async with self._one_suspect if suspected else contextlib.nullcontext():
+        async with self._suspects.turn(progress.crashes):
             if not has_slot:
                 await self._slots.acquire(chain.name, chain.concurrency)
             try:

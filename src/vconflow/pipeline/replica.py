@@ -83,7 +83,7 @@ class Replica:
         failures = Failures(fanout, ports.clock, random.random, policy.poison_crashes)
         outage = Outage()
         self._commits = Commits(ports.documents, ports.ledger, ports.clock)
-        limits = Limits(policy.max_inflight, policy.max_waiting, max(1, policy.poison_crashes - 1))
+        limits = Limits(policy.max_inflight, policy.max_waiting, policy.poison_crashes)
         processor = Processor(self._commits, lookup, fanout, chains, failures)
         self.consumer = Consumer(
             chains, ports.stream, processor, ports.clock, limits, fanout.breakers, outage
