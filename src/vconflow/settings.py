@@ -4,12 +4,10 @@ The field `redis_url` is the variable `REDIS_URL`, and so on. Names that begin w
 are ours; the others are those of the reference conserver, so that its environment files work.
 """
 
-import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 import msgspec
 from dotenv import dotenv_values
@@ -19,6 +17,7 @@ from vconflow.config.conversion import convert_struct
 from vconflow.config.field_types import alternatives
 from vconflow.config.findings import Findings
 from vconflow.ports.component import Secret
+from vconflow.redis_url import complaint_about
 
 __all__ = ["Settings", "environment"]
 
@@ -38,7 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     redis_url: Annotated[
         Secret | None,
         Meta(
-            description="Redis or Valkey, 7.0 or newer: `redis://[user:password@]host:port/db`. "
+            description="Redis or Valkey, 7.0 or newer: `redis://[user:password@]host:port/db`, or "
+            "`redis+sentinel://[user:password@]host:26379,host:26379/service/db`. "
             "Unset: an embedded Valkey in the data folder."
         ),
     ] = None
@@ -167,6 +167,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     vconflow_loop_stall: Annotated[
         Duration, Meta(description="Seconds of a stuck event loop after which the process exits.")
     ] = 60.0
+    vconflow_breaker_failures: Annotated[
+        Count, Meta(description="Outages of a storage or link in a row after which it is left be.")
+    ] = 5
+    vconflow_probe_seconds: Annotated[
+        Duration, Meta(description="What is down is tried again at least this often, in seconds.")
+    ] = 15.0
     vconflow_durability: Annotated[
         Literal["", "everysec", "fsync"],
         Meta(
@@ -213,11 +219,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
             if name in given
         }
         settings = convert_struct(cls, values, (), findings)
-        if "REDIS_URL" in given and not _is_redis_url(given["REDIS_URL"]):
-            # Drivers quote what they cannot read, and that may be a part of the password.
-            message = "expected redis://[user:password@]host:port/db; write special characters of "
-            message += "the password as %XX"
-            findings.error(("REDIS_URL",), message, "bad_url")
+        if "REDIS_URL" in given and (complaint := complaint_about(given["REDIS_URL"])):
+            findings.error(("REDIS_URL",), complaint, "bad_url")
         findings.raise_errors()
         assert settings is not None
         return settings
@@ -233,20 +236,6 @@ def _fields(cls: type[msgspec.Struct]) -> dict[str, inspect.Field]:
     info = inspect.type_info(cls)
     assert isinstance(info, inspect.StructType)
     return {field.encode_name: field for field in info.fields}
-
-
-def _is_redis_url(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        port = url.port
-    except ValueError:
-        return False
-    if url.scheme == "unix":
-        return bool(url.path)
-    # An @ further on stands behind a password that holds one of the characters /?#.
-    is_whole = "@" not in f"{url.path}{url.query}{url.fragment}"
-    is_database = re.fullmatch(r"(/\d*)?", url.path) is not None
-    return url.scheme in ("redis", "rediss") and port != 0 and is_whole and is_database
 
 
 def _prepare(name: str, text: str, field: inspect.Field) -> Any:

@@ -10,9 +10,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from vconflow.testing import servers
+from vconflow.testing.sentinel import sentinel_site
 
 RedisStarter = Callable[[Path], AbstractAsyncContextManager[servers.RedisServer]]
 
@@ -139,3 +141,45 @@ async def test_what_does_not_run_cannot_be_killed_nor_started_twice(tmp_path: Pa
         await server.stop()
         with pytest.raises(RuntimeError, match="does not run"):
             server.kill()
+
+
+async def test_a_full_disk_refuses_writes_until_it_is_freed(
+    tmp_path: Path, start_redis: RedisStarter
+) -> None:
+    async with (
+        start_redis(tmp_path) as server,
+        Redis.from_url(server.url, retry=None) as client,
+    ):
+        await client.config_set("appendfsync", "everysec")
+        server.fill_disk()
+        async with asyncio.timeout(20):
+            while await written(client):
+                await asyncio.sleep(0.01)
+        with pytest.raises(ResponseError, match="MISCONF"):
+            await client.set("key", "x")
+        server.free_disk()
+        async with asyncio.timeout(20):
+            while not await written(client):
+                await asyncio.sleep(0.05)
+
+
+async def written(client: Redis) -> bool:
+    try:
+        await client.set("key", "x" * 1000)
+    except ResponseError:
+        return False
+    return True
+
+
+async def test_a_killed_master_is_replaced_by_its_replica(tmp_path: Path) -> None:
+    async with sentinel_site(tmp_path, password="pw") as site:
+        old, heir = await site.master(), await site.replica()
+        async with Redis.from_url(old.url, password="pw") as client:
+            await client.set("kept", "yes")
+        await site.in_sync()
+        old.kill()
+        await site.switched_from(old)
+        assert await site.master() is heir
+        async with Redis.from_url(heir.url, password="pw") as client:
+            assert await client.get("kept") == b"yes"
+            await client.set("written", "yes")

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar, cast
 
-from vconflow.errors import Overloaded
+from vconflow.errors import Overloaded, Unavailable
 from vconflow.pipeline.cancelling import cancel_all
 
 __all__ = ["Batcher"]
@@ -24,7 +24,8 @@ class Batcher(Generic[ItemT, ResultT]):
     An idle batcher flushes at once, a busy one gathers meanwhile: large batches under load, no
     added latency without. `parallel` flushes run at the same time. `flush` returns one result per
     item, an exception standing for the failure of that item; what it raises fails the whole batch.
-    With `max_waiting_bytes`, further items are refused with `Overloaded`.
+    With `max_waiting_bytes`, further items are refused with `Overloaded`; with `patience`, an item
+    without a result after so many seconds is given up with `Unavailable`.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Batcher(Generic[ItemT, ResultT]):
         size_of: Callable[[ItemT], int] = lambda _: 0,
         parallel: int = 1,
         max_waiting_bytes: int | None = None,
+        patience: float | None = None,
     ) -> None:
         self._flush = flush
         self._max_items = max_items
@@ -43,6 +45,7 @@ class Batcher(Generic[ItemT, ResultT]):
         self._size_of = size_of
         self._parallel = parallel
         self._max_waiting_bytes = max_waiting_bytes
+        self._patience = patience
         self._waiting: deque[tuple[ItemT, int, asyncio.Future[ResultT]]] = deque()
         self._waiting_bytes = 0
         self._workers: set[asyncio.Task[None]] = set()
@@ -64,7 +67,15 @@ class Batcher(Generic[ItemT, ResultT]):
         self._waiting_bytes += size
         if len(self._workers) < self._parallel:
             self._workers.add(asyncio.create_task(self._work()))
-        return await future
+        waiting = asyncio.timeout(self._patience)
+        try:
+            async with waiting:
+                return await future
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            # If it was not begun, it never will be; else its effect is unknown.
+            raise Unavailable("no answer in time") from None
 
     async def drain(self) -> None:
         """Wait until nothing is waiting or under way."""

@@ -10,6 +10,7 @@ from vconflow.model.validation import Facts, validate
 from vconflow.pipeline.batcher import Batcher
 from vconflow.pipeline.chain import Chains
 from vconflow.pipeline.lookup import Lookup
+from vconflow.pipeline.outage import PATIENCE
 from vconflow.ports.intake import Acceptance, Intake, Receipt
 from vconflow.telemetry import events
 
@@ -40,6 +41,7 @@ class Ingest:
             intake.accept,
             size_of=lambda item: len(item.document),
             max_waiting_bytes=_MAX_WAITING_BYTES,
+            patience=PATIENCE,
         )
 
     async def accept(

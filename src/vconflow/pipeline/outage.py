@@ -4,7 +4,11 @@ import time
 
 from vconflow.telemetry import events
 
-__all__ = ["Outage"]
+__all__ = ["PATIENCE", "Outage"]
+
+PATIENCE = 8.0
+"""Seconds that somebody who waits for an answer waits for Redis. A little longer than the adapter
+does for one call: what was sent ends by its own answer, what only queued behind it is not sent."""
 
 
 class Outage:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -72,6 +73,16 @@ class Server:
         process.kill()
         process.wait()
 
+    def fill_disk(self) -> None:
+        """Let no file of the process grow any more, as on a full disk."""
+        files = [file for file in self.path.rglob("*") if file.is_file()]
+        largest = max((file.stat().st_size for file in files), default=0)
+        limit_files(self.pid, largest)
+
+    def free_disk(self) -> None:
+        """Let the files of the process grow again."""
+        limit_files(self.pid, resource.RLIM_INFINITY)
+
     def pause(self) -> None:
         """Freeze the process: connections stay open and nothing answers."""
         self._running().send_signal(signal.SIGSTOP)
@@ -110,6 +121,8 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # Python ignores SIGXFSZ, and so does the server then: see `fill_disk`.
+                restore_signals=False,
                 user=self.user,
                 group=self.user,
                 extra_groups=None if self.user is None else [],
@@ -133,6 +146,7 @@ class RedisServer(Server):
         durable = {"appendonly": "yes", "appendfsync": "always", "save": ""}
         self._settings = {"port": 0, "bind": "127.0.0.1", **durable, **settings}
         self.url = f"unix://{self._socket}"
+        self.port = int(self._settings["port"])
 
     def command(self) -> list[str]:
         arguments = [str(self._binary), "--unixsocket", str(self._socket), "--dir", str(self.path)]
@@ -257,6 +271,11 @@ async def _running_redis(server: RedisServer) -> AsyncIterator[RedisServer]:
     finally:
         await server.stop()
         server.remove_socket()
+
+
+def limit_files(pid: int, size: int) -> None:
+    """Let writes of a process beyond `size` bytes of a file fail; it must ignore SIGXFSZ."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 def free_port() -> int:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from vconflow.adapters.redis.backend import RedisOptions, open_backend
-from vconflow.adapters.redis.client import _check_version, redis_errors
+from vconflow.adapters.redis.errors import redis_errors
+from vconflow.adapters.redis.server_check import _check_version
 from vconflow.errors import ConfigError, Permanent, Unavailable
 from vconflow.testing import servers
 from vconflow.testing.tcp_proxy import tcp_proxy

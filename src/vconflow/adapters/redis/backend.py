@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from vconflow.adapters.redis.client import Connections, open_redis, redis_errors
+from vconflow.adapters.redis.client import Connections, open_redis
 from vconflow.adapters.redis.consumer_name import hold_name
 from vconflow.adapters.redis.dead_letters import RedisDeadLetters
 from vconflow.adapters.redis.documents import RedisDocuments
 from vconflow.adapters.redis.egress import RedisEgress
+from vconflow.adapters.redis.errors import redis_errors
 from vconflow.adapters.redis.intake import RedisIntake
 from vconflow.adapters.redis.keys import Keys
 from vconflow.adapters.redis.ledger import RedisLedger
@@ -48,12 +49,14 @@ class RedisBackend:
     stream: RedisStream
     egress: RedisEgress
     dead_letters: RedisDeadLetters
+    probe_key: str
 
     async def ping(self) -> float:
-        """Round-trip time in seconds. Raises `Unavailable`."""
+        """Seconds that a small write takes. Raises `Unavailable` when writes are refused."""
         started = time.perf_counter()
         with redis_errors():
-            await self.connections.commands.execute_command("PING")
+            # A full or read-only server answers PING all the same.
+            await self.connections.commands.execute_command("SET", self.probe_key, "", "PX", 1000)
         return time.perf_counter() - started
 
 
@@ -75,4 +78,5 @@ async def open_backend(url: str, options: RedisOptions) -> AsyncIterator[RedisBa
                 stream=RedisStream(connections, scripts, keys, name, lease=options.lease),
                 egress=RedisEgress(client, scripts, keys, lease=options.egress_lease),
                 dead_letters=RedisDeadLetters(client, scripts, keys, documents),
+                probe_key=keys.probe,
             )

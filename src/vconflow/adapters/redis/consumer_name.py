@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from vconflow.adapters.redis.client import redis_errors
+from vconflow.adapters.redis.errors import redis_errors
 from vconflow.adapters.redis.keys import Keys
 from vconflow.errors import Unavailable
 
@@ -64,6 +64,8 @@ async def _hold(client: Redis, key: str, token: str, ttl_ms: int) -> bool:
         if await client.execute_command("SET", key, token, "NX", "PX", ttl_ms):
             return True
         holder = await client.execute_command("GET", key)
+    if holder == token.encode():
+        return True  # the first answer was lost
     if holder is None or not await asyncio.to_thread(_is_dead, holder.decode(), token):
         return False
     return await _replace(client, key, holder.decode(), token, ttl_ms)

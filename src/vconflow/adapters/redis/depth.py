@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
-from vconflow.adapters.redis.client import redis_errors
+from vconflow.adapters.redis.errors import as_ours, redis_errors
+from vconflow.adapters.redis.groups import is_without_group
 from vconflow.adapters.redis.keys import GROUP, Keys
-from vconflow.errors import Permanent
 from vconflow.ports.stream import ListDepth
 
 __all__ = ["measure"]
@@ -43,8 +44,10 @@ async def _ask(client: Redis, keys: Keys, lists: Sequence[str]) -> list[Any]:
 def _depth(length: Any, pending: Any, dead: Any, first: Any) -> ListDepth:
     for reply in (length, dead, first):
         if isinstance(reply, Exception):
-            raise Permanent(f"Redis: {reply}")
+            raise as_ours(reply) from reply
     # A list nobody has read yet has no group, and so nothing pending.
+    if isinstance(pending, ResponseError) and not is_without_group(pending):
+        raise as_ours(pending) from pending
     owned = 0 if isinstance(pending, Exception) else int(pending[0])
     oldest = 0.0
     if first:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from vconflow.adapters.redis.client import redis_errors
 from vconflow.adapters.redis.entries import parse_entry
+from vconflow.adapters.redis.errors import as_ours, redis_errors
 from vconflow.adapters.redis.groups import create_group, is_without_group
 from vconflow.adapters.redis.keys import GROUP, Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
@@ -101,7 +101,8 @@ class RedisEgress:
                     "XPENDING", key, GROUP, "IDLE", self._lease_ms, "-", "+", _MOST_RETURNED
                 )
                 length, pending, returned = await pipe.execute(raise_on_error=False)
-        if isinstance(length, ResponseError):
-            raise length
+        for reply in (length, pending):
+            if isinstance(reply, ResponseError) and not is_without_group(reply):
+                raise as_ours(reply) from reply
         leased = 0 if isinstance(pending, ResponseError) else int(pending[0]) - len(returned)
         return max(0, int(length) - leased)

@@ -70,5 +70,10 @@ class Keys:
         """Sorted set of uuids whose last copy expires from Redis, by Unix milliseconds."""
         return f"{self.tag}vconflow:expiring"
 
+    @property
+    def probe(self) -> str:
+        """Written now and then to see whether the server takes writes."""
+        return f"{self.tag}vconflow:probe"
+
     def consumer(self, name: str) -> str:
         return f"{self.tag}vconflow:consumer:{name}"

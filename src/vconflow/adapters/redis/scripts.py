@@ -14,7 +14,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from vconflow.adapters.redis.client import redis_errors
+from vconflow.adapters.redis.errors import redis_errors
 from vconflow.telemetry import events
 
 __all__ = ["ScriptCall", "Scripts", "load_scripts"]

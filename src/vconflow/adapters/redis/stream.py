@@ -46,7 +46,7 @@ class RedisStream:
         self._keys = keys
         self._name = name
         self._lease_ms = int(lease * 1000)
-        self._reader_id: int | None = None
+        self._reader_id = connections.reader_id
         self._waiting = False
         self._woken = False
         self._reads = 0
@@ -96,8 +96,6 @@ class RedisStream:
         options = ("GROUP", GROUP, self.consumer, "COUNT", count)
         milliseconds = max(1, int(block * 1000))
         with redis_errors():
-            if self._reader_id is None:
-                self._reader_id = await self._reader.execute_command("CLIENT", "ID")
             if self._woken:
                 return []
             self._waiting = True
@@ -113,16 +111,11 @@ class RedisStream:
                     *">" * len(names),
                 )
             except ResponseError as error:
-                # A change of role ends connections with a reply like any other.
-                self._reader_id = None
                 if not is_without_group(error):
                     raise
                 # The stream was deleted by hand, or Redis lost its data: start it anew.
                 await self.ensure(list(names.values()))
                 return []
-            except BaseException:
-                self._reader_id = None
-                raise
             finally:
                 self._waiting = False
         entries: list[Entry] = []
@@ -156,9 +149,9 @@ class RedisStream:
         self._woken = True
         read = self._reads
         # The command may not have reached the server yet: then there is nothing to unblock so far.
-        while self._waiting and self._reads == read and self._reader_id is not None:
+        while self._waiting and self._reads == read:
             with redis_errors():
-                if await self._client.execute_command("CLIENT", "UNBLOCK", self._reader_id):
+                if await self._client.execute_command("CLIENT", "UNBLOCK", self._reader_id.value):
                     return
             await asyncio.sleep(0.005)
 

@@ -7,6 +7,8 @@ local results = {}
 for i, item in ipairs(header[2]) do
   if left <= 0 then break end
   local document = redis.pcall('GET', KEYS[item[1]])
+  -- A replica may lack what its master has. It refuses writes, also this one that changes nothing.
+  if not document then redis.call('DEL', KEYS[item[1]]) end
   if type(document) == 'table' then document = false end
   local meta = redis.pcall('HMGET', KEYS[item[2]], 'rev', 'born', 'deleted', 'idx')
   if meta.err then meta = {} end

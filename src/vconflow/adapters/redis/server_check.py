@@ -1,0 +1,66 @@
+"""What kind of server we accept: one that keeps what it has accepted."""
+
+from typing import Any
+
+from redis import exceptions as driver
+from redis.asyncio import Redis
+
+from vconflow.errors import ConfigError, Problem
+
+__all__ = ["check_server"]
+
+_OLDEST = (7, 0)
+
+
+async def check_server(client: Redis, durability: str) -> None:
+    """Raise `ConfigError` for a server that cannot be reached, is too old or could lose vCons."""
+    try:
+        info = _parse_info(await client.execute_command("INFO", "server"))
+        policy = await _setting(client, "maxmemory-policy")
+        fsync = await _setting(client, "appendfsync")
+        appendonly = await _setting(client, "appendonly")
+    except (driver.AuthenticationError, driver.NoPermissionError) as error:
+        raise _refusal(f"the server refuses the credentials: {error}") from error
+    except driver.ResponseError as error:
+        # `NOAUTH` arrives as a plain reply error when no password was sent at all.
+        raise _refusal(f"the server refuses us: {error}") from error
+    except (driver.ConnectionError, driver.TimeoutError, OSError) as error:
+        raise _refusal(f"cannot reach the server: {str(error) or 'no answer'}") from error
+    _check_version(info)
+    if policy not in ("noeviction", ""):
+        raise _refusal(
+            f"maxmemory-policy is {policy!r}: a full server would evict accepted conversations; "
+            "set it to 'noeviction'"
+        )
+    if durability and appendonly != "yes":
+        raise _refusal(f"VCONFLOW_DURABILITY={durability} needs 'appendonly yes'")
+    if durability == "fsync" and (appendonly != "yes" or fsync != "always"):
+        raise _refusal(
+            "VCONFLOW_DURABILITY=fsync needs 'appendonly yes' and 'appendfsync always', "
+            f"the server has appendonly {appendonly}, appendfsync {fsync}"
+        )
+
+
+def _check_version(info: dict[str, str]) -> None:
+    # Valkey reports the Redis version it is compatible with, which is what counts here.
+    version = info.get("redis_version", "0")
+    parts = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if parts < _OLDEST:
+        raise _refusal(f"version {version} is too old, vconflow needs Redis 7.0 or Valkey 7.2")
+
+
+async def _setting(client: Redis, name: str) -> str:
+    try:
+        reply: list[bytes] = await client.execute_command("CONFIG", "GET", name)
+    except driver.ResponseError:
+        return ""  # managed servers forbid CONFIG; they document these settings instead
+    return reply[1].decode() if len(reply) > 1 else ""
+
+
+def _parse_info(reply: Any) -> dict[str, str]:
+    lines = bytes(reply).decode().splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def _refusal(message: str) -> ConfigError:
+    return ConfigError([Problem(("REDIS_URL",), message, "redis")])

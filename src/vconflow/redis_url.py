@@ -1,0 +1,116 @@
+"""The address in `REDIS_URL`: one server, or the Sentinels that know which one it is now."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+import msgspec
+
+__all__ = ["SentinelUrl", "complaint_about", "parse_sentinel_url", "shown"]
+
+_SENTINEL_PORT = 26379
+_SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
+_SENTINEL_OPTIONS = {"sentinel_username", "sentinel_password"}
+# Drivers quote what they cannot read, and that may be a part of the password: our words never do.
+_PLAIN_FORM = (
+    "expected redis://[user:password@]host:port/db; write special characters of the password as %XX"
+)
+_SENTINEL_FORM = (
+    "expected redis+sentinel://[user:password@]host:26379,host:26379/service[/db]"
+    "[?sentinel_password=...]; write special characters of passwords as %XX"
+)
+
+
+class SentinelUrl(msgspec.Struct, frozen=True):
+    """Where the Sentinels are and what to ask them for. Credentials are those of the server;
+    Sentinels may have their own. `tls` is spoken to both.
+    """
+
+    sentinels: tuple[tuple[str, int], ...]
+    service: str
+    database: int = 0
+    tls: bool = False
+    username: str | None = None
+    password: str | None = None
+    sentinel_username: str | None = None
+    sentinel_password: str | None = None
+
+    def __repr__(self) -> str:
+        return f"SentinelUrl({self.shown})"
+
+    @property
+    def shown(self) -> str:
+        """For people: without credentials."""
+        return f"{self.service!r} of the Sentinels {_places(self.sentinels)}"
+
+
+def complaint_about(text: str) -> str | None:
+    """What is wrong with the text as the address of a Redis; None when nothing is."""
+    if text.startswith(tuple(f"{scheme}:" for scheme in _SENTINEL_SCHEMES)):
+        try:
+            parse_sentinel_url(text)
+        except ValueError:
+            return _SENTINEL_FORM
+        return None
+    return None if _is_plain(text) else _PLAIN_FORM
+
+
+def parse_sentinel_url(text: str) -> SentinelUrl | None:
+    """The parts of a Sentinel address; None for the address of a server. Raises ValueError."""
+    url = urlsplit(text)
+    if url.scheme not in _SENTINEL_SCHEMES:
+        return None
+    user, _, places = url.netloc.rpartition("@")
+    username, _, password = user.partition(":")
+    path = re.fullmatch(r"/([^/@]+)(?:/(\d*))?", url.path)
+    if path is None or url.fragment:
+        raise ValueError("no service name")
+    options = _options(url)
+    return SentinelUrl(
+        sentinels=tuple(_place(place) for place in places.split(",")),
+        service=unquote(path[1]),
+        database=int(path[2] or 0),
+        tls=url.scheme.startswith("rediss"),
+        username=unquote(username) or None,
+        password=unquote(password) or None,
+        sentinel_username=options.get("sentinel_username"),
+        sentinel_password=options.get("sentinel_password"),
+    )
+
+
+def shown(text: str) -> str:
+    """The address for people: without credentials."""
+    sentinels = parse_sentinel_url(text)
+    return sentinels.shown if sentinels else urlsplit(text).hostname or "a socket"
+
+
+def _is_plain(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        return False
+    if url.scheme == "unix":
+        return bool(url.path)
+    # An @ further on stands behind a password that holds one of the characters /?#.
+    is_whole = "@" not in f"{url.path}{url.query}{url.fragment}"
+    is_database = re.fullmatch(r"(/\d*)?", url.path) is not None
+    return url.scheme in ("redis", "rediss") and port != 0 and is_whole and is_database
+
+
+def _options(url: SplitResult) -> Mapping[str, str]:
+    found = parse_qs(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
+    if not found.keys() <= _SENTINEL_OPTIONS or any("@" in name for name in found):
+        raise ValueError("unknown option")
+    return {name: values[-1] for name, values in found.items()}
+
+
+def _place(text: str) -> tuple[str, int]:
+    url = urlsplit(f"//{text}")
+    if not url.hostname or url.port == 0:
+        raise ValueError("no host")
+    return url.hostname, url.port or _SENTINEL_PORT
+
+
+def _places(sentinels: tuple[tuple[str, int], ...]) -> str:
+    return ", ".join(f"{host}:{port}" for host, port in sentinels)

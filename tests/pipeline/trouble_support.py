@@ -1,0 +1,39 @@
+"""Work that can be held back, and a client that does not give up."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from pipeline_support import Site
+
+from vconflow.errors import Unavailable
+from vconflow.model.vcon import Vcon
+from vconflow.ports.link import CONTINUE, LinkRun, Outcome
+
+
+class Gate:
+    """A link that lets vCons through when the test says so."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.held = 0
+
+    async def __call__(self, vcon: Vcon, run: LinkRun) -> Outcome:
+        self.held += 1
+        vcon.add_tag("gate", "x")
+        await self.open.wait()
+        return CONTINUE
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def submit_until_accepted(it: Site, document: bytes) -> str:
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(Unavailable):
+                return (await it.submit(document))[0]
+            await asyncio.sleep(0.05)
