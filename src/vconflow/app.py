@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,9 @@ from vconflow.adapters.redis.backend import RedisBackend, RedisOptions, open_bac
 from vconflow.api import Build, ChainInfo, Dependency, Services, Topology, build_asgi
 from vconflow.components import Components
 from vconflow.config import Config, mask
+from vconflow.pipeline.breaker import Breaker, Breakers
 from vconflow.pipeline.chain import Chains
-from vconflow.pipeline.consumer import Limits
-from vconflow.pipeline.fanout import Fanout
+from vconflow.pipeline.fanout import Fanout, breaker_of
 from vconflow.pipeline.ingest import Ingest
 from vconflow.pipeline.replica import Policy, Ports, Replica, open_replica
 from vconflow.settings import Settings
@@ -50,10 +50,17 @@ class _Saver:
 
 
 @asynccontextmanager
-async def open_app(config: Config, settings: Settings, *, redis_url: str) -> AsyncIterator[App]:
+async def open_app(
+    config: Config,
+    settings: Settings,
+    *,
+    redis_url: str,
+    redis_trouble: Callable[[], str] = str,
+) -> AsyncIterator[App]:
     """Open everything and start processing; drain and close at the end.
 
-    Raises `ConfigError` when Redis or a component refuses to start.
+    `redis_trouble` says what is known to hinder Redis, which /ready shows. Raises `ConfigError`
+    when Redis or a component refuses to start.
     """
     async with AsyncExitStack() as stack:
         options = _redis_options(settings)
@@ -62,7 +69,10 @@ async def open_app(config: Config, settings: Settings, *, redis_url: str) -> Asy
         saver, clock = _Saver(), SystemClock()
         data_dir = Path(settings.vconflow_data_dir)
         components = Components(stack, http, saver, clock, data_dir)
-        fanout = await components.storages(config, parallel=settings.conserver_parallel_storage)
+        breakers = Breakers(settings.vconflow_breaker_failures, clock.now)
+        fanout = await components.storages(
+            config, breakers, parallel=settings.conserver_parallel_storage
+        )
         chains = await components.chains(config, concurrency=settings.chain_concurrency)
         ports = _ports(backend, clock)
         replica, ingest, lookup = await stack.enter_async_context(
@@ -78,7 +88,7 @@ async def open_app(config: Config, settings: Settings, *, redis_url: str) -> Asy
             dead_letters=backend.dead_letters,
             masked_config=lambda: mask(config),
             topology=lambda: _topology(chains),
-            readiness=lambda: _readiness(backend, fanout),
+            readiness=lambda: _readiness(backend, fanout, redis_trouble),
             stopping=lambda: replica.stopping,
             build=Build(__version__, settings.vconflow_commit, settings.vconflow_build_time),
         )
@@ -112,7 +122,9 @@ def _ports(backend: RedisBackend, clock: SystemClock) -> Ports:
 
 def _policy(settings: Settings) -> Policy:
     return Policy(
-        limits=Limits(settings.vconflow_max_inflight, settings.vconflow_max_waiting),
+        max_inflight=settings.vconflow_max_inflight,
+        max_waiting=settings.vconflow_max_waiting,
+        longest_probe=settings.vconflow_probe_seconds,
         lease=settings.vconflow_lease_seconds,
         grace=settings.vconflow_grace_seconds,
         poison_crashes=settings.vconflow_poison_crashes,
@@ -132,8 +144,13 @@ def _topology(chains: Chains) -> Topology:
     )
 
 
-async def _readiness(backend: RedisBackend, fanout: Fanout) -> Sequence[Dependency]:
+async def _readiness(
+    backend: RedisBackend, fanout: Fanout, trouble: Callable[[], str]
+) -> Sequence[Dependency]:
     async def storage(name: str) -> Dependency:
+        breaker = fanout.breakers.of(breaker_of(name))
+        if breaker.is_open:
+            return _down(breaker)
         started = time.perf_counter()
         error = ""
         try:
@@ -150,6 +167,12 @@ async def _readiness(backend: RedisBackend, fanout: Fanout) -> Sequence[Dependen
             async with asyncio.timeout(_PATIENCE):
                 return Dependency("redis", True, round(await backend.ping() * 1000, 2))
         except Exception as failure:  # noqa: BLE001  # the same
-            return Dependency("redis", False, 0.0, str(failure) or "no answer")
+            return Dependency("redis", False, 0.0, trouble() or str(failure) or "no answer")
 
-    return await asyncio.gather(redis(), *map(storage, fanout.names))
+    links = [_down(it) for it in fanout.breakers.open_ones if it.name.startswith("link:")]
+    return [*await asyncio.gather(redis(), *map(storage, fanout.names)), *links]
+
+
+def _down(breaker: Breaker) -> Dependency:
+    error = f"down for {breaker.seconds_open:.0f} s, what needs it waits: {breaker.error}"
+    return Dependency(breaker.name, False, 0.0, error, required=False)

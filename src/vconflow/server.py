@@ -9,14 +9,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from vconflow.adapters.embedded import embedded_valkey
 from vconflow.app import App, open_app
 from vconflow.config import Config
 from vconflow.errors import ConfigError, Problem
+from vconflow.redis_url import shown
 from vconflow.settings import Settings
 from vconflow.telemetry import events
 
@@ -40,7 +42,8 @@ class Running:
 class _Redis:
     url: str
     description: str
-    died: Callable[[], Awaitable[object]]
+    failed: Callable[[], Awaitable[object]]
+    trouble: Callable[[], str]
 
 
 async def serve(
@@ -63,7 +66,7 @@ async def serve(
     with _listen(host, port) as listener, _stop_signals(stop):
         async with (
             _open_redis(settings, data_dir) as redis,
-            open_app(config, settings, redis_url=redis.url) as app,
+            open_app(config, settings, redis_url=redis.url, redis_trouble=redis.trouble) as app,
         ):
             running = Running(_url(host, listener), redis.description, config, _held(config))
             return await _run(app, listener, running, redis, stop, on_ready)
@@ -81,7 +84,7 @@ async def _run(
         uvicorn.Config(
             app.asgi,
             loop="none",
-            http="httptools",
+            http=_Http,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -96,7 +99,7 @@ async def _run(
         "signal": asyncio.create_task(stop.wait()),
         "http": serving,
         "pipeline": asyncio.create_task(app.replica.failed()),
-        "redis": asyncio.ensure_future(redis.died()),
+        "redis": asyncio.ensure_future(redis.failed()),
     }
     beside = asyncio.ensure_future(_beside(on_ready, running)) if on_ready else None
     await asyncio.wait(waits.values(), return_when=asyncio.FIRST_COMPLETED)
@@ -126,6 +129,15 @@ async def _beside(on_ready: Callable[[Running], Awaitable[None]], running: Runni
         events.unhandled("on_ready", error)
 
 
+class _Http(HttpToolsProtocol):
+    """Lets a handler ask whether what it sends still goes anywhere."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        extensions: dict[str, Any] = {"vconflow.is_closing": self.transport.is_closing}
+        self.scope["extensions"] = extensions
+
+
 class _Server(uvicorn.Server):
     """Leaves the signals to us: HTTP goes last, not first."""
 
@@ -138,14 +150,11 @@ class _Server(uvicorn.Server):
 async def _open_redis(settings: Settings, data_dir: Path) -> AsyncIterator[_Redis]:
     if settings.redis_url is not None:
         url = settings.redis_url.reveal()
-
-        async def never() -> None:
-            await asyncio.Event().wait()
-
-        yield _Redis(url, f"Redis at {urlsplit(url).hostname or 'a socket'}", never)
+        yield _Redis(url, f"Redis at {shown(url)}", asyncio.Event().wait, str)
         return
     async with embedded_valkey(data_dir) as valkey:
-        yield _Redis(valkey.url, f"embedded Valkey in {data_dir}", valkey.wait)
+        described = f"embedded Valkey in {data_dir}"
+        yield _Redis(valkey.url, described, valkey.failed, lambda: valkey.trouble)
 
 
 def _check_auth(settings: Settings, host: str) -> None:

@@ -5,16 +5,24 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
-from vconflow.adapters import embedded
-from vconflow.adapters.embedded import embedded_valkey, find_server, is_answering
+from vconflow.adapters.embedded import (
+    embedded_valkey,
+    find_server,
+    folder,
+    is_answering,
+    process,
+    program,
+    valkey,
+)
 from vconflow.errors import ConfigError, Unavailable
 from vconflow.testing import servers
 
@@ -103,7 +111,7 @@ async def start_once(data_dir: Path) -> int:
 async def test_a_folder_in_use_names_the_process_that_uses_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(folder, "LOCK_SECONDS", 0.2)
     with another_process(tmp_path) as (parent, _):
         with pytest.raises(Unavailable) as caught:
             await start_once(tmp_path)
@@ -118,19 +126,79 @@ async def test_a_folder_is_free_again_after_a_failed_start(tmp_path: Path) -> No
     assert await start_once(tmp_path) > 0
 
 
-async def test_a_server_that_ends_can_be_noticed(tmp_path: Path) -> None:
+async def test_a_server_that_ends_is_started_again_on_the_same_address(tmp_path: Path) -> None:
+    async with embedded_valkey(tmp_path) as server, Redis.from_url(server.url) as client:
+        await client.set("kept", "yes")
+        for _ in range(3):
+            before = server.pid
+            with capture_logs() as lines:
+                os.kill(before, signal.SIGKILL)
+                await until(lambda: bool(server.trouble))
+                assert "(SIGKILL)" in server.trouble
+                await until(lambda: not server.trouble)
+            assert [line["event"] for line in lines] == ["valkey_ended", "valkey_back"]
+            assert "Ready to accept connections" in lines[0]["words"]
+            assert server.pid != before
+            assert await client.get("kept") == b"yes"
+
+
+async def test_the_waits_grow_until_it_runs_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(valkey, "SHORTEST_BACKOFF", 0.01)
+    monkeypatch.setattr(valkey, "LONGEST_BACKOFF", 0.05)
+    async with embedded_valkey(tmp_path) as server:
+        with capture_logs() as lines:
+            for _ in range(4):
+                os.kill(server.pid, signal.SIGKILL)
+                await until(lambda: bool(server.trouble))
+                await until(lambda: not server.trouble)
+            monkeypatch.setattr(valkey, "RAN_WELL", 0.0)
+            os.kill(server.pid, signal.SIGKILL)
+            await until(lambda: bool(server.trouble))
+    waits = [line["delay"] for line in lines if line["event"] == "valkey_ended"]
+    assert waits == [0.01, 0.02, 0.04, 0.05, 0.01]
+
+
+async def test_it_tries_for_ever_to_start_what_cannot_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(valkey, "SHORTEST_BACKOFF", 0.01)
+    kept, away = tmp_path / "valkey" / "appendonlydir", tmp_path / "away"
+    async with embedded_valkey(tmp_path) as server, Redis.from_url(server.url) as client:
+        await client.set("kept", "yes")
+        kept.rename(away)
+        kept.touch()
+        with capture_logs() as lines:
+            os.kill(server.pid, signal.SIGKILL)
+            await until(lambda: len(lines) >= 3)
+        assert "appendonlydir" in lines[2]["words"]
+        kept.unlink()
+        away.rename(kept)
+        await until(lambda: not server.trouble)
+        assert await client.get("kept") == b"yes"
+
+
+async def test_it_can_be_stopped_while_it_waits_to_start_again(tmp_path: Path) -> None:
     async with embedded_valkey(tmp_path) as server:
         os.kill(server.pid, signal.SIGKILL)
-        assert await server.wait() == -signal.SIGKILL
+        await until(lambda: bool(server.trouble))
+    assert await start_once(tmp_path) > 0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # nobody sets an event for it
+            await asyncio.sleep(0.001)
 
 
 async def test_a_server_that_will_not_end_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(process, "STOP_SECONDS", 0.1)
     async with embedded_valkey(tmp_path) as server:
         os.kill(server.pid, signal.SIGSTOP)
-    assert await server.wait() == -signal.SIGKILL
+    assert not Path(f"/proc/{server.pid}").exists()
 
 
 @pytest.mark.parametrize("name", ["n" * 120, "with space & 100%?"])
@@ -187,7 +255,7 @@ class TestFindServer:
     @pytest.fixture
     def path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         """A PATH of its own, without the wheel."""
-        monkeypatch.setattr(embedded, "find_spec", lambda _: None)
+        monkeypatch.setattr(program, "find_spec", lambda _: None)
         monkeypatch.setenv("PATH", str(tmp_path))
         return tmp_path
 

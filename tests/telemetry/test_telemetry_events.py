@@ -14,10 +14,16 @@ from vconflow.telemetry import events, log, metrics
 
 UUID = "0195544a-b9b1-8ee4-b9a2-279e0d16bc46"
 ERROR = TimeoutError("no answer")
-GAUGES = ("breaker_open", "dead_letters", "inflight", "list_", "pending")
+GAUGES = ("breaker_open", "dead_letters", "inflight", "list_", "pending", "waiting")
 
 # What happens, the samples of the metrics that it changes, and the line at INFO or above.
 OCCURRENCES: list[tuple[Callable[[], None], Mapping[str, float], str | None]] = [
+    (
+        lambda: events.valkey_ended("SIGKILL", 0.1, "last words"),
+        {"embedded_restarts_total{}": 1},
+        "error valkey_ended",
+    ),
+    (events.valkey_back, {}, "warning valkey_back"),
     (lambda: events.accepted("in", "http", 3), {'accepted_total{"in","http"}': 3}, None),
     (
         lambda: events.partner_accepted("in", "acme"),
@@ -85,15 +91,33 @@ OCCURRENCES: list[tuple[Callable[[], None], Mapping[str, float], str | None]] = 
         "warning chain_held",
     ),
     (
-        lambda: events.breaker_changed("file", is_open=True),
-        {'breaker_open{"file"}': 1},
-        "warning breaker_opened",
+        lambda: events.chain_full("full", 1000, is_full=True),
+        {'chain_held_total{"full"}': 1},
+        "warning chain_full",
     ),
     (
-        lambda: events.breaker_changed("s3", is_open=False),
-        {'breaker_open{"s3"}': 0},
-        "warning breaker_closed",
+        lambda: events.chain_full("full", 900, is_full=False),
+        {'chain_held_total{"full"}': 0},
+        "warning chain_reads_again",
     ),
+    (
+        lambda: events.parked("main", "in", UUID, ["storage:file"]),
+        {'parked_total{"main"}': 1},
+        None,
+    ),
+    (
+        lambda: events.dead_letters_moved("in", "purged", 3),
+        {'dead_letters_moved_total{"purged","in"}': 3},
+        None,
+    ),
+    (
+        lambda: events.breaker_changed("storage:file", is_open=True),
+        {'breaker_open{"storage:file"}': 1},
+        None,
+    ),
+    (lambda: events.breaker_changed("link:a", is_open=False), {'breaker_open{"link:a"}': 0}, None),
+    (lambda: events.breaker_opened("storage:file", "away"), {}, "warning breaker_opened"),
+    (lambda: events.breaker_closed("storage:s3", 2.0), {}, "warning breaker_closed"),
     (lambda: events.redis_lost(ERROR), {"redis_errors_total{}": 1}, "warning redis_lost"),
     (lambda: events.redis_back(2.0), {}, "info redis_back"),
     (lambda: events.redis_done("commit", 0.5), {'redis_seconds_sum{"commit"}': 0.5}, None),
@@ -118,7 +142,11 @@ OCCURRENCES: list[tuple[Callable[[], None], Mapping[str, float], str | None]] = 
         },
         None,
     ),
-    (lambda: events.chain_measured("main", 9), {'inflight{"main"}': 9}, None),
+    (
+        lambda: events.chain_measured("main", 9, 7),
+        {'inflight{"main"}': 9, 'waiting{"main"}': 7},
+        None,
+    ),
 ]
 
 

@@ -4,6 +4,8 @@ Called from the event loop. Whatever happens to every vCon is a DEBUG line; text
 person or a credential is nobody's business: errors are given by type and message, cut short.
 """
 
+from collections.abc import Sequence
+
 from vconflow.telemetry import metrics
 from vconflow.telemetry.log import debug_enabled, get_logger
 
@@ -11,9 +13,13 @@ __all__ = [
     "accepted",
     "auth_off",
     "breaker_changed",
+    "breaker_closed",
+    "breaker_opened",
+    "chain_full",
     "chain_held",
     "chain_measured",
     "dead_lettered",
+    "dead_letters_moved",
     "document_missing",
     "drain_ended",
     "drain_started",
@@ -24,6 +30,7 @@ __all__ = [
     "link_done",
     "list_measured",
     "loop_lag",
+    "parked",
     "partner_accepted",
     "recovered",
     "redis_back",
@@ -34,6 +41,8 @@ __all__ = [
     "storage_done",
     "took_over",
     "unhandled",
+    "valkey_back",
+    "valkey_ended",
 ]
 
 LONGEST_ERROR = 500
@@ -129,6 +138,13 @@ def retry_scheduled(
     )
 
 
+def parked(chain: str, list_name: str, uuid: str, breakers: Sequence[str]) -> None:
+    """An entry waits until one of these breakers lets it through."""
+    metrics.PARKED(chain).inc()
+    if debug_enabled():
+        _log.debug("parked", chain=chain, list=list_name, uuid=uuid, breakers=list(breakers))
+
+
 def dead_lettered(
     chain: str,
     list_name: str,
@@ -149,6 +165,14 @@ def dead_lettered(
         error=error[:LONGEST_ERROR],
         attempts=attempts,
     )
+
+
+def dead_letters_moved(list_name: str, how: str, count: int) -> None:
+    """Dead letters of a list were `replayed`, `purged` or `expired`."""
+    if count:
+        metrics.DEAD_LETTERS_MOVED(list_name, how).inc(count)
+        if debug_enabled():
+            _log.debug("dead_letters_moved", list=list_name, how=how, count=count)
 
 
 def document_missing(list_name: str, entry: str, uuid: str) -> None:
@@ -179,15 +203,31 @@ def recovered(list_name: str, count: int) -> None:
 
 
 def chain_held(chain: str, reason: str) -> None:
-    """A chain reads nothing more for now: too many entries wait, or a breaker is open."""
+    """A chain reads nothing: a component of it cannot run in this version."""
     metrics.CHAIN_HELD(chain).inc()
     _log.warning("chain_held", chain=chain, reason=reason)
 
 
+def chain_full(chain: str, waiting: int, *, is_full: bool) -> None:
+    """So many entries of a chain rest that it reads nothing more, or it reads again."""
+    if is_full:
+        metrics.CHAIN_HELD(chain).inc()
+    _log.warning("chain_full" if is_full else "chain_reads_again", chain=chain, waiting=waiting)
+
+
 def breaker_changed(name: str, *, is_open: bool) -> None:
-    """A breaker opened or closed."""
+    """A breaker opened, closed or is known from now on."""
     metrics.BREAKER_OPEN(name).set(is_open)
-    _log.warning("breaker_opened" if is_open else "breaker_closed", name=name)
+
+
+def breaker_opened(name: str, error: str) -> None:
+    """A storage or a link's service is down, not just for a moment; what needs it waits."""
+    _log.warning("breaker_opened", breaker=name, error=error[:LONGEST_ERROR])
+
+
+def breaker_closed(name: str, seconds: float) -> None:
+    """It is back after so long."""
+    _log.warning("breaker_closed", breaker=name, seconds=round(seconds, 3))
 
 
 # The process and its surroundings
@@ -207,6 +247,19 @@ def redis_back(seconds: float) -> None:
 def redis_done(command: str, seconds: float) -> None:
     """A command, or a script by its name, was answered."""
     metrics.REDIS_SECONDS(command).observe(seconds)
+
+
+def valkey_ended(how: str, delay: float, words: str) -> None:
+    """The embedded Valkey ended, by itself or killed; the next try to start it is in `delay`
+    seconds. `words` are the last lines of its log.
+    """
+    metrics.EMBEDDED_RESTARTS().inc()
+    _log.error("valkey_ended", how=how, delay=round(delay, 3), words=words)
+
+
+def valkey_back() -> None:
+    """The embedded Valkey takes commands again."""
+    _log.warning("valkey_back")
 
 
 def drain_started(inflight: int) -> None:
@@ -258,6 +311,7 @@ def list_measured(
         metrics.DEAD_LETTERS(list_name).set(dead)
 
 
-def chain_measured(chain: str, inflight: int) -> None:
-    """How many entries of a chain are being processed."""
+def chain_measured(chain: str, inflight: int, waiting: int) -> None:
+    """How many entries of a chain are being processed, and how many rest until they may go on."""
     metrics.INFLIGHT(chain).set(inflight)
+    metrics.WAITING(chain).set(waiting)

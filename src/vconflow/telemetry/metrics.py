@@ -91,12 +91,17 @@ STORAGE_CONFLICTS = _counter(
 )
 
 RETRIES = _counter("retries_total", "Entries that wait for another attempt.", "chain")
+DEAD_LETTERS_MOVED = _counter(
+    "dead_letters_moved_total", "Dead letters replayed, purged or expired.", "list", "how"
+)
+PARKED = _counter("parked_total", "Entries stopped by an outage.", "chain")
 DOCUMENTS_MISSING = _counter("documents_missing_total", "Entries without a document.", "list")
 LEASES_LOST = _counter("leases_lost_total", "Entries that another replica took over.", "list")
 TAKEN_OVER = _counter("taken_over_total", "Entries taken over from dead replicas.", "list")
 RECOVERED = _counter("recovered_total", "Own entries found again at the start.", "list")
 CHAIN_HELD = _counter("chain_held_total", "Times that reading of a chain was held.", "chain")
 
+WAITING = _gauge("waiting", "Entries that wait for a retry or for a breaker.", "chain")
 INFLIGHT = _gauge("inflight", "Entries being processed.", "chain")
 LIST_DEPTH = _gauge("list_depth", "Entries that nobody has taken yet.", "list")
 LIST_OLDEST = _gauge("list_oldest_seconds", "Age of the oldest unfinished entry.", "list")
@@ -109,6 +114,9 @@ HTTP_SECONDS = _histogram(
 )
 REDIS_SECONDS = _histogram("redis_seconds", "Time that Redis took.", FAST, "command")
 REDIS_ERRORS = _counter("redis_errors_total", "Failures to reach Redis.")
+EMBEDDED_RESTARTS = _counter(
+    "embedded_restarts_total", "Times that the embedded Valkey had to be started again."
+)
 UNHANDLED = _counter("unhandled_total", "Errors that nothing expected.")
 LOOP_LAG = _histogram("loop_lag_seconds", "How late the event loop ran.", FAST)
 
