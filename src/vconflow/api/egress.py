@@ -1,7 +1,7 @@
 """Handing vCons out: entries are leased, sent, and only then removed."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -61,15 +61,16 @@ class _Handover:
         self._list_name = list_name
         self._entries = entries
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = False
+        is_closing = scope.get("extensions", {}).get("vconflow.is_closing", lambda: False)
         try:
-            sent = await self._send(receive, send)
+            sent = await self._send(receive, send, is_closing)
         finally:
             settle = self._lists.ack if sent else self._lists.give_back
             await _shielded(self._settle(settle(self._list_name, self._entries)))
 
-    async def _send(self, receive: Receive, send: Send) -> bool:
+    async def _send(self, receive: Receive, send: Send, is_closing: Callable[[], bool]) -> bool:
         """Send the response; whether the client was there to the end.
 
         A server may drop what is sent to a client that went away without saying so. So the last
@@ -89,7 +90,9 @@ class _Handover:
             # Waits while the socket's buffer is full.
             await send({"type": "http.response.body", "body": b"", "more_body": True})
             await asyncio.sleep(0)
-            if gone.done():
+            # The server tells of a client that left some turns of the loop later, and drops what
+            # is sent meanwhile. Its transport knows at once.
+            if gone.done() or is_closing():
                 return False
             await send({"type": "http.response.body", "body": body[-1:], "more_body": False})
             return True
