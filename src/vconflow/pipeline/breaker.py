@@ -46,6 +46,7 @@ class Breaker:
     error: str = ""
     opened_at: float | None = None
     trials: int = 0
+    is_told: bool = False
     _parked: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     @property
@@ -91,8 +92,18 @@ class Breaker:
             self.opened_at = time.monotonic()
             self.openings += 1
             self.trials = 0
-            events.breaker_opened(self.name, self.error)
+            self.is_told = False
             self.on_change(self)
+
+    def tell(self) -> None:
+        """Put into the log that it is open, once.
+
+        One that closes before the first probe is not worth a line: a service that refuses every
+        other call would fill the log.
+        """
+        if self.opened_at is not None and not self.is_told:
+            self.is_told = True
+            events.breaker_opened(self.name, self.error)
 
     def grant(self) -> None:
         """Let a few calls through on trial, first one of an entry that was parked.
@@ -115,7 +126,8 @@ class Breaker:
 
     def _close(self) -> None:
         seconds, self.opened_at = self.seconds_open, None
-        events.breaker_closed(self.name, seconds)
+        if self.is_told:
+            events.breaker_closed(self.name, seconds)
         while self._wake_first():
             pass
         self.on_change(self)
@@ -148,7 +160,7 @@ class Breakers:
         breaker = self._all.get(name)
         if breaker is None:
             breaker = self._all[name] = Breaker(name, self._threshold, self._changed, self._now)
-            events.breaker_known(name)
+            events.breaker_changed(name, is_open=False)
         return breaker
 
     @property
@@ -182,4 +194,5 @@ class Breakers:
             self._open[breaker.name] = breaker
         else:
             self._open.pop(breaker.name, None)
+        events.breaker_changed(breaker.name, is_open=breaker.is_open)
         self.on_change(breaker)

@@ -48,6 +48,7 @@ class Prober:
             await self._clock.sleep(max(wait * random.uniform(0.5, 1.0), breaker.retry_after))
             if not breaker.is_open or breaker.openings != opening:
                 return
+            breaker.tell()
             if await self._answers(breaker):
                 breaker.grant()
             wait = min(wait * 2, self._longest)

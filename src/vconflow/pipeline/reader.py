@@ -107,8 +107,12 @@ class Reader:
 
     def _woken(self, task: asyncio.Task[None]) -> None:
         self._wakes.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            # The read ends by itself within its block time.
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        # The read ends by itself within its block time.
+        if isinstance(error, Unavailable):
+            self._outage.lost(error)
+        else:
             events.unhandled("wake", error)
 
 
