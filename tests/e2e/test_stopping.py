@@ -1,11 +1,15 @@
 """SIGTERM under load, a second signal, and a second start on the kept data."""
 
 import asyncio
-import json
 import signal
+import time
+from collections import Counter
 from pathlib import Path
 
 import httpx
+import pytest
+from loading import bulk, vcons
+from redis_view import redis_view, until
 from vconflow_process import VconflowProcess, pop_all, vconflow
 
 from vconflow.testing.webhook_receiver import Reply, WebhookReceiver, webhook_receiver
@@ -13,23 +17,19 @@ from vconflow.testing.webhook_receiver import Reply, WebhookReceiver, webhook_re
 COUNT = 60
 
 
-def config_of(receiver: WebhookReceiver) -> dict[str, object]:
-    hook = {"module": "links.webhook", "options": {"webhook-urls": [receiver.url]}}
+def config_of(receiver: WebhookReceiver, name: str = "one") -> dict[str, object]:
+    hook = {
+        "module": "links.webhook",
+        "options": {"webhook-urls": [f"{receiver.url}/{name}"]},
+    }
     chain = {"links": ["hook"], "ingress_lists": ["in"], "egress_lists": ["out"]}
     return {"links": {"hook": hook}, "chains": {"main": chain}}
 
 
-async def load(process: VconflowProcess, folder: Path) -> list[str]:
-    lines = (folder / "conversations.ndjson").read_bytes().splitlines()[:COUNT]
-    async with httpx.AsyncClient(base_url=process.url, timeout=30) as client:
-        reply = await client.post(
-            "/vcons",
-            params={"ingress_lists": "in"},
-            content=b"\n".join(lines),
-            headers={"content-type": "application/x-ndjson"},
-        )
-    assert reply.json()["accepted"] == COUNT
-    return [json.loads(line)["uuid"] for line in lines]
+async def load(process: VconflowProcess, folder: Path, count: int = COUNT) -> list[str]:
+    documents = vcons(folder, count)
+    await bulk(process.url, documents)
+    return list(documents)
 
 
 async def wait_for(receiver: WebhookReceiver, count: int) -> None:
@@ -98,3 +98,51 @@ async def test_while_it_stops_it_is_not_ready_but_still_answers(
             receiver.release()
             async with asyncio.timeout(30):
                 assert await process.process.wait() == 0
+
+
+@pytest.mark.parametrize(("signals", "lease"), [(1, 15.0), (2, 3.0)])
+async def test_the_other_replica_takes_what_a_stopping_one_leaves(
+    tmp_path: Path, shared_data: Path, valkey_url: str, signals: int, lease: float
+) -> None:
+    """SIGTERM under load: some finish in time, the rest is handed over, once and at once.
+
+    A second signal hands nothing over: then it is the end of the leases that does.
+    """
+    environment = {"REDIS_URL": valkey_url, "VCONFLOW_LEASE_SECONDS": str(lease)}
+    environment |= {"VCONFLOW_GRACE_SECONDS": "1.0" if signals == 1 else "60"}
+    with webhook_receiver() as receiver, redis_view(valkey_url) as redis:
+        receiver.answer(*[Reply(delay=0.8)] * 30)
+        receiver.default = Reply(fault="hang")
+        async with vconflow(tmp_path, config_of(receiver), **environment) as one:
+            uuids = await load(one, shared_data, 300)
+            await until(lambda: len(receiver.received) >= 120)
+            assert redis.pending_count("in") >= 100
+            async with vconflow(tmp_path, config_of(receiver, "two"), "two", **environment) as two:
+                mine = set(redis.pending("in", "one"))
+                code = await stop(one, signals)
+                assert code == (0 if signals == 1 else -signal.SIGTERM)
+                stopped = time.monotonic()
+                receiver.release()
+                await until(lambda: not redis.pending("in", "one"), seconds=10 * lease)
+                if signals == 1:
+                    # Others look three times per lease. What is not handed over is renewed until
+                    # the last third, and theirs after two more of these at the earliest.
+                    assert time.monotonic() - stopped < 0.6 * lease
+                await until(lambda: redis.length("in") == 0)
+                async with httpx.AsyncClient(base_url=two.url) as client:
+                    popped = await pop_all(client, "out", redis.ever_added("out"))
+                assert await two.terminate() == 0
+        assert sorted(popped) == sorted(uuids)
+        assert redis.dead("in") == []
+        calls = Counter(call.headers["idempotency-key"] for call in receiver.received)
+        repeated = {key.split(":")[1] for key, count in calls.items() if count > 1}
+        assert repeated <= mine
+        assert max(calls.values()) <= 2
+
+
+async def stop(process: VconflowProcess, signals: int) -> int:
+    process.process.send_signal(signal.SIGTERM)
+    if signals == 2:
+        await asyncio.sleep(0.3)
+        process.process.send_signal(signal.SIGTERM)
+    return await process.ended()

@@ -14,6 +14,8 @@ import yaml
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
+MODULES = Path(__file__).parent / "troublemakers"
+"""Links that a configuration names as `package.module:Class`."""
 
 
 class VconflowProcess:
@@ -27,26 +29,42 @@ class VconflowProcess:
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
 
+    async def die(self) -> None:
+        """Kill it as `kill -9` does; it is gone afterwards."""
+        self.kill()
+        await self.ended()
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
     async def terminate(self) -> int:
         self.process.send_signal(signal.SIGTERM)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Wait for its end and return the exit code."""
         async with asyncio.timeout(STOP_SECONDS):
             return await self.process.wait()
 
 
 @asynccontextmanager
 async def vconflow(
-    folder: Path, config: Mapping[str, Any], name: str = "one", **environment: str
+    folder: Path, config: Mapping[str, Any], name: str = "one", port: int = 0, **environment: str
 ) -> AsyncIterator[VconflowProcess]:
     """Start a replica in `folder`; it is stopped at the end if it still runs."""
     folder.mkdir(parents=True, exist_ok=True)
     path, log = folder / f"{name}.yml", folder / f"{name}.log"
     path.write_text(yaml.safe_dump(dict(config)))
     env = {k: v for k, v in os.environ.items() if not k.startswith(("VCONFLOW_", "REDIS_URL"))}
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, (env.get("PYTHONPATH"), str(MODULES))))
     env |= {"VCONFLOW_REPLICA": name, **environment}
-    with log.open("w") as stderr:
+    with log.open("a") as stderr:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "vconflow", "serve", "--config", str(path), "--port", "0",
-            "--data-dir", str(folder / "data"),
+            sys.executable, "-m", "vconflow", "serve", "--config", str(path),
+            "--port", str(port), "--data-dir", str(folder / "data"),
             stdout=asyncio.subprocess.PIPE, stderr=stderr, env=env, cwd=folder,
         )  # fmt: skip
     try:
@@ -57,6 +75,7 @@ async def vconflow(
         yield VconflowProcess(process, line.split()[-1], log)
     finally:
         if process.returncode is None:
+            process.send_signal(signal.SIGCONT)
             process.terminate()
             async with asyncio.timeout(STOP_SECONDS):
                 await process.wait()

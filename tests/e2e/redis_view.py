@@ -1,0 +1,64 @@
+"""What Redis itself says about lists: the truth that replicas, dead or alive, are measured by."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+
+GROUP = "vconflow"
+ALL = 100_000
+
+
+class RedisView:
+    """Looks at the keys of vconflow without being a part of it."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def pending(self, name: str, consumer: str | None = None) -> list[str]:
+        """Ids of entries that are owned, by `consumer` or by anybody."""
+        key = f"vconflow:list:{name}"
+        rows = self._client.xpending_range(key, GROUP, "-", "+", ALL, consumername=consumer)
+        return [row["message_id"].decode() for row in rows]
+
+    def pending_count(self, name: str) -> int:
+        """How many entries are owned."""
+        return int(self._client.xpending(f"vconflow:list:{name}", GROUP)["pending"])
+
+    def length(self, name: str) -> int:
+        """How many entries are not finished."""
+        return int(self._client.xlen(f"vconflow:list:{name}"))
+
+    def ever_added(self, name: str) -> int:
+        """How many entries were put on the list since it exists, finished ones included."""
+        facts = self._client.xinfo_stream(f"vconflow:list:{name}")
+        return int(facts["entries-added"])
+
+    def dead(self, name: str) -> list[dict[str, str]]:
+        """The dead letters of a list, field by field."""
+        letters = self._client.xrange(f"vconflow:dead:{name}")
+        return [
+            {key.decode(): value.decode() for key, value in held.items()} for _, held in letters
+        ]
+
+    def progress(self, name: str, entry: str) -> dict[str, Any]:
+        """The run record of an entry: how far its work is safe."""
+        text = self._client.hget(f"vconflow:run:{name}:{entry}", "progress")
+        return json.loads(text) if text else {}
+
+
+@contextmanager
+def redis_view(url: str) -> Iterator[RedisView]:
+    """A view of the server at `url`."""
+    with redis.Redis.from_url(url) as client:
+        yield RedisView(client)
+
+
+async def until(condition: Callable[[], object], seconds: float = 60, every: float = 0.02) -> None:
+    """Wait for something to become true. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(every)
