@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint format bench lock clean
+.PHONY: help setup setup-test run test lint format bench soak lock clean
 
 PYTHON ?= python3
 ARGS ?=
@@ -54,6 +54,9 @@ format: setup ## Put the code into its one format
 
 bench: setup ## Measure throughput and latency
 	$(BIN)/python -m benchmarks $(ARGS)
+
+soak: setup ## Ten minutes of load under random faults, e.g. make soak ARGS="--minutes 2 --seed 7"
+	$(BIN)/python -m tests.soak $(ARGS)
 
 lock: setup ## Pin all dependencies anew; make lock ARGS=--upgrade takes newer ones
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \

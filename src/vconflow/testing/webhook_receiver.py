@@ -5,7 +5,7 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,10 +39,15 @@ class Reply:
 
 
 class WebhookReceiver:
-    """Records requests; answers with the replies given by `answer` in turn, then with `default`."""
+    """Records requests; answers with the replies given by `answer` in turn, then with `default`.
 
-    def __init__(self) -> None:
+    With `decide`, that chooses every reply, in the thread of its request, and nothing is recorded:
+    for runs that last.
+    """
+
+    def __init__(self, decide: Callable[[Received], Reply] | None = None) -> None:
         self.default = Reply()
+        self._decide = decide
         self._replies: deque[Reply] = deque()
         self._received: list[Received] = []
         self._news = threading.Condition()
@@ -79,6 +84,8 @@ class WebhookReceiver:
 
     def record(self, received: Received) -> Reply:
         """Note a request and return how to answer it."""
+        if self._decide is not None:
+            return self._decide(received)
         with self._news:
             self._received.append(received)
             self._news.notify_all()
@@ -149,9 +156,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def webhook_receiver() -> Iterator[WebhookReceiver]:
+def webhook_receiver(
+    decide: Callable[[Received], Reply] | None = None,
+) -> Iterator[WebhookReceiver]:
     """Run a receiver on a free port in a thread of its own."""
-    receiver = WebhookReceiver()
+    receiver = WebhookReceiver(decide)
     thread = threading.Thread(target=receiver.serve, name="webhook-receiver", daemon=True)
     thread.start()
     try:
