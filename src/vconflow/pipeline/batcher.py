@@ -5,8 +5,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar, cast
 
-from vconflow.errors import Overloaded, Unavailable
+from vconflow.errors import Overloaded
 from vconflow.pipeline.cancelling import cancel_all
+from vconflow.pipeline.deadlines import Deadlines
 
 __all__ = ["Batcher"]
 
@@ -45,7 +46,7 @@ class Batcher(Generic[ItemT, ResultT]):
         self._size_of = size_of
         self._parallel = parallel
         self._max_waiting_bytes = max_waiting_bytes
-        self._patience = patience
+        self._deadlines = None if patience is None else Deadlines(patience)
         self._waiting: deque[tuple[ItemT, int, asyncio.Future[ResultT]]] = deque()
         self._waiting_bytes = 0
         self._workers: set[asyncio.Task[None]] = set()
@@ -67,15 +68,9 @@ class Batcher(Generic[ItemT, ResultT]):
         self._waiting_bytes += size
         if len(self._workers) < self._parallel:
             self._workers.add(asyncio.create_task(self._work()))
-        waiting = asyncio.timeout(self._patience)
-        try:
-            async with waiting:
-                return await future
-        except TimeoutError:
-            if not waiting.expired():
-                raise
-            # If it was not begun, it never will be; else its effect is unknown.
-            raise Unavailable("no answer in time") from None
+        if self._deadlines is not None:
+            self._deadlines.add(future)
+        return await future
 
     async def drain(self) -> None:
         """Wait until nothing is waiting or under way."""
