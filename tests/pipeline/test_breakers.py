@@ -145,6 +145,19 @@ async def test_one_that_never_gets_through_does_not_stop_the_others(valkey_url: 
         assert (letter.uuid, letter.stage) == (poisoned, "link:hook")
 
 
+async def test_a_refusal_shows_that_the_service_is_there(valkey_url: str) -> None:
+    service = Service()
+    service.down = Retryable("503")
+    chain = Chain("main", (step("hook", service, retry=RetryPolicy(9, 0.01, 0.02)),), lists=("in",))
+    async with site(valkey_url, chain, longest_probe=PROBE) as it:
+        uuids = await it.submit(*(vcon() for _ in range(50)))
+        await until(lambda: it.replica.breakers.open_ones)
+        service.down = Permanent("400")
+        await it.settled()
+        assert it.replica.breakers.open_ones == []
+        assert sorted(letter.uuid for letter in await it.dead()) == sorted(uuids)
+
+
 async def test_redis_away_in_a_link_costs_no_attempt(valkey_url: str) -> None:
     service = Service()
     service.down = Unavailable("no Redis")

@@ -67,7 +67,10 @@ class Batcher(Generic[ItemT, ResultT]):
         self._waiting.append((item, size, future))
         self._waiting_bytes += size
         if len(self._workers) < self._parallel:
-            self._workers.add(asyncio.create_task(self._work()))
+            worker = asyncio.create_task(self._work())
+            self._workers.add(worker)
+            # For one that is cancelled before it has begun.
+            worker.add_done_callback(self._workers.discard)
         if self._deadlines is not None:
             self._deadlines.add(future)
         return await future
@@ -76,6 +79,7 @@ class Batcher(Generic[ItemT, ResultT]):
         """Wait until nothing is waiting or under way."""
         while self._workers:
             await asyncio.wait(self._workers)
+            await asyncio.sleep(0)
 
     async def stop(self) -> None:
         """Give up what is under way and what waits."""

@@ -69,8 +69,12 @@ class Breaker:
 
     def succeeded(self) -> None:
         """A call went through."""
-        self.failures = 0
         self.last_success = self.now()
+        self.answered()
+
+    def answered(self) -> None:
+        """A call was refused for good: whoever can refuse is not away."""
+        self.failures = 0
         if self.opened_at is not None:
             self._close()
 

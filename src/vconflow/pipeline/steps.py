@@ -70,6 +70,8 @@ def _admit(stage: str, breaker: Breaker) -> None:
 
 
 def _failed(stage: str, error: BaseException, breaker: Breaker | None) -> StepFailed:
+    if breaker is not None and isinstance(error, Permanent):
+        breaker.answered()
     if breaker is None or not is_outage(error):
         return StepFailed(stage, error)
     breaker.failed(error)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vconflow.errors import PartialFailure, Retryable
+from vconflow.errors import PartialFailure, Permanent, Retryable
 from vconflow.model.entry import StoredVcon
 from vconflow.pipeline.batcher import Batcher
 from vconflow.pipeline.breaker import Breaker
@@ -78,11 +78,15 @@ class StorageWriter:
             self.breaker.succeeded()
         elif outages:
             self.breaker.failed(outages[0])
+        else:
+            self.breaker.answered()
 
     async def _blame(self, batch: Sequence[StoredVcon], error: Exception) -> dict[str, Exception]:
         """One vCon that cannot be stored must not take its batch along."""
         if is_outage(error):
             self.breaker.failed(error)
+        elif isinstance(error, Permanent):
+            self.breaker.answered()
         if is_outage(error) or len(batch) == 1:
             return {vcon.uuid: error for vcon in batch}
         failures: dict[str, Exception] = {}
