@@ -71,7 +71,10 @@ class RedisDeadLetters:
             call.key(self._keys.dead(list_name)),
             call.key(self._keys.list(list_name)),
             from_start,
-            [[name, call.key(self._keys.meta(uuid))] for name, uuid in uuids.items()],
+            [
+                [name, call.key(self._keys.meta(uuid)), call.key(self._keys.document(uuid))]
+                for name, uuid in uuids.items()
+            ],
         ]
         return int(await self._scripts.run("replay", call, header))
 

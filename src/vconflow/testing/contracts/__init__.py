@@ -9,7 +9,12 @@ pytest.register_assert_rewrite(
     "vconflow.testing.contracts.link", "vconflow.testing.contracts.storage"
 )
 
-from vconflow.testing.contracts.link import LinkContract  # noqa: E402  # after the line above
+from vconflow.testing.contracts.backend import (  # noqa: E402  # after the line above
+    Backend,
+    BackendContract,
+    BackendServer,
+)
+from vconflow.testing.contracts.link import LinkContract  # noqa: E402
 from vconflow.testing.contracts.resources import (  # noqa: E402
     ManualClock,
     RecordingSender,
@@ -18,6 +23,9 @@ from vconflow.testing.contracts.resources import (  # noqa: E402
 from vconflow.testing.contracts.storage import StorageContract  # noqa: E402
 
 __all__ = [
+    "Backend",
+    "BackendContract",
+    "BackendServer",
     "LinkContract",
     "ManualClock",
     "RecordingSender",

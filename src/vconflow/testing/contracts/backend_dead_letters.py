@@ -190,6 +190,22 @@ class DeadLetterContract(BackendFixtures):
         assert await one.dead_letters.expire("in", FAR * 1000, 10) == 1
         assert await document_of(one, entry.uuid) == new
 
+    async def test_a_replayed_letter_of_an_earlier_life_keeps_the_document_it_finds(
+        self, server: BackendServer
+    ) -> None:
+        async with server.replica("brief", document_ttl=1) as brief:
+            document = vcon()
+            entry, found = await begun(brief, document)
+            await commit(brief, commit_of(entry, found, then=buried()))
+            await brief.documents.delete(entry.uuid, None)
+            await server.let_pass(0.01)
+            again, found = await begun(brief, document)
+            await finish(brief, again, stored=True)
+            (letter,) = await dead(brief)
+            assert await brief.dead_letters.replay("in", [letter.id]) == 1
+            await server.let_pass(1.1)
+            assert await document_of(brief, entry.uuid) == document
+
     async def test_a_buried_egress_entry_holds_its_document_no_longer_than_others(
         self, one: Backend
     ) -> None:

@@ -53,6 +53,9 @@ class MemoryDeadLetters:
             # A letter of an earlier life of the uuid was not counted in this one; its entry is.
             if meta is not None and meta.rev and not meta.deleted and not meta.counts(held.entry):
                 meta.count("open", 1)
+                # This life may be over already, and its document about to go.
+                self._store.vcons.documents.keep(letter.uuid)
+                self._store.vcons.metas.keep(letter.uuid)
             self._store.append(
                 list_name,
                 letter.uuid,

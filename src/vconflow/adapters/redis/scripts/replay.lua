@@ -1,5 +1,5 @@
 -- Move dead letters back to their list; each goes on where it stopped, or begins anew.
--- header: {dead key, stream key, from start, items}; item: {id, meta key}
+-- header: {dead key, stream key, from start, items}; item: {id, meta key, document key}
 local dead, stream, from_start, moved = KEYS[header[1]], KEYS[header[2]], header[3], 0
 for _, item in ipairs(header[4]) do
   local id, meta = item[1], KEYS[item[2]]
@@ -17,6 +17,9 @@ for _, item in ipairs(header[4]) do
       and redis.call('HEXISTS', meta, 'deleted') == 0
       and not is_counted(meta, held['entry'] or id) then
       redis.call('HINCRBY', meta, 'open', 1)
+      -- This life may be over already, and its document about to go.
+      redis.call('PERSIST', KEYS[item[3]])
+      redis.call('PERSIST', meta)
     end
     moved = moved + 1
   end
