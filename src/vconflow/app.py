@@ -101,6 +101,7 @@ def _redis_options(settings: Settings) -> RedisOptions:
     return RedisOptions(
         replica=settings.vconflow_replica,
         lease=settings.vconflow_lease_seconds,
+        egress_lease=settings.vconflow_egress_lease_seconds,
         document_ttl=settings.vcon_redis_expiry,
         index_expiry=settings.vcon_index_expiry,
         created_name=settings.vcon_sorted_set_name,

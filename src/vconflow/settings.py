@@ -157,6 +157,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         Duration,
         Meta(description="Seconds after which the work of a silent replica is taken over."),
     ] = 30.0
+    vconflow_egress_lease_seconds: Annotated[
+        Duration,
+        Meta(
+            description="Seconds after which uuids come back that egress gave to a client that "
+            "went away with its server."
+        ),
+    ] = 60.0
     vconflow_grace_seconds: Annotated[
         Annotated[float, Meta(ge=0)],
         Meta(description="Seconds that vCons under way get to finish when the process stops."),
