@@ -2,6 +2,7 @@
 
 import inspect
 import io
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from vconflow.telemetry import events, log, metrics
 
 UUID = "0195544a-b9b1-8ee4-b9a2-279e0d16bc46"
 ERROR = TimeoutError("no answer")
-GAUGES = ("breaker_open", "dead_letters", "inflight", "list_", "pending", "waiting")
+GAUGES = ("breaker_open", "dead_letters{", "inflight", "list_", "pending", "waiting")
 
 # What happens, the samples of the metrics that it changes, and the line at INFO or above.
 OCCURRENCES: list[tuple[Callable[[], None], Mapping[str, float], str | None]] = [
@@ -187,7 +188,7 @@ def test_an_event_counts_and_speaks(
 
 def test_every_event_is_tested_here() -> None:
     source = inspect.getsource(inspect.getmodule(test_every_event_is_tested_here) or events)
-    assert [name for name in events.__all__ if f"events.{name}(" not in source] == []
+    assert [name for name in events.__all__ if not re.search(rf"events\.{name}\b", source)] == []
 
 
 @pytest.mark.parametrize("happen", [happen for happen, _, line in OCCURRENCES if line is None])

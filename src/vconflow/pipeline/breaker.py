@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from vconflow.errors import Retryable
+from vconflow.pipeline.retry import asked_to_wait
 from vconflow.telemetry import events
 
 __all__ = ["Breaker", "Breakers", "Paused"]
@@ -88,7 +89,7 @@ class Breaker:
     def note(self, error: BaseException) -> None:
         """Remember what is wrong."""
         self.error = str(error) or type(error).__name__
-        self.retry_after = (error.retry_after if isinstance(error, Retryable) else None) or 0.0
+        self.retry_after = asked_to_wait(error)
 
     def trip(self) -> None:
         """Open at once."""

@@ -8,7 +8,7 @@ import msgspec
 from vconflow.errors import Permanent, Retryable, Unavailable
 from vconflow.pipeline.breaker import Breakers, Paused
 from vconflow.pipeline.fanout import Fanout, breaker_of
-from vconflow.pipeline.retry import RetryPolicy, is_outage, is_retryable
+from vconflow.pipeline.retry import RetryPolicy, asked_to_wait, is_outage, is_retryable
 from vconflow.pipeline.run import Run
 from vconflow.pipeline.steps import StepFailed
 from vconflow.pipeline.tracebacks import trimmed_traceback
@@ -87,8 +87,10 @@ class Failures:
 
     def _park(self, run: Run, failed: StepFailed, progress: Progress) -> Defer:
         """Have it wait; what it tried during the outage does not count."""
+        asked = asked_to_wait(failed.error)
+        due = int((self.clock.now() + asked) * 1000) if asked else 0
         events.parked(run.chain.name, run.entry.list, run.entry.uuid, failed.breakers)
-        return Defer(msgspec.structs.replace(progress, attempts=0, parked=failed.breakers))
+        return Defer(msgspec.structs.replace(progress, attempts=0, due=due, parked=failed.breakers))
 
     def _defer(self, run: Run, failed: StepFailed, progress: Progress) -> Defer:
         policy = self._policy(run, failed.stage)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from vconflow.errors import PartialFailure, Permanent, Retryable, Unavailable
 
-__all__ = ["RetryPolicy", "is_outage", "is_retryable"]
+__all__ = ["RetryPolicy", "asked_to_wait", "is_outage", "is_retryable"]
+
+_LONGEST_ASKED = 3600.0
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,13 @@ class RetryPolicy:
         """Seconds to wait after failed attempt number `attempt`."""
         # Beyond 2^32 the cap has long decided, and floats overflow.
         ceiling = min(self.max, self.base * 2.0 ** min(attempt - 1, 32))
-        asked = error.retry_after if isinstance(error, Retryable) else None
-        return max(ceiling * random(), asked or 0.0)
+        return max(ceiling * random(), asked_to_wait(error))
+
+
+def asked_to_wait(error: BaseException) -> float:
+    """How many seconds the other side asked us to stay away, an hour at most."""
+    asked = error.retry_after if isinstance(error, Retryable) else None
+    return min(asked or 0.0, _LONGEST_ASKED)
 
 
 def is_retryable(error: BaseException) -> bool:

@@ -40,8 +40,8 @@ class Supervisor:
         if task.cancelled() or self._tasks.get(task.get_name()) is not task:
             return
         error = task.exception() or RuntimeError("ended before it was told to")
-        events.unhandled(f"task {task.get_name()}", error)
         self.failed.set()
+        events.unhandled(f"task {task.get_name()}", error)
 
 
 @asynccontextmanager

@@ -36,17 +36,18 @@ class WaitingRoom:
         """Whether so many entries of the chain rest that no more should be begun."""
         return self._count[chain] >= self._limit
 
+    def _seconds_left(self, progress: Progress) -> float:
+        return progress.due / 1000 - self._clock.now()
+
     async def rest(self, key: Key, chain: str, progress: Progress) -> None:
         """Return when the entry may go on."""
-        seconds = progress.due / 1000 - self._clock.now()
-        if not progress.parked and seconds <= 0:
+        if not progress.parked and self._seconds_left(progress) <= 0:
             return
         self._count[chain] += 1
         self.keys.add(key)
         try:
-            if progress.parked:
-                await self._breakers.passage(progress.parked)
-            else:
+            await self._breakers.passage(progress.parked)
+            if (seconds := self._seconds_left(progress)) > 0:
                 await self._clock.sleep(seconds)
         finally:
             self.keys.discard(key)

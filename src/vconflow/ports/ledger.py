@@ -71,7 +71,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     last_failure: int = 0
     error: str = ""
     parked: tuple[str, ...] = ()
-    """Breakers of which one has to close before it may run again; then `due` does not count.
+    """Breakers of which one has to close, besides `due`, before it may run again.
 
     After a crash it is `crash`, which holds nothing up: it only tells waiting from running.
     """
@@ -83,13 +83,11 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def resumed(self, crashes: int, rests_until: int) -> Self:
         """The same, with what the run record says besides."""
-        rests = rests_until == NEVER
-        return msgspec.structs.replace(
-            self,
-            crashes=crashes,
-            due=0 if rests else rests_until,
-            parked=(self.parked or _AFTER_CRASH) if rests else (),
-        )
+        if rests_until != NEVER:
+            return msgspec.structs.replace(self, crashes=crashes, due=rests_until, parked=())
+        if self.parked:
+            return msgspec.structs.replace(self, crashes=crashes)
+        return msgspec.structs.replace(self, crashes=crashes, due=0, parked=_AFTER_CRASH)
 
     def afresh(self) -> Self:
         """Where the replay of a dead letter begins: at the step that failed, with new attempts."""
