@@ -46,7 +46,7 @@ def _nested(name: str) -> bool:
 
 
 def _commit_label(command: Command) -> str:
-    header = msgspec.msgpack.decode(command[3 + int(command[2])])
+    _, header = msgspec.msgpack.decode(command[3 + int(command[2])])
     kinds = {f"{item[11][0]}{' document' if item[9] else ''}" for item in header[6]}
     return f"commit {'/'.join(sorted(kinds))}"
 

@@ -151,7 +151,7 @@ def start(request: pytest.FixtureRequest) -> Starter:
 
 @pytest.fixture
 def _soon_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_PATIENCE", 1.5)
+    monkeypatch.setattr(client, "PATIENCE", 1.5)
 
 
 @pytest.mark.usefixtures("_soon_given_up")

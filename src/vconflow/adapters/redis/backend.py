@@ -68,6 +68,7 @@ async def open_backend(url: str, options: RedisOptions) -> AsyncIterator[RedisBa
     async with open_redis(url, durability=options.durability) as connections:
         client = connections.commands
         scripts = Scripts(client, await asyncio.to_thread(load_scripts))
+        await scripts.set_clock()
         documents = RedisDocuments(client, scripts, keys, **expiries)
         async with hold_name(client, keys, options.replica, lease=options.lease) as name:
             yield RedisBackend(

@@ -18,7 +18,7 @@ from vconflow.adapters.redis.sentinel import sentinel_client
 from vconflow.adapters.redis.server_check import check_server
 from vconflow.redis_url import parse_sentinel_url
 
-__all__ = ["Connections", "open_redis"]
+__all__ = ["PATIENCE", "Connections", "open_redis"]
 
 _BLOCK_LIMIT = 5.0
 """Seconds a blocking read waits at most; a silent connection is given up soon after."""
@@ -26,7 +26,7 @@ _BLOCK_LIMIT = 5.0
 _SILENCE = 3.0
 """Seconds without an answer after which a connection is given up and the command repeated."""
 
-_PATIENCE = 7.0
+PATIENCE = 7.0
 """Seconds that a command takes at most, with its repetitions: an HTTP client waits for it."""
 
 _MOST_CONNECTIONS = 4096
@@ -130,7 +130,7 @@ async def _open_client(
     else:
         following = sentinel_client(sentinels, _BoundedRedis, options)
         client = await stack.enter_async_context(following)
-    client.patience = max(_PATIENCE, silence)
+    client.patience = max(PATIENCE, silence)
     # The driver's reply parsers differ between versions and cost time; we read plain replies.
     client.response_callbacks.clear()
     return client

@@ -5,6 +5,7 @@ them. Every key a script touches is declared, each only once however often it is
 """
 
 import hashlib
+import re
 import time
 from collections.abc import Mapping
 from importlib import resources
@@ -12,14 +13,19 @@ from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
+from vconflow.adapters.redis.client import PATIENCE
 from vconflow.adapters.redis.errors import redis_errors
+from vconflow.errors import Unavailable
 from vconflow.telemetry import events
 
 __all__ = ["ScriptCall", "Scripts", "load_scripts"]
 
 _encode = msgspec.msgpack.Encoder().encode
+
+_CLOCK_ROUNDS = 3
+_LATE = re.compile(r"(?:LATE )?(\d+)")
 
 
 class ScriptCall:
@@ -59,18 +65,45 @@ class Scripts:
         self._client = client
         self._sources = sources
         self._hashes = {name: _sha1(source) for name, source in sources.items()}
+        self._clock_ahead_ms = 0
+
+    async def set_clock(self) -> None:
+        """Learn the time of Redis, by which it tells what comes too late."""
+        with redis_errors():
+            seconds, _ = await self._client.execute_command("TIME")
+        self._clock_ahead_ms = int(seconds) * 1000 - _now_ms()
 
     async def run(self, name: str, call: ScriptCall, header: list[Any]) -> Any:
-        """Run a script; raises `Unavailable` or `Permanent`."""
-        rest = (len(call.keys), *call.keys, _encode(header), *call.args)
+        """Run a script, soon or never; raises `Unavailable` or `Permanent`."""
         started = time.perf_counter()
         with redis_errors():
-            try:
-                reply = await self._client.execute_command("EVALSHA", self._hashes[name], *rest)
-            except NoScriptError:
-                reply = await self._client.execute_command("EVAL", self._sources[name], *rest)
+            reply = await self._run(name, call, header)
         events.redis_done(name, time.perf_counter() - started)
         return reply
+
+    async def _run(self, name: str, call: ScriptCall, header: list[Any]) -> Any:
+        for _ in range(_CLOCK_ROUNDS):
+            try:
+                return await self._send(name, call, header)
+            except ResponseError as error:
+                late = _LATE.fullmatch(str(error))
+                if late is None:
+                    raise
+                # The answer came in time, so it is a clock that was set.
+                self._clock_ahead_ms = int(late[1]) - _now_ms()
+        raise Unavailable("the clock of Redis keeps changing")
+
+    async def _send(self, name: str, call: ScriptCall, header: list[Any]) -> Any:
+        deadline = _now_ms() + self._clock_ahead_ms + int(PATIENCE * 1000)
+        rest = (len(call.keys), *call.keys, _encode([deadline, header]), *call.args)
+        try:
+            return await self._client.execute_command("EVALSHA", self._hashes[name], *rest)
+        except NoScriptError:
+            return await self._client.execute_command("EVAL", self._sources[name], *rest)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _sha1(source: str) -> str:

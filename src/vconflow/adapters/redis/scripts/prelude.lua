@@ -1,13 +1,17 @@
--- Put before every script. KEYS are all keys it touches; ARGV[1] is a msgpack header that refers to
--- keys and to further arguments by their index. A Lua error does not roll back, so each item is
--- checked first and written afterwards, and one item's trouble never stops the next.
-local header = cmsgpack.unpack(ARGV[1])
+-- Put before every script. KEYS are all keys it touches; ARGV[1] is msgpack: {deadline ms, header},
+-- and the header refers to keys and to further arguments by their index. A Lua error does not roll
+-- back, so each item is checked first and written afterwards, and one item's trouble never stops
+-- the next.
+local deadline, header = unpack(cmsgpack.unpack(ARGV[1]))
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now_us = clock[1] * 1000000 + clock[2]
 local GROUP = 'vconflow'
 
 local function integer(number) return string.format('%.0f', number) end
+
+-- A network may deliver what was sent long after the sender gave it up and went on.
+if now_ms > deadline then return redis.error_reply('LATE ' .. integer(now_ms)) end
 
 -- The revision after `rev`. It follows the clock so that it also grows past a forgotten one.
 local function next_rev(rev) return math.max((tonumber(rev) or 0) + 1, now_us) end
