@@ -176,4 +176,6 @@ async def _readiness(
 
 def _down(breaker: Breaker) -> Dependency:
     error = f"down for {breaker.seconds_open:.0f} s, what needs it waits: {breaker.error}"
+    if breaker.retry_after:
+        error = f"{error}; it asked for a pause of {breaker.retry_after:.0f} s"
     return Dependency(breaker.name, False, 0.0, error, required=False)

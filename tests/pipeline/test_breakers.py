@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
+import structlog
 from pipeline_support import FAST, Site, site, step, unit, vcon
 
 from vconflow.errors import PartialFailure, Permanent, Retryable, Unavailable
@@ -295,6 +296,20 @@ async def test_a_document_in_a_storage_that_is_down_is_waited_for(valkey_url: st
         assert await it.dead() == []
         storage.fail_with = None
         await everything_arrived(it, [uuid])
+
+
+async def test_an_outage_is_told_although_the_next_probe_is_far_off(valkey_url: str) -> None:
+    service = Service()
+    service.down = Retryable("503", retry_after=3600)
+    chain = Chain("main", (step("hook", service),), lists=("in",), egress=("out",))
+    with structlog.testing.capture_logs() as lines:
+        async with site(valkey_url, chain) as it:
+            await it.submit(*(vcon() for _ in range(20)))
+            told = {"breaker": "link:hook", "event": "breaker_opened"}
+            await until(lambda: any(told.items() <= line.items() for line in lines))
+            calls = len(service.calls)
+            await asyncio.sleep(0.5)
+            assert len(service.calls) == calls
 
 
 # The breaker itself

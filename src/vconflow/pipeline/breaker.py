@@ -7,7 +7,7 @@ first call that succeeds closes it and lets everything parked go on.
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -48,7 +48,7 @@ class Breaker:
     opened_at: float | None = None
     trials: int = 0
     is_told: bool = False
-    _parked: deque[asyncio.Future[None]] = field(default_factory=deque)
+    _parked: OrderedDict[asyncio.Future[None], None] = field(default_factory=OrderedDict)
 
     @property
     def is_open(self) -> bool:
@@ -70,14 +70,20 @@ class Breaker:
 
     def succeeded(self) -> None:
         """A call went through."""
-        self.last_success = self.now()
-        self.answered()
-
-    def answered(self) -> None:
-        """A call was refused for good: whoever can refuse is not away."""
         self.failures = 0
+        self.last_success = self.now()
         if self.opened_at is not None:
             self._close()
+
+    def answered(self) -> None:
+        """A call was refused for good: whoever can refuse is not away.
+
+        Unless a link refused by itself what it need not ask anybody about. So it counts as no
+        success, and the next outage opens again.
+        """
+        if self.opened_at is not None:
+            self._close()
+            self.failures = self.threshold - 1
 
     def failed(self, error: BaseException) -> None:
         """A call met an outage."""
@@ -127,7 +133,11 @@ class Breaker:
 
     def park(self, passage: asyncio.Future[None]) -> None:
         """Have `passage` done when the breaker closes or grants a trial."""
-        self._parked.append(passage)
+        self._parked[passage] = None
+
+    def unpark(self, passage: asyncio.Future[None]) -> None:
+        """Forget one that need not wait any more: another breaker let it go, or it was lost."""
+        self._parked.pop(passage, None)
 
     def _close(self) -> None:
         seconds, self.opened_at = self.seconds_open, None
@@ -139,8 +149,8 @@ class Breaker:
 
     def _wake_first(self) -> bool:
         while self._parked:
-            passage = self._parked.popleft()
-            if not passage.done():  # another breaker may have let it go, or its entry was lost
+            passage, _ = self._parked.popitem(last=False)
+            if not passage.done():  # just now
                 passage.set_result(None)
                 return True
         return False
@@ -190,9 +200,14 @@ class Breakers:
         if not self.all_open(names):
             return
         passage: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        for name in names:
-            self._open[name].park(passage)
-        await passage
+        breakers = [self._open[name] for name in names]
+        for breaker in breakers:
+            breaker.park(passage)
+        try:
+            await passage
+        finally:
+            for breaker in breakers:
+                breaker.unpark(passage)
 
     def _changed(self, breaker: Breaker) -> None:
         if breaker.is_open:

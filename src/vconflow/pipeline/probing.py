@@ -13,7 +13,8 @@ _SHORTEST = 0.5
 
 
 class Prober:
-    """Asks each open breaker's dependency again and again, at most every `longest` seconds.
+    """Asks each open breaker's dependency again and again, at least every `longest` seconds unless
+    it asked for a longer pause.
 
     A storage is pinged first; then, as for a link, which cannot be pinged, an entry tries it.
     """
@@ -25,6 +26,7 @@ class Prober:
         self._longest = longest
         self._changed = asyncio.Event()
         self._known: dict[str, int] = {}
+        self._probes: dict[str, asyncio.Task[None]] = {}
 
     def look(self) -> None:
         """A breaker has changed."""
@@ -38,20 +40,35 @@ class Prober:
                 for breaker in self._breakers.open_ones:
                     if self._known.get(breaker.name) != breaker.openings:
                         self._known[breaker.name] = breaker.openings
-                        group.create_task(self._probe(breaker, breaker.openings))
+                        self._begin(breaker, group)
                 await self._changed.wait()
+
+    def _begin(self, breaker: Breaker, group: asyncio.TaskGroup) -> None:
+        # The probe of the opening before may sleep for long yet.
+        if (before := self._probes.get(breaker.name)) is not None:
+            before.cancel()
+        probe = self._probe(breaker, breaker.openings)
+        self._probes[breaker.name] = group.create_task(probe)
 
     async def _probe(self, breaker: Breaker, opening: int) -> None:
         wait = min(_SHORTEST, self._longest)
         while True:
             # Spread, so that the replicas do not all come at the same moment.
-            await self._clock.sleep(max(wait * random.uniform(0.5, 1.0), breaker.retry_after))
-            if not breaker.is_open or breaker.openings != opening:
+            pause = wait * random.uniform(0.5, 1.0)
+            if not await self._stays_open(breaker, opening, pause):
                 return
+            # Now, not when the other side wants to be asked again: that may be in an hour.
             breaker.tell()
+            rest = breaker.retry_after - pause
+            if rest > 0 and not await self._stays_open(breaker, opening, rest):
+                return
             if await self._answers(breaker):
                 breaker.grant()
             wait = min(wait * 2, self._longest)
+
+    async def _stays_open(self, breaker: Breaker, opening: int, seconds: float) -> bool:
+        await self._clock.sleep(seconds)
+        return breaker.is_open and breaker.openings == opening
 
     async def _answers(self, breaker: Breaker) -> bool:
         kind, _, name = breaker.name.partition(":")
