@@ -1,11 +1,13 @@
-"""Ending tasks that may not want to."""
+"""Ending tasks that may not want to, and those that were never told to."""
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 
+from vconflow.errors import Retryable
 from vconflow.telemetry import events
 
-__all__ = ["cancel_all"]
+__all__ = ["cancel_all", "only_our_cancellation"]
 
 _AGAIN = 0.2
 _PATIENCE = 5.0
@@ -25,3 +27,18 @@ async def cancel_all(tasks: Iterable[asyncio.Task[None]]) -> None:
         _, left = await asyncio.wait(left, timeout=_AGAIN)
     for task in left:
         events.unhandled("stop", RuntimeError(f"task {task.get_name()} does not end"))
+
+
+@contextlib.contextmanager
+def only_our_cancellation() -> Iterator[None]:
+    """Make a `CancelledError` that nobody sent to this task an outage.
+
+    Something that foreign code was waiting for was cancelled, a pool of its driver for instance.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise Retryable("cancelled from inside") from error

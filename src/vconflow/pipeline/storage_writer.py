@@ -9,6 +9,7 @@ from vconflow.errors import PartialFailure, Permanent, Retryable
 from vconflow.model.entry import StoredVcon
 from vconflow.pipeline.batcher import Batcher
 from vconflow.pipeline.breaker import Breaker
+from vconflow.pipeline.cancelling import only_our_cancellation
 from vconflow.pipeline.retry import RetryPolicy, is_outage
 from vconflow.ports.storage import Storage
 from vconflow.telemetry import events
@@ -57,8 +58,9 @@ class StorageWriter:
     async def _put(self, batch: Sequence[StoredVcon]) -> dict[str, Exception]:
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(self.unit.timeout):
-                await self.unit.storage.put(batch)
+            with only_our_cancellation():
+                async with asyncio.timeout(self.unit.timeout):
+                    await self.unit.storage.put(batch)
         except PartialFailure as error:
             self._report(started, "partial", len(batch), error)
             self._judge(batch, error.failures)
