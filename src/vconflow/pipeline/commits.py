@@ -105,7 +105,7 @@ class Commits:
                 raise Deleted
 
     async def unpark(self, entry: Entry, progress: Progress) -> Progress:
-        """Note that a parked entry runs: from now on the end of its replica is a crash of it."""
+        """Note that an entry at rest runs: from now on the end of its replica is a crash of it."""
         running = msgspec.structs.replace(progress, parked=(), due=0)
         commit = Commit(entry, entry.uuid, then=Defer(running))
         result = await self._patiently(lambda: self._commits.submit(commit))

@@ -16,7 +16,8 @@ _PAGE = 256
 class Leases:
     """Renews every third of the lease (seconds), so that two renewals may fail in a row.
 
-    What XAUTOCLAIM returns after the lease therefore belongs to a dead or stuck replica.
+    What XAUTOCLAIM returns after the lease therefore belongs to a dead or stuck replica; unless
+    Redis was away, when nobody could renew. Then the others get a lease's time to do so.
     """
 
     def __init__(
@@ -33,7 +34,10 @@ class Leases:
         self._consumer = consumer
         self._clock = clock
         self._outage = outage
+        self._lease = lease
         self._interval = lease / 3
+        self._renewed = clock.now()
+        self._spares_others_until = 0.0
 
     async def recover(self) -> None:
         """Go on with what an earlier life of this replica left, before anything new is read."""
@@ -53,11 +57,20 @@ class Leases:
             await self._clock.sleep(self._interval)
             try:
                 await self.renew()
-                await self.take_over()
+                if self._others_had_time():
+                    await self.take_over()
                 self._outage.back()
             except (Retryable, Permanent) as error:
                 # Redis is away: nobody can renew, and nobody can take over either.
                 self._outage.lost(error)
+
+    def _others_had_time(self) -> bool:
+        now = self._clock.now()
+        # Whoever renewed just before us may have been kept from it for as long as a lease.
+        if now - self._renewed > 2 * self._interval:
+            self._spares_others_until = now + self._lease
+        self._renewed = now
+        return now >= self._spares_others_until
 
     async def renew(self) -> None:
         """Renew all leases and stop work on entries that are no longer ours."""

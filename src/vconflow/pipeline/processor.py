@@ -69,19 +69,24 @@ class Processor:
         """Another replica has the entry: what we stored late must not be the last word."""
         if run.storages_left is None:
             return
-        try:
-            found = await self.commits.fetch(run.uuid)
-        except Deleted:
-            await self.commits.remove_copies(run.uuid, self.fanout, run.chain.storages)
-            return
-        if found.document is not None and found.rev != run.rev:
+        for _ in range(ROUNDS):
+            try:
+                found = await self.commits.fetch(run.uuid)
+            except Deleted:
+                await self.commits.remove_copies(run.uuid, self.fanout, run.chain.storages)
+                return
+            if found.document is None or found.rev == run.rev:
+                return
             newest = stored_vcon(run.uuid, found.rev, found.document)
             await self.fanout.store(newest, run.chain.storages)
+            run.rev = found.rev  # and look again: that may have been changed or deleted meanwhile
 
     async def _attempt(self, run: Run) -> Done | Waiting:
         try:
-            if run.progress.parked:
+            if run.progress.rests:
                 run.progress = await self.commits.unpark(run.entry, run.progress)
+            if run.progress.deleted:
+                return await self._remove(run)
             return await self._carry(run)
         except StepFailed as failed:
             return await self._fail(run, failed)
@@ -217,11 +222,13 @@ class Processor:
             await self.commits.try_commit(run, Finish(deleted=True))
             return Done("deleted")
         decision = self.failures.decide(run, storages_failed(failed))
+        progress = msgspec.structs.replace(decision.progress, deleted=True)
         if isinstance(decision, Defer):
             # A tombstone has no room for progress: this process remembers it.
-            return Waiting(decision.progress)
+            return Waiting(progress)
         run.drop_changes()
-        await self.commits.try_commit(run, msgspec.structs.replace(decision, even_deleted=True))
+        buried = msgspec.structs.replace(decision, progress=progress, even_deleted=True)
+        await self.commits.try_commit(run, buried)
         return Done("dead")
 
 

@@ -29,11 +29,11 @@ async def remove_copies(
     """
     (before,) = await documents.fetch([uuid])
     if _lives(before):
-        return Removal(False, await _restore(fanout, uuid, before, names or ()))
+        return Removal(False, await _restore(documents, fanout, uuid, before, names or ()))
     held, failed = await fanout.delete(uuid, names)
     (after,) = await documents.fetch([uuid])
     if held and _lives(after):
-        failed |= await _restore(fanout, uuid, after, held)
+        failed |= await _restore(documents, fanout, uuid, after, held)
     return Removal(bool(held), failed)
 
 
@@ -42,11 +42,15 @@ def _lives(document: Document) -> bool:
 
 
 async def _restore(
-    fanout: Fanout, uuid: str, found: Document, names: Sequence[str]
+    documents: Documents, fanout: Fanout, uuid: str, found: Document, names: Sequence[str]
 ) -> dict[str, Exception]:
-    if found.document is None:  # it has left Redis: the storages have it
+    if found.document is None or not names:  # it has left Redis: the storages have it
         return {}
-    return await fanout.store(stored_vcon(uuid, found.rev, found.document), names)
+    failed = await fanout.store(stored_vcon(uuid, found.rev, found.document), names)
+    (now,) = await documents.fetch([uuid])
+    if now.deleted:  # again, and perhaps before we wrote
+        _, failed = await fanout.delete(uuid, names)
+    return failed
 
 
 def stored_vcon(uuid: str, rev: int, document: bytes) -> StoredVcon:

@@ -51,7 +51,8 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     Times are Unix milliseconds. `storages` are those still to be written at revision `rev`, None
     while links are left. `stage` names the step that failed last, `attempts` counts its failures.
     `planned` are all storages the chain had then. `due` is when it may run again, 0 while it is
-    running. `halted` says that a link ended the chain.
+    running. `halted` says that a link ended the chain. `deleted` says that the vCon was deleted and
+    only its copies are left to remove: its tombstone may end before that is done.
     """
 
     next_link: str = ""
@@ -59,6 +60,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     planned: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
     halted: bool = False
+    deleted: bool = False
     rev: int = 0
     uuid: str = ""
     """The vCon the chain goes on with, after a link replaced it; empty for the entry's own."""
@@ -77,17 +79,23 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     @property
+    def rests(self) -> bool:
+        """Whether nobody works on it before that has been noted.
+
+        One that has crashed before waits for its turn even when its retry is due.
+        """
+        return bool(self.parked or (self.crashes and self.due))
+
+    @property
     def rests_until(self) -> int:
         """Until when nobody works on it: the end of its replica before that is no crash of it."""
-        return NEVER if self.parked else self.due
+        return NEVER if self.rests else self.due
 
     def resumed(self, crashes: int, rests_until: int) -> Self:
         """The same, with what the run record says besides."""
         if rests_until != NEVER:
             return msgspec.structs.replace(self, crashes=crashes, due=rests_until, parked=())
-        if self.parked:
-            return msgspec.structs.replace(self, crashes=crashes)
-        return msgspec.structs.replace(self, crashes=crashes, due=0, parked=_AFTER_CRASH)
+        return msgspec.structs.replace(self, crashes=crashes, parked=self.parked or _AFTER_CRASH)
 
     def afresh(self) -> Self:
         """Where the replay of a dead letter begins: at the step that failed, with new attempts."""

@@ -164,7 +164,7 @@ def _dead_letter(list_name: str, item: list[Any]) -> DeadLetter:
         error=held.get("error", ""),
         attempts=_number(held.get("attempts", "")),
         first_failure=_number(held.get("first_failure", "")),
-        last_failure=int(entry_id.partition("-")[0]),
+        last_failure=_number(held.get("last_failure", "")) or int(entry_id.partition("-")[0]),
         at=_number(held.get("at", "")),
         origin=held.get("origin", ""),
         progress=decode_progress(held.get("progress", "")),

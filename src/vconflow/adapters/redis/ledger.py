@@ -126,6 +126,7 @@ def _dead_fields(commit: Commit, bury: Bury) -> list[bytes]:
         "traceback": bury.traceback,
         "attempts": str(progress.attempts),
         "first_failure": str(progress.first_failure),
+        "last_failure": str(progress.last_failure),
         "at": str(entry.at),
         "entry": entry.id,
         "origin": entry.origin,

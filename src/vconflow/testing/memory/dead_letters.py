@@ -61,7 +61,8 @@ class MemoryDeadLetters:
                 letter.uuid,
                 origin="replay",
                 trace=letter.trace,
-                progress=b"" if from_start else held.progress,
+                # Of a deleted vCon there is nothing to begin anew.
+                progress=held.progress if not from_start or letter.progress.deleted else b"",
             )
         return len(moved)
 

@@ -137,7 +137,7 @@ class MemoryLedger:
             error=bury.error,
             attempts=progress.attempts,
             first_failure=progress.first_failure,
-            last_failure=now,
+            last_failure=progress.last_failure or now,
             at=entry.at,
             origin=entry.origin,
             progress=progress.afresh(),

@@ -9,8 +9,11 @@ for _, item in ipairs(header[4]) do
   end
   -- Without a uuid nothing can be processed: what a stranger wrote stays here, where it is seen.
   if (held['uuid'] or '') ~= '' and is_type(stream, 'stream') then
+    -- Of a deleted vCon there is nothing to begin anew: its copies are still to be removed.
+    local progress = held['progress'] or ''
+    if from_start and not string.find(progress, '"deleted":true', 1, true) then progress = '' end
     redis.call('XADD', stream, '*', 'uuid', held['uuid'], 'at', integer(now_ms), 'origin', 'replay',
-      'trace', held['trace'] or '', 'progress', not from_start and held['progress'] or '')
+      'trace', held['trace'] or '', 'progress', progress)
     redis.call('XDEL', dead, id)
     -- A letter of an earlier life of the uuid was not counted in this one; its entry is.
     if is_type(meta, 'hash') and redis.call('HEXISTS', meta, 'rev') == 1
