@@ -11,9 +11,25 @@ __all__ = ["SentinelUrl", "complaint_about", "parse_sentinel_url", "shown"]
 _SENTINEL_PORT = 26379
 _SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
 _SENTINEL_OPTIONS = {"sentinel_username", "sentinel_password"}
+# The driver takes more, but most of it would undo what we tell it ourselves.
+_SERVER_OPTIONS = {"client_name", "db", "password", "username"}
+_TLS_OPTIONS = {
+    "ssl_ca_certs",
+    "ssl_ca_path",
+    "ssl_cert_reqs",
+    "ssl_certfile",
+    "ssl_check_hostname",
+    "ssl_keyfile",
+    "ssl_password",
+}
+_CERT_REQS = {"none", "optional", "required"}
 # Drivers quote what they cannot read, and that may be a part of the password: our words never do.
 _PLAIN_FORM = (
     "expected redis://[user:password@]host:port/db; write special characters of the password as %XX"
+)
+_OPTIONS_FORM = (
+    f"expected no other options than {', '.join(sorted(_SERVER_OPTIONS))}, and for rediss:// "
+    f"{', '.join(sorted(_TLS_OPTIONS))} ({', '.join(sorted(_CERT_REQS))} as ssl_cert_reqs)"
 )
 _SENTINEL_FORM = (
     "expected redis+sentinel://[user:password@]host:26379,host:26379/service[/db]"
@@ -52,7 +68,9 @@ def complaint_about(text: str) -> str | None:
         except ValueError:
             return _SENTINEL_FORM
         return None
-    return None if _is_plain(text) else _PLAIN_FORM
+    if not _is_plain(text):
+        return _PLAIN_FORM
+    return None if _has_good_options(urlsplit(text)) else _OPTIONS_FORM
 
 
 def parse_sentinel_url(text: str) -> SentinelUrl | None:
@@ -96,6 +114,16 @@ def _is_plain(text: str) -> bool:
     is_whole = "@" not in f"{url.path}{url.query}{url.fragment}"
     is_database = re.fullmatch(r"(/\d*)?", url.path) is not None
     return url.scheme in ("redis", "rediss") and port != 0 and is_whole and is_database
+
+
+def _has_good_options(url: SplitResult) -> bool:
+    allowed = _SERVER_OPTIONS | (_TLS_OPTIONS if url.scheme == "rediss" else set())
+    given = parse_qs(url.query, keep_blank_values=True)
+    return (
+        given.keys() <= allowed
+        and all(text.isdecimal() for text in given.get("db", ()))
+        and _CERT_REQS.issuperset(given.get("ssl_cert_reqs", ()))
+    )
 
 
 def _options(url: SplitResult) -> Mapping[str, str]:

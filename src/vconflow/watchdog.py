@@ -20,7 +20,10 @@ _INTERVAL = 0.5
 
 
 def _exit() -> None:
-    # What the loop is stuck in is the one thing worth knowing.
+    # By hand: a logger may need a lock that the loop holds.
+    text = f"the event loop is stuck: exit {EXIT_CODE}; its work is taken over when leases end\n"
+    os.write(2, text.encode())
+    # What it is stuck in.
     faulthandler.dump_traceback(all_threads=True)
     os._exit(EXIT_CODE)
 

@@ -39,4 +39,5 @@ asyncio.run(stuck_here())
         [sys.executable, "-c", code], capture_output=True, timeout=50, check=False
     )
     assert done.returncode == EXIT_CODE
+    assert done.stderr.startswith(b"the event loop is stuck: exit 70")
     assert b"stuck_here" in done.stderr

@@ -1,6 +1,7 @@
 """Addresses of a Redis behind Sentinels: what is read from them, and what is never shown."""
 
 import pytest
+from redis.asyncio import Redis
 
 from vconflow.errors import ConfigError
 from vconflow.redis_url import SentinelUrl, complaint_about, parse_sentinel_url, shown
@@ -58,6 +59,41 @@ def test_a_malformed_sentinel_address_is_told_and_not_quoted(url: str) -> None:
     text = str(caught.value)
     assert text.startswith("REDIS_URL: expected redis+sentinel://[user:password@]host:26379,")
     assert "hid" not in text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hidden@one/0?decode_responses=true",
+        "redis://:hidden@one/0?socket_timeout=1",
+        "redis://:hidden@one/0?pasword=hidden",
+        "redis://:hidden@one?db=first",
+        "redis://:hidden@one?ssl_cert_reqs=none",
+        "rediss://:hidden@one?ssl_cert_reqs=CERT_NONE",
+        "unix:///run/redis.sock?foo",
+    ],
+)
+def test_an_option_that_is_not_for_people_to_set_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Settings.load({"REDIS_URL": url})
+    text = str(caught.value)
+    assert text.startswith("REDIS_URL: expected no other options than client_name, db, ")
+    assert "hid" not in text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://one",
+        "redis://one?db=2&client_name=vcons",
+        "unix:///run/redis.sock?db=2&password=hidden",
+        "rediss://:hidden@one:6380/0?ssl_cert_reqs=none&ssl_ca_certs=/etc/ca.pem",
+    ],
+)
+async def test_an_option_that_we_allow_is_one_of_the_driver(url: str) -> None:
+    assert complaint_about(url) is None
+    async with Redis.from_url(url) as client:
+        client.connection_pool.make_connection()
 
 
 def test_people_see_no_credentials() -> None:

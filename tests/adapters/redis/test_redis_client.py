@@ -24,6 +24,11 @@ async def test_an_unreachable_server_is_named(tmp_path: Path) -> None:
     assert "REDIS_URL" in await refusal("redis://127.0.0.1:1")
 
 
+async def test_sentinels_that_do_not_answer_are_told_in_our_words() -> None:
+    text = await refusal(f"redis+sentinel://:hidden@127.0.0.1:{servers.free_port()}/vcons")
+    assert text == "REDIS_URL: cannot reach the server: No master found for 'vcons'"
+
+
 async def test_a_wrong_password_is_told_and_never_shown(tmp_path: Path) -> None:
     async with servers.redis_server(tmp_path, port=(port := servers.free_port())) as server:
         import redis

@@ -85,7 +85,7 @@ async def is_answering(socket: Path) -> bool:
     """Whether a Redis or Valkey on a unix socket takes commands; False while it is loading."""
     try:
         reader, writer = await asyncio.open_unix_connection(str(socket))
-    except (ConnectionRefusedError, FileNotFoundError):
+    except OSError:  # it is not there yet, or we have no file left for a connection
         return False
     try:
         writer.write(b"PING\r\n")
@@ -116,6 +116,9 @@ def how_it_ended(code: int) -> str:
 
 def last_words(data_dir: Path, count: int = 15) -> str:
     """The last lines of the server's log. Reads a file: not for the event loop."""
-    with log_file(data_dir).open("rb") as log:
-        log.seek(max(0, log.seek(0, os.SEEK_END) - 64 * 1024))
-        return "\n".join(log.read().decode(errors="replace").splitlines()[-count:])
+    try:
+        with log_file(data_dir).open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 64 * 1024))
+            return "\n".join(log.read().decode(errors="replace").splitlines()[-count:])
+    except OSError as error:
+        return f"(no log: {error.strerror})"

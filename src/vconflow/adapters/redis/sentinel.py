@@ -10,8 +10,9 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
+from vconflow.adapters.redis.errors import redis_errors
+from vconflow.errors import Permanent, Unavailable
 from vconflow.redis_url import SentinelUrl
 
 __all__ = ["sentinel_client"]
@@ -66,7 +67,7 @@ async def _follow(sentinel: Sentinel, service: str, client: Redis) -> None:
     known: object = None
     while True:
         # Without Sentinel the old connections are as good as any.
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(Unavailable, Permanent), redis_errors():
             master = await sentinel.discover_master(service)
             if known not in (None, master):
                 await client.connection_pool.disconnect()

@@ -4,6 +4,7 @@ from typing import Any
 
 from redis import exceptions as driver
 from redis.asyncio import Redis
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from vconflow.errors import ConfigError, Problem
 
@@ -24,6 +25,10 @@ async def check_server(client: Redis, durability: str) -> None:
     except driver.ResponseError as error:
         # `NOAUTH` arrives as a plain reply error when no password was sent at all.
         raise _refusal(f"the server refuses us: {error}") from error
+    except MasterNotFoundError as error:
+        # The driver goes on with a description of its connections, a thousand characters each.
+        text = str(error).partition(" : ")[0]
+        raise _refusal(f"cannot reach the server: {text}") from error
     except (driver.ConnectionError, driver.TimeoutError, OSError) as error:
         raise _refusal(f"cannot reach the server: {str(error) or 'no answer'}") from error
     _check_version(info)

@@ -44,5 +44,7 @@ def refusal(error: Exception) -> Permanent:
 
 
 def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     # str() of a PostgresError adds its DETAIL, which may hold values.
     return str(error.args[0]) if error.args else "no message"
