@@ -130,7 +130,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         int, Meta(ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
     ] = 8000
     vconflow_url: Annotated[
-        str, Meta(description="Where `vconflow submit` sends to; nothing to the server.")
+        str, Meta(description="The server of `vconflow submit` and `vconflow dead-letters`.")
     ] = "http://127.0.0.1:8000"
     vconflow_allow_open: Annotated[
         bool, Meta(description="Allow an address other than loopback although no key is set.")
@@ -178,7 +178,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         Count, Meta(description="Outages of a storage or link in a row after which it is left be.")
     ] = 5
     vconflow_probe_seconds: Annotated[
-        Duration, Meta(description="What is down is tried again at least this often, in seconds.")
+        Duration,
+        Meta(
+            description="What is down is tried again at least this often, in seconds, unless it "
+            "asked for a longer pause."
+        ),
     ] = 15.0
     vconflow_durability: Annotated[
         Literal["", "everysec", "fsync"],

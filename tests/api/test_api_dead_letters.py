@@ -45,7 +45,7 @@ async def test_a_dead_letter_says_what_happened_and_where_it_resumes(
         "attempts": 3,
         "first_failure": "2023-11-14T21:56:40.000000+00:00",
         "last_failure": "2023-11-14T22:13:20.000000+00:00",
-        "at": "2023-11-14T21:40:00.000000+00:00",
+        "enqueued": "2023-11-14T21:40:00.000000+00:00",
         "next_link": "x",
         "storages": None,
         "origin": "",

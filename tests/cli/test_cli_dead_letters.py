@@ -75,12 +75,27 @@ def test_letters_are_listed_as_a_table_lines_or_json(
     assert fields[1:5] == [uuids[2], "main", "storage:pg", "3"]
     assert fields[6] == "Permanent:  [2J away for now"
 
-    table = command("list", FORCE_COLOR="1", TERM="xterm", COLUMNS="200")
-    assert re.search(rf"{uuids[0]} +│ main +│ link:second +│ 3 ", table.stdout)
-
     letters = lines(command("list", "--json"))
     assert [letter["uuid"] for letter in letters] == uuids
     assert letters[0]["next_link"] == "second"
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_a_terminal_of_any_width_shows_whole_ids(
+    command: Command, db: "redis.Redis[bytes]", columns: int
+) -> None:
+    uuids = bury(db, "in", 2)
+    ids = [letter["id"] for letter in lines(command("list", "--json"))]
+    table = command("list", FORCE_COLOR="1", TERM="xterm", COLUMNS=str(columns)).stdout
+    for letter_id, uuid in zip(ids, uuids, strict=True):
+        assert re.search(rf"{letter_id} +link:second +\S+, 3", table)
+        assert re.search(rf"{uuid} +main +Permanent", table)
+
+
+def test_nothing_to_list_is_said(command: Command, db: "redis.Redis[bytes]") -> None:
+    result = command("list")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no dead letters\n")
+    assert command("list", "--json").output == ""
 
 
 def test_a_long_list_is_cut_and_says_so(command: Command, db: "redis.Redis[bytes]") -> None:

@@ -81,7 +81,8 @@ def show(report: Report, console: Console) -> None:
     """Print it for people."""
     for title, rows in report.sections.items():
         if rows:
-            console.print(_table(title, rows))
+            console.print(Text(title, "bold"))
+            console.print(_table(rows))
     for title, items in report.details.items():
         if items:
             console.rule(title, align="left")
@@ -139,21 +140,21 @@ def _memory(soaked: Soaked) -> dict[str, Any]:
 
 
 def _name(life: Life) -> str:
-    return f"{life.replica}, pid {life.pid}"
+    return f"{life.replica} ({life.pid})"
 
 
 def _life(life: Life) -> dict[str, Any]:
     facts = {"seconds": round(life.ended - life.began), "ended by": life.meant or "itself"}
-    return {**facts, "exit code": life.code, **_described(judge(life.memory))}
+    return {**facts, "exit": life.code, **_described(judge(life.memory))}
 
 
 def _described(flatness: Flatness | None) -> dict[str, Any]:
     if flatness is None:
         return {}
-    flat = {True: "yes", False: "NO", None: "too short to tell"}[flatness.flat]
+    flat = {True: "yes", False: "NO", None: "?"}[flatness.flat]
     return {
-        "first quarter": round(flatness.first_quarter, 1),
-        "last quarter": round(flatness.last_quarter, 1),
+        "at first": round(flatness.first_quarter, 1),
+        "at last": round(flatness.last_quarter, 1),
         "a minute": round(flatness.slope, 2),
         "flat": flat,
     }
@@ -179,12 +180,12 @@ def _rows(rows: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {' | '.join(line)} |"
 
 
-def _table(title: str, rows: Mapping[str, Any]) -> Table:
+def _table(rows: Mapping[str, Any]) -> Table:
     head, *body = _cells(rows)
-    table = Table(title=title, title_justify="left", show_header=any(head), box=SIMPLE)
+    table = Table(show_header=any(head), box=SIMPLE, pad_edge=False)
     for name in head:
         table.add_column(name, justify="right" if name or not any(head) else "left")
-    table.columns[0].justify = "left"
+    table.columns[0].justify, table.columns[0].no_wrap = "left", True
     for line in body:
         table.add_row(*map(escape, line))
     return table

@@ -36,7 +36,7 @@ def shown(letter: DeadLetter) -> dict[str, Any]:
         "attempts": letter.attempts,
         "first_failure": _moment(letter.first_failure),
         "last_failure": _moment(letter.last_failure),
-        "at": _moment(letter.at),
+        "enqueued": _moment(letter.at),
         "next_link": letter.next_link or None,
         "storages": letter.storages,
         "origin": letter.origin,

@@ -6,13 +6,12 @@ from typing import Any
 
 import click
 import msgspec
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 __all__ = ["list_letters", "show_letter"]
-
-_COLUMNS = ("id", "uuid", "chain", "stage", "attempts", "last failure", "error")
 
 
 async def list_letters(
@@ -23,7 +22,7 @@ async def list_letters(
     Returns whether there are more.
     """
     console = Console()
-    table = Table(*_COLUMNS) if console.is_terminal and not as_json else None
+    table = _table() if console.is_terminal and not as_json else None
     count, more = 0, False
     async with aclosing(letters):
         async for letter in letters:
@@ -34,10 +33,12 @@ async def list_letters(
             if as_json:
                 click.echo(msgspec.json.encode(letter))
             elif table is None:
-                click.echo("\t".join(_row(letter)))
+                click.echo("\t".join(_fields(letter)))
             else:
                 table.add_row(*map(Text, _row(letter)))
-    if table is not None:
+    if not count and not as_json:
+        click.echo("no dead letters", err=True)
+    elif table is not None:
         console.print(table)
     return more
 
@@ -57,7 +58,21 @@ def show_letter(letter: dict[str, Any], *, as_json: bool) -> None:
         click.echo(f"  {_line(line)}")
 
 
-def _row(letter: dict[str, Any]) -> list[str]:
+def _table() -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    # What was cut could not be given to the other commands, so these need the width.
+    table.add_column("id\nuuid", no_wrap=True)
+    table.add_column("stage\nchain", overflow="fold")
+    table.add_column("last failure, attempts\nerror", overflow="fold")
+    return table
+
+
+def _row(letter: dict[str, Any]) -> tuple[str, str, str]:
+    letter_id, uuid, chain, stage, attempts, failed, error = _fields(letter)
+    return f"{letter_id}\n{uuid}", f"{stage}\n{chain}", f"{failed}, {attempts}\n{error}"
+
+
+def _fields(letter: dict[str, Any]) -> list[str]:
     error = f"{letter['error_type']}: {letter['error']}"
     failed = str(letter["last_failure"])[:19]
     names = ("id", "uuid", "chain", "stage", "attempts")

@@ -78,7 +78,7 @@ def enqueue_skipped(list_name: str, count: int) -> None:
 
 
 def entry_done(chain: str, outcome: str, seconds: float) -> None:
-    """A run of a chain ended: completed, halted, deleted, lost, dead or retried."""
+    """A run of a chain ended: completed, halted, deleted, lost, dead, retried or parked."""
     metrics.ENTRIES(chain, outcome).inc()
     metrics.CHAIN_SECONDS(chain, outcome).observe(seconds)
     if debug_enabled():
