@@ -1,6 +1,7 @@
 """The embedded Valkey: durable, private, gone with its parent, and clear about what is wrong."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -188,6 +189,32 @@ async def test_it_can_be_stopped_while_it_waits_to_start_again(tmp_path: Path) -
         os.kill(server.pid, signal.SIGKILL)
         await until(lambda: bool(server.trouble))
     assert await start_once(tmp_path) > 0
+
+
+async def test_it_is_looked_after_without_a_file_left_for_a_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, refused = asyncio.open_unix_connection, 0
+
+    async def refuse_at_first(path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        nonlocal refused
+        if refused == 3:
+            return await connect(path)
+        refused += 1
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with embedded_valkey(tmp_path) as server, Redis.from_url(server.url) as client:
+        await client.set("kept", "yes")
+        monkeypatch.setattr(process.asyncio, "open_unix_connection", refuse_at_first)
+        os.kill(server.pid, signal.SIGKILL)
+        await until(lambda: refused == 3)
+        await until(lambda: not server.trouble)
+        monkeypatch.undo()
+        assert await client.get("kept") == b"yes"
+
+
+def test_a_log_that_cannot_be_read_is_told_in_its_place(tmp_path: Path) -> None:
+    assert process.last_words(tmp_path) == "(no log: No such file or directory)"
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from cuts_support import add_cut, open_work, socket_of
 from pipeline_support import Site, site, step, unit, vcon
 from stops_support import STAGES, Stop, StoppingStorage, copies, three_storages
+from trouble_support import Gate, killed, until
 
 from vconflow.errors import Permanent
 from vconflow.model.vcon import Vcon
@@ -184,12 +185,46 @@ async def test_with_the_replica_killed(redis_url: str, stage: str, again: bool) 
         assert await heir.dead() == []
 
 
-async def killed(it: Site) -> None:
-    """Stop everything of a replica at once, as the end of its process does."""
-    await it.replica._supervisor.stop("leases")
-    it.replica.consumer.stop()
-    it.replica._reader.stop()
-    for task in list(it.replica.consumer._tasks.values()):
-        task.cancel()
-    await it.replica._fanout.stop()
-    it.replica.stopping = True
+class Undeletable(MemoryStorage):
+    """Keeps what it has, until the test unlocks it."""
+
+    locked = True
+
+    async def delete(self, uuid: str) -> bool:
+        if self.locked:
+            raise Permanent("object lock")
+        return await super().delete(uuid)
+
+
+@pytest.mark.parametrize("from_start", [False, True], ids=["where-it-failed", "from-start"])
+async def test_a_replay_after_the_tombstone_only_removes_the_copies(
+    redis_url: str, from_start: bool
+) -> None:
+    """A copy could not be removed, and by the replay nothing tells any more that it was deleted."""
+    gate, storage = Gate(), Undeletable()
+    gate.open.set()
+    chain = Chain("main", (step("gate", gate),), ("s",), ("in",), egress=("out",))
+    async with site(redis_url, chain, storages={"s": unit("s", storage)}) as it:
+        uuid = await deleted_in_the_chain(it, gate, vcon())
+        (letter,) = await it.dead()
+        assert (letter.uuid, letter.error) == (uuid, "s: object lock")
+        await it.backend.connections.commands.execute_command("DEL", f"vconflow:vcon:{uuid}")
+        storage.locked = False
+        await it.backend.dead_letters.replay("in", [letter.id], from_start=from_start)
+        await it.settled()
+        assert (storage.vcons, await it.lookup.get(uuid)) == ({}, None)
+        assert (await it.popped(), await it.dead()) == ([], [])
+
+
+async def deleted_in_the_chain(it: Site, gate: Gate, document: bytes) -> str:
+    """Have a stored vCon go through the chain once more, and delete it there."""
+    (uuid,) = await it.submit(document)
+    await it.settled()
+    assert await it.popped() == [uuid]
+    gate.open.clear()
+    await it.submit(document)
+    await until(lambda: gate.held == 2)
+    assert (await it.lookup.delete(uuid)).failed
+    gate.open.set()
+    await it.settled()
+    return uuid

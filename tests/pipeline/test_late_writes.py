@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from pipeline_support import site, step, unit, vcon
+from pipeline_support import Site, site, step, unit, vcon
 from stops_support import Stop, StoppingStorage
+from trouble_support import until
 
 from vconflow.model.entry import StoredVcon
 from vconflow.model.vcon import Vcon
 from vconflow.pipeline.chain import Chain
+from vconflow.testing.memory_storage import MemoryStorage
 
 
 class Forgetful(StoppingStorage):
@@ -50,3 +52,54 @@ async def test_a_late_write_is_put_right(valkey_url: str, what: str, renews: boo
             assert stored == ({} if current is None else {uuid: current})
             if current is not None:
                 assert Vcon(current).subject == "newer"
+
+
+class Delayed(MemoryStorage):
+    """What one replica sees of a storage: each of its writes waits until the test lets it go."""
+
+    def __init__(self, shared: MemoryStorage) -> None:
+        super().__init__()
+        self.vcons = shared.vcons
+        self.writes: list[asyncio.Event] = []
+
+    async def put(self, vcons: Sequence[StoredVcon]) -> None:
+        self.writes.append(write := asyncio.Event())
+        await write.wait()
+        await super().put(vcons)
+
+
+async def test_a_vcon_deleted_while_a_late_write_is_put_right_stays_deleted(
+    valkey_url: str,
+) -> None:
+    shared = MemoryStorage()
+    delayed = Delayed(shared)
+    chain = Chain("main", (), ("s",), ("in",), egress=("out",))
+    units = {"s": unit("s", delayed)}, {"s": unit("s", shared)}
+    async with (
+        site(valkey_url, chain, storages=units[0], name="frozen") as frozen,
+        site(valkey_url, chain, storages=units[1], name="heir", lease=0.4, start=False) as heir,
+    ):
+        (uuid,) = await frozen.submit(vcon())
+        await until(lambda: len(delayed.writes) == 1)
+        await freeze(frozen)
+        await heir.replica.start()
+        await heir.settled()
+        await heir.ingest.accept(vcon(uuid, subject="newer"))
+        # It wakes up, learns that the entry was lost, and writes the newer one.
+        delayed.writes[0].set()
+        await until(lambda: len(delayed.writes) == 2)
+        deletion = await heir.lookup.delete(uuid)
+        assert (deletion.found, deletion.failed) == (True, {})
+        delayed.writes[1].set()
+        await until(lambda: not frozen.replica.consumer.owned())
+        assert shared.vcons == {}
+        assert (await heir.popped(), await heir.dead()) == ([uuid], [])
+
+
+async def freeze(it: Site) -> None:
+    """Let the leases of a replica look long expired."""
+    client = it.backend.connections.commands
+    key = "vconflow:list:in"
+    ((entry, *_),) = await client.execute_command("XPENDING", key, "vconflow", "-", "+", 10)
+    options = ("IDLE", 60_000, "JUSTID")
+    await client.execute_command("XCLAIM", key, "vconflow", "frozen", 0, entry, *options)
