@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from vconflow.adapters.redis.backend import RedisOptions, open_backend
 from vconflow.adapters.redis.errors import redis_errors
-from vconflow.adapters.redis.server_check import _check_version
+from vconflow.adapters.redis.server_check import _check_version, check_server
 from vconflow.errors import ConfigError, Permanent, Unavailable
 from vconflow.testing import servers
 from vconflow.testing.tcp_proxy import tcp_proxy
@@ -22,6 +23,16 @@ async def refusal(url: str, durability: str = "") -> str:
 async def test_an_unreachable_server_is_named(tmp_path: Path) -> None:
     assert "cannot reach the server" in await refusal(f"unix://{tmp_path}/nothing.sock")
     assert "REDIS_URL" in await refusal("redis://127.0.0.1:1")
+
+
+async def test_a_connection_that_is_closed_meanwhile_is_a_refusal_too() -> None:
+    class Closed(Redis):
+        async def execute_command(self, *args: object, **options: object) -> object:
+            raise RuntimeError("unable to perform operation: the handler is closed")
+
+    async with Closed() as client:
+        with pytest.raises(ConfigError, match="cannot reach the server: unable"):
+            await check_server(client, "")
 
 
 async def test_sentinels_that_do_not_answer_are_told_in_our_words() -> None:

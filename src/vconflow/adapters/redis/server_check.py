@@ -29,7 +29,8 @@ async def check_server(client: Redis, durability: str) -> None:
         # The driver goes on with a description of its connections, a thousand characters each.
         text = str(error).partition(" : ")[0]
         raise _refusal(f"cannot reach the server: {text}") from error
-    except (driver.ConnectionError, driver.TimeoutError, OSError) as error:
+    # The last one is uvloop's word for a connection that the other side has closed.
+    except (driver.ConnectionError, driver.TimeoutError, OSError, RuntimeError) as error:
         raise _refusal(f"cannot reach the server: {str(error) or 'no answer'}") from error
     _check_version(info)
     if policy not in ("noeviction", ""):
