@@ -11,6 +11,8 @@ import httpx
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from vconflow.pipeline.cancelling import cancel_all
+
 from .api import Api, open_api
 from .cases import Cases
 from .changes import Changes, replay_dead_letters
@@ -124,9 +126,9 @@ class _Run:
             result = account(self._cases, await self._observe(), self._stage.log)
             depths = await self._inspector.depths()
         finally:
-            for task in background:
-                task.cancel()
-            for name, error in await _ended(background):
+            # Redis' driver may take a cancellation for an error of its own and go on.
+            await cancel_all(background)
+            for name, error in _ended(background):
                 self._cases.problem(f"{name} ended: {error!r}")
         dead_ever: dict[str, int] = {}
         for dead in self._inspector.dead_ever.values():
@@ -252,10 +254,6 @@ class _Run:
         return figures
 
 
-async def _ended(tasks: list[asyncio.Task[None]]) -> list[tuple[str, BaseException]]:
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    return [
-        (task.get_name(), result)
-        for task, result in zip(tasks, results, strict=True)
-        if result is not None and not isinstance(result, asyncio.CancelledError)
-    ]
+def _ended(tasks: list[asyncio.Task[None]]) -> list[tuple[str, BaseException]]:
+    ended = [task for task in tasks if task.done() and not task.cancelled()]
+    return [(task.get_name(), error) for task in ended if (error := task.exception())]
