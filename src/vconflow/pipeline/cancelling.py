@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 
 from vconflow.errors import Retryable
 from vconflow.telemetry import events
 
-__all__ = ["cancel_all", "only_our_cancellation"]
+__all__ = ["cancel_all", "foreign_call", "is_told_to_end"]
 
 _AGAIN = 0.2
 _PATIENCE = 5.0
@@ -29,16 +29,25 @@ async def cancel_all(tasks: Iterable[asyncio.Task[None]]) -> None:
         events.unhandled("stop", RuntimeError(f"task {task.get_name()} does not end"))
 
 
-@contextlib.contextmanager
-def only_our_cancellation() -> Iterator[None]:
-    """Make a `CancelledError` that nobody sent to this task an outage.
+def is_told_to_end() -> bool:
+    """Whether a CancelledError that was caught is meant for this task.
 
-    Something that foreign code was waiting for was cancelled, a pool of its driver for instance.
+    Else something that foreign code was waiting for was cancelled: a pool of its driver, say.
+    """
+    task = asyncio.current_task()
+    return task is None or bool(task.cancelling())
+
+
+@contextlib.asynccontextmanager
+async def foreign_call(seconds: float) -> AsyncIterator[None]:
+    """A call of a storage: it takes so many seconds at most, and its cancellations are its own.
+
+    Raises TimeoutError, and Retryable for a CancelledError that nobody sent to this task.
     """
     try:
-        yield
+        async with asyncio.timeout(seconds):
+            yield
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if is_told_to_end():
             raise
         raise Retryable("cancelled from inside") from error

@@ -11,7 +11,7 @@ from typing import TypeGuard
 from vconflow.errors import Permanent
 from vconflow.model.entry import StoredVcon
 from vconflow.pipeline.breaker import Breakers
-from vconflow.pipeline.cancelling import only_our_cancellation
+from vconflow.pipeline.cancelling import foreign_call
 from vconflow.pipeline.retry import RetryPolicy, is_outage
 from vconflow.pipeline.storage_writer import StorageUnit, StorageWriter
 from vconflow.ports.storage import ReadableStorage, Storage
@@ -93,9 +93,8 @@ class Fanout:
         for name, unit in self._units.items():
             if _is_readable(unit.storage):
                 try:
-                    with only_our_cancellation():
-                        async with asyncio.timeout(unit.timeout):
-                            document = await unit.storage.get(uuid)
+                    async with foreign_call(unit.timeout):
+                        document = await unit.storage.get(uuid)
                 # The next storage may still have it.
                 except Exception as error:  # noqa: BLE001
                     events.storage_done(name, "read_failed", 0.0, 1, error)
@@ -131,9 +130,8 @@ class Fanout:
     async def _delete_one(uuid: str, writer: StorageWriter) -> bool:
         # Somebody may be waiting for the answer: it is given even while the storage is down.
         try:
-            with only_our_cancellation():
-                async with asyncio.timeout(writer.unit.timeout):
-                    held = await writer.unit.storage.delete(uuid)
+            async with foreign_call(writer.unit.timeout):
+                held = await writer.unit.storage.delete(uuid)
         except Exception as error:
             if is_outage(error):
                 writer.breaker.failed(error)
@@ -144,9 +142,8 @@ class Fanout:
     async def ping(self, name: str) -> None:
         """Raise what hinders a storage from taking a batch now."""
         unit = self._units[name]
-        with only_our_cancellation():
-            async with asyncio.timeout(min(5.0, unit.timeout)):
-                await unit.storage.ping()
+        async with foreign_call(min(5.0, unit.timeout)):
+            await unit.storage.ping()
 
     @property
     def names(self) -> list[str]:

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from vconflow.errors import Permanent, Retryable
 from vconflow.pipeline.breaker import Breaker, Paused
+from vconflow.pipeline.cancelling import is_told_to_end
 from vconflow.pipeline.chain import Step
 from vconflow.pipeline.retry import is_outage, is_retryable
 from vconflow.pipeline.run import Run
@@ -40,10 +41,8 @@ async def run_step(run: Run, step: Step, remaining: float | None, breaker: Break
         async with asyncio.timeout(seconds):
             outcome = _checked(await step.link(run.vcon, link_run), step, run)
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if is_told_to_end():
             raise
-        # Not we were cancelled, but something that the link was waiting for.
         _report(run, step, "retryable", started)
         raise StepFailed(stage, Retryable("cancelled from inside")) from error
     except TimeoutError as error:

@@ -1,6 +1,5 @@
 """One storage: how it is used, and the batches that are written to it."""
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from vconflow.errors import PartialFailure, Permanent, Retryable
 from vconflow.model.entry import StoredVcon
 from vconflow.pipeline.batcher import Batcher
 from vconflow.pipeline.breaker import Breaker
-from vconflow.pipeline.cancelling import only_our_cancellation
+from vconflow.pipeline.cancelling import foreign_call
 from vconflow.pipeline.retry import RetryPolicy, is_outage
 from vconflow.ports.storage import Storage
 from vconflow.telemetry import events
@@ -58,9 +57,8 @@ class StorageWriter:
     async def _put(self, batch: Sequence[StoredVcon]) -> dict[str, Exception]:
         started = time.perf_counter()
         try:
-            with only_our_cancellation():
-                async with asyncio.timeout(self.unit.timeout):
-                    await self.unit.storage.put(batch)
+            async with foreign_call(self.unit.timeout):
+                await self.unit.storage.put(batch)
         except PartialFailure as error:
             self._report(started, "partial", len(batch), error)
             self._judge(batch, error.failures)
