@@ -82,8 +82,7 @@ class Breaker:
         success, and the next outage opens again.
         """
         if self.opened_at is not None:
-            self._close()
-            self.failures = self.threshold - 1
+            self._close_on_probation()
 
     def failed(self, error: BaseException) -> None:
         """A call met an outage."""
@@ -128,8 +127,7 @@ class Breaker:
         if self._wake_first():
             self.on_change(self)
         else:
-            self._close()
-            self.failures = self.threshold - 1
+            self._close_on_probation()
 
     def park(self, passage: asyncio.Future[None]) -> None:
         """Have `passage` done when the breaker closes or grants a trial."""
@@ -138,6 +136,10 @@ class Breaker:
     def unpark(self, passage: asyncio.Future[None]) -> None:
         """Forget one that need not wait any more: another breaker let it go, or it was lost."""
         self._parked.pop(passage, None)
+
+    def _close_on_probation(self) -> None:
+        self._close()
+        self.failures = self.threshold - 1
 
     def _close(self) -> None:
         seconds, self.opened_at = self.seconds_open, None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from vconflow.pipeline.retry import RetryPolicy
 from vconflow.ports.ledger import Target
@@ -23,7 +24,7 @@ class Step:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     paid: bool = False
 
-    @property
+    @cached_property
     def breaker(self) -> str:
         """The name of the breaker of this link, in whatever chains it stands."""
         return f"link:{self.name}"
@@ -46,10 +47,10 @@ class Chain:
     timeout: float | None = None
     held: str | None = None
 
-    @property
-    def breakers(self) -> list[str]:
+    @cached_property
+    def breakers(self) -> tuple[str, ...]:
         """The names of the breakers that stop reading its lists: those of its links."""
-        return [step.breaker for step in self.steps]
+        return tuple(step.breaker for step in self.steps)
 
     def position(self, link: str) -> int:
         """The index of a link by name; the first when the chain has no such link any more."""

@@ -1,6 +1,7 @@
 """The entries this replica owns: one task for each, from its first read to its ack."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ from vconflow.ports.stream import EntryStream, Resumed
 from vconflow.telemetry import events
 
 __all__ = ["Consumer", "Limits"]
+
+_NO_TURN = contextlib.nullcontext()
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,7 @@ class Consumer:
     async def _attempt(
         self, entry: Entry, chain: Chain, progress: Progress, has_slot: bool
     ) -> Done | Waiting:
-        async with self._suspects.turn(progress.crashes):
+        async with self._suspects.turn(progress.crashes) if progress.crashes else _NO_TURN:
             if not has_slot:
                 await self._slots.acquire(chain.name, chain.concurrency)
             try:
