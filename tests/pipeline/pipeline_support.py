@@ -37,6 +37,13 @@ def vcon(uuid: str | None = None, **members: Any) -> bytes:
     return json.dumps(document).encode()
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something to become true. Raises TimeoutError."""
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
 def tagging(name: str) -> LinkFunction:
     async def link(vcon: Vcon, run: LinkRun) -> Outcome:
         vcon.add_tag(name, name)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import structlog
-from pipeline_support import FAST, Site, site, step, unit, vcon
+from pipeline_support import FAST, Site, site, step, unit, until, vcon
 
 from vconflow.errors import PartialFailure, Permanent, Retryable, Unavailable
 from vconflow.model.vcon import Vcon
@@ -18,12 +18,6 @@ from vconflow.testing.memory_storage import MemoryStorage
 
 ONCE = RetryPolicy(attempts=1)
 PROBE = 0.05
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 class Service:

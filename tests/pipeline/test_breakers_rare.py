@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
-from pipeline_support import Site, site, step, unit, vcon
-from trouble_support import until
+from pipeline_support import Site, site, step, unit, until, vcon
 
 from vconflow.adapters.clock import SystemClock
 from vconflow.errors import Permanent, Retryable

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from cuts_support import add_cut, open_work, socket_of
-from pipeline_support import Site, site, step, unit, vcon
+from pipeline_support import Site, site, step, unit, until, vcon
 from stops_support import STAGES, Stop, StoppingStorage, copies, three_storages
-from trouble_support import Gate, killed, until
+from trouble_support import Gate, killed
 
 from vconflow.errors import Permanent
 from vconflow.model.vcon import Vcon

@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from pipeline_support import Site, site, step, unit, vcon
+from pipeline_support import Site, site, step, unit, until, vcon
 from stops_support import Stop, StoppingStorage
-from trouble_support import until
 
 from vconflow.model.entry import StoredVcon
 from vconflow.model.vcon import Vcon

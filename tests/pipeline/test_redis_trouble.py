@@ -7,10 +7,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from pipeline_support import site, step, unit, vcon
+from pipeline_support import site, step, unit, until, vcon
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from trouble_support import Gate, submit_until_accepted, until
+from trouble_support import Gate, submit_until_accepted
 
 from vconflow.adapters.redis import client
 from vconflow.errors import Unavailable

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 
-from pipeline_support import FAST, Site, site, step, tagging, unit, vcon
+from pipeline_support import FAST, Site, site, step, tagging, unit, until, vcon
 
 from vconflow.errors import Permanent, Retryable
 from vconflow.model.vcon import Vcon
@@ -15,12 +15,6 @@ from vconflow.telemetry import metrics
 from vconflow.testing.memory_storage import MemoryStorage
 
 SLOW = RetryPolicy(attempts=3, base=1e6, max=1e6)
-
-
-async def until(condition: object) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # type: ignore[operator]
-            await asyncio.sleep(0.005)
 
 
 async def read_all(it: Site, count: int) -> None:

@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from pipeline_support import site, step, vcon
+from pipeline_support import site, step, until, vcon
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from trouble_support import Gate, submit_until_accepted, until
+from trouble_support import Gate, submit_until_accepted
 
 from vconflow.adapters.redis.backend import RedisOptions, open_backend
 from vconflow.errors import ConfigError

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 
 from pipeline_support import Site
 
@@ -23,12 +22,6 @@ class Gate:
         vcon.add_tag("gate", "x")
         await self.open.wait()
         return CONTINUE
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def submit_until_accepted(it: Site, document: bytes) -> str:
