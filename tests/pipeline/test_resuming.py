@@ -54,9 +54,10 @@ async def test_clean_restarts_are_no_crashes(valkey_url: str) -> None:
         return CONTINUE
 
     chain = Chain("main", (step("wait", wait),), lists=("in",), egress=("out",))
-    for number in range(5):
+    uuids: list[str] = []
+    for _ in range(5):
         async with site(valkey_url, chain, grace=0.0) as it:
-            uuids = await it.submit(vcon()) if not number else uuids  # noqa: F821
+            uuids = uuids or await it.submit(vcon())
             await until(lambda: it.replica.consumer.inflight("main"))
     hang.set()
     async with site(valkey_url, chain) as it:
