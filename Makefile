@@ -60,7 +60,7 @@ soak: setup ## Ten minutes of load under random faults, e.g. make soak ARGS="--m
 
 lock: setup ## Pin all dependencies anew; make lock ARGS=--upgrade takes newer ones
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
-		--extra postgres --group dev $(ARGS) pyproject.toml -o requirements.lock
+		--extra postgres --extra verify --group dev $(ARGS) pyproject.toml -o requirements.lock
 	@! grep -n '://' requirements.lock || { echo 'the lock names a host' >&2; exit 1; }
 
 clean: ## Remove what was generated, apart from .venv

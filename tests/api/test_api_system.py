@@ -189,7 +189,7 @@ async def test_head_is_get_without_the_body(client: httpx.AsyncClient) -> None:
 
 
 def test_a_route_cannot_stand_twice_in_the_table() -> None:
-    twice = [Route("POST", "/same", ingress, Auth.KEY, "x")] * 2
+    twice = [Route("POST", "/same", ingress, Auth.WRITE, "x")] * 2
     with pytest.raises(ValueError, match="POST /same stands twice"):
         Router(twice, "/api")
 

@@ -16,8 +16,12 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 class Auth(enum.Enum):
     """Who may use a route."""
 
-    KEY = enum.auto()
-    """Holders of an API key."""
+    READ = enum.auto()
+    """Holders of any API key."""
+    WRITE = enum.auto()
+    """Holders of an API key that may store, hand on, fetch and delete vCons."""
+    ADMIN = enum.auto()
+    """Holders of an API key that may do everything."""
     STATS = enum.auto()
     """Everyone, unless VCONFLOW_PUBLIC_STATS is false."""
     NONE = enum.auto()
