@@ -19,7 +19,7 @@ import httpx
 from vconflow.errors import Permanent, Retryable
 from vconflow.ports.http import HttpSender
 
-__all__ = ["open_http"]
+__all__ = ["open_http", "origin_of", "seconds_of"]
 
 _RETRYABLE_STATUS: Final = frozenset({408, 425, 429})
 _LONGEST_WAIT: Final = 86400.0
@@ -71,15 +71,15 @@ class _HttpxSender:
             async with asyncio.timeout(timeout):
                 status, retry_after = await self._exchange(url, content, headers)
         except TimeoutError:
-            raise Retryable(f"POST {_origin(url)}: no answer in {timeout:g} s") from None
+            raise Retryable(f"POST {origin_of(url)}: no answer in {timeout:g} s") from None
         except _CAUGHT as error:
             # Without the cause: the driver quotes headers and URLs in some of its messages.
             raise _mapped(error, url) from None
         if 200 <= status < 300:
             return status
-        message = f"POST {_origin(url)}: status {status}"
+        message = f"POST {origin_of(url)}: status {status}"
         if status in _RETRYABLE_STATUS or status >= 500:
-            raise Retryable(message, retry_after=_seconds(retry_after, self._now))
+            raise Retryable(message, retry_after=seconds_of(retry_after, self._now))
         raise Permanent(message)
 
     async def _exchange(
@@ -100,10 +100,11 @@ class _HttpxSender:
 def _mapped(error: Exception, url: str) -> Retryable | Permanent:
     mapped = next(target for kind, target in _ERRORS if isinstance(error, kind))
     detail = f": {error}" if isinstance(error, httpx.NetworkError) and str(error) else ""
-    return mapped(f"POST {_origin(url)}: {type(error).__name__}{detail}")
+    return mapped(f"POST {origin_of(url)}: {type(error).__name__}{detail}")
 
 
-def _origin(url: str) -> str:
+def origin_of(url: str) -> str:
+    """Scheme, host and port: what may be said of a URL."""
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
@@ -112,8 +113,8 @@ def _origin(url: str) -> str:
         return "(a malformed URL)"
 
 
-def _seconds(retry_after: str | None, now: Callable[[], float]) -> float | None:
-    """Return how long the server asks to wait: it says so in seconds or as an HTTP date."""
+def seconds_of(retry_after: str | None, now: Callable[[], float] = time.time) -> float | None:
+    """How long a server asks to wait by its `Retry-After`, in seconds or as an HTTP date."""
     if retry_after is None:
         return None
     try:
