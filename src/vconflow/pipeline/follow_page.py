@@ -1,0 +1,122 @@
+"""One page of ids that were pulled: each vCon is fetched and stored, or it is said why not."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from vconflow.errors import Conflict, InvalidVcon, NotFound, Permanent, Retryable
+from vconflow.model.identifiers import canonical_uuid
+from vconflow.ports.clock import Clock
+from vconflow.ports.follow import Follow, Handed, Parked, Remote
+
+__all__ = ["Accepting", "Page", "settle_page"]
+
+_AT_ONCE = 8
+"""Documents that are fetched at the same time, and as many as may fail before any was had."""
+_LONGEST_ERROR = 500
+
+
+class Accepting(Protocol):
+    """The way in, as far as a follower needs it."""
+
+    async def accept(
+        self,
+        document: bytes,
+        lists: tuple[str, ...] = (),
+        *,
+        source: str = "http",
+        owner: str = "",
+        expect_uuid: str | None = None,
+        idempotency_key: str = "",
+    ) -> object:
+        """See `Ingest.accept`."""
+        ...
+
+
+@dataclass
+class Page:
+    """What became of the ids.
+
+    `again` could not be had for now, though the other side answers. `stopped` says why the rest
+    was not tried: the other side is away, or we can store nothing.
+    """
+
+    done: list[Handed] = field(default_factory=list)
+    again: list[Handed] = field(default_factory=list)
+    parked: list[Parked] = field(default_factory=list)
+    stopped: Exception | None = None
+
+
+async def settle_page(
+    follow: Follow, due: Sequence[Handed], remote: Remote, ingest: Accepting, clock: Clock
+) -> Page:
+    """Fetch and store the vCons of these ids, some at a time, beginning in their order."""
+    work = _Work(follow, remote, ingest, clock)
+    waiting = iter(due)
+    await asyncio.gather(*(work.through(waiting) for _ in range(min(_AT_ONCE, len(due)))))
+    return work.page
+
+
+class _Work:
+    def __init__(self, follow: Follow, remote: Remote, ingest: Accepting, clock: Clock) -> None:
+        self.page = Page()
+        self._follow = follow
+        self._remote = remote
+        self._ingest = ingest
+        self._clock = clock
+
+    async def through(self, waiting: Iterator[Handed]) -> None:
+        for handed in waiting:
+            await self._settle(handed)
+            if self.page.stopped is not None:
+                return
+
+    async def _settle(self, handed: Handed) -> None:
+        try:
+            uuid = canonical_uuid(handed.uuid)
+        except ValueError:
+            return self._park(handed, "not_a_uuid", "the other side named something else")
+        try:
+            document = await self._remote.document(uuid)
+        except Retryable as error:
+            return self._failed(handed, error)
+        except Permanent as error:
+            return self._park(handed, "refused", str(error))
+        if document is None:
+            return self._park(handed, "gone", "the other side has this vCon no more")
+        return await self._store(handed, uuid, document)
+
+    async def _store(self, handed: Handed, uuid: str, document: bytes) -> None:
+        name = self._follow.name
+        try:
+            await self._ingest.accept(
+                document,
+                (self._follow.into,),
+                source="follow",
+                owner=f"follower:{name}",
+                expect_uuid=uuid,
+                idempotency_key=f"follow:{name}:{handed.entry}",
+            )
+        except InvalidVcon as error:
+            self._park(handed, "invalid", str(error))
+        except Conflict:
+            # It was stored before a crash, and has changed over there since.
+            self.page.done.append(handed)
+        except (NotFound, Retryable, Permanent) as error:
+            # The list was taken out of the configuration, or Redis is away: it is not the vCon.
+            stopped = error if isinstance(error, Retryable) else Retryable(str(error))
+            self.page.stopped = self.page.stopped or stopped
+        else:
+            self.page.done.append(handed)
+
+    def _failed(self, handed: Handed, error: Retryable) -> None:
+        page = self.page
+        page.again.append(handed)
+        nothing_works = not page.done and not page.parked and len(page.again) >= _AT_ONCE
+        if error.retry_after or nothing_works:
+            page.stopped = page.stopped or error
+
+    def _park(self, handed: Handed, reason: str, error: str) -> None:
+        told = error[:_LONGEST_ERROR]
+        self.page.parked.append(Parked(handed.entry, handed.uuid, reason, told, self._clock.now()))

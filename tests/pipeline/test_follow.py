@@ -1,0 +1,348 @@
+"""A follower never gives up an id that has left the other side, whatever fails."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from vconflow.errors import (
+    Conflict,
+    InvalidVcon,
+    NotFound,
+    Permanent,
+    Problem,
+    Retryable,
+    Unavailable,
+)
+from vconflow.pipeline.follow import Follower
+from vconflow.ports.follow import Follow, Handed, Handover, Parked
+from vconflow.testing.memory import ManualClock
+
+NAME = "upstream"
+UUIDS = [f"00000000-0000-4000-8000-{number:012}" for number in range(40)]
+
+
+class Journal:
+    """In memory; raises what `failures` holds, one for each call that writes."""
+
+    def __init__(self) -> None:
+        self.entries: dict[Handed, float] = {}
+        self.parked_ones: dict[str, Parked] = {}
+        self.failures: list[Exception] = []
+        self.has_turn = True
+
+    def _fail(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+
+    async def hold(self, follower: str, seconds: float) -> bool:
+        return self.has_turn
+
+    async def release(self, follower: str) -> None:
+        self.has_turn = False
+
+    async def add(self, follower: str, handed: Sequence[Handed], due: float) -> None:
+        self._fail()
+        for item in handed:
+            self.entries.setdefault(item, due)
+
+    async def due(self, follower: str, now: float, count: int) -> list[Handed]:
+        return [item for item, due in self.entries.items() if due <= now][:count]
+
+    async def postpone(self, follower: str, handed: Sequence[Handed], due: float) -> None:
+        self.entries |= dict.fromkeys(handed, due)
+
+    async def done(self, follower: str, handed: Sequence[Handed]) -> None:
+        for item in handed:
+            self.entries.pop(item)
+
+    async def park(self, follower: str, parked: Sequence[Parked]) -> None:
+        for item in parked:
+            self.entries.pop(Handed(item.entry, item.uuid))
+            self.parked_ones[item.uuid] = item
+
+    async def waiting(self, follower: str) -> tuple[int, int]:
+        return len(self.entries), len(self.parked_ones)
+
+    async def parked(self, follower: str, count: int) -> list[Parked]:
+        return list(self.parked_ones.values())[:count]
+
+    async def unpark(self, follower: str, due: float) -> int:
+        raise NotImplementedError
+
+
+class Site:
+    """The other side and our way in; `fetch` and `store` may fail for a uuid."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.waiting = list(UUIDS)
+        self.acknowledged: list[str] = []
+        self.leases = False
+        self.stopping = False
+        self.pulls: list[int] = []
+        self.stored: list[str] = []
+        self.fetch: Callable[[str], bytes | None] = str.encode
+        self.store: Callable[[str], None] = lambda uuid: None
+        self.before_pull: Callable[[], None] = lambda: None
+        self.answering = asyncio.Event()
+        self.answering.set()
+        self._journal = journal
+
+    async def pull(self, limit: int) -> Handover:
+        self.before_pull()
+        self.pulls.append(limit)
+        pulled, self.waiting = self.waiting[:limit], self.waiting[limit:]
+        await self.answering.wait()
+        handed = tuple(Handed(f"e{uuid[-3:]}", uuid) for uuid in pulled)
+        return Handover(handed, tuple(pulled) if self.leases else ())
+
+    async def acknowledge(self, receipts: Sequence[str]) -> None:
+        written = {item.uuid for item in self._journal.entries}
+        assert written >= set(receipts), "acknowledged before it was written down"
+        self.acknowledged += receipts
+
+    async def document(self, uuid: str) -> bytes | None:
+        assert uuid in {item.uuid for item in self._journal.entries}, "fetched before written down"
+        return self.fetch(uuid)
+
+    async def accept(
+        self,
+        document: bytes,
+        lists: tuple[str, ...] = (),
+        *,
+        source: str = "http",
+        owner: str = "",
+        expect_uuid: str | None = None,
+        idempotency_key: str = "",
+    ) -> object:
+        uuid = document.decode()
+        assert (lists, owner, expect_uuid) == (("in",), f"follower:{NAME}", uuid)
+        assert idempotency_key == f"follow:{NAME}:e{uuid[-3:]}"
+        self.store(uuid)
+        self.stored.append(uuid)
+        return None
+
+
+@pytest.fixture
+def journal() -> Journal:
+    return Journal()
+
+
+@pytest.fixture
+def site(journal: Journal) -> Site:
+    return Site(journal)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def follower(journal: Journal, site: Site, clock: ManualClock) -> Follower:
+    follow = Follow(
+        name=NAME, url="http://other", egress_list="out", into="in", interval=60, limit=10
+    )
+    return Follower(
+        follow, site, journal, site, clock, lambda: 1.0, lambda: site.stopping, lease=30
+    )
+
+
+def failing(error: Exception, *uuids: str) -> Callable[[str], bytes | None]:
+    def fetch(uuid: str) -> bytes | None:
+        if not uuids or uuid in uuids:
+            raise error
+        return uuid.encode()
+
+    return fetch
+
+
+def refusing(error: Exception, *uuids: str) -> Callable[[str], None]:
+    def store(uuid: str) -> None:
+        failing(error, *uuids)(uuid)
+
+    return store
+
+
+async def test_full_pages_are_pulled_one_after_the_other(
+    follower: Follower, site: Site, journal: Journal
+) -> None:
+    pauses = [await follower.round() for _ in range(5)]
+    assert pauses == [0, 0, 0, 0, 60]
+    assert site.stored == UUIDS
+    assert (journal.entries, journal.parked_ones, site.acknowledged) == ({}, {}, [])
+
+
+async def test_leases_are_acknowledged_once_written_down(follower: Follower, site: Site) -> None:
+    site.leases = True
+    await follower.round()
+    assert site.acknowledged == site.stored == UUIDS[:10]
+
+
+async def test_a_lost_acknowledgement_loses_nothing(follower: Follower, site: Site) -> None:
+    site.leases = True
+
+    async def lost(receipts: Sequence[str]) -> None:
+        raise Retryable("cut")
+
+    site.acknowledge = lost  # type: ignore[method-assign]
+    assert await follower.round() == 0
+    assert site.stored == UUIDS[:10]
+
+
+@pytest.mark.parametrize(
+    ("reason", "fetch", "store"),
+    [
+        ("gone", lambda uuid: None if uuid == UUIDS[3] else uuid.encode(), None),
+        ("refused", failing(Permanent("status 422"), UUIDS[3]), None),
+        ("invalid", None, refusing(InvalidVcon([Problem(("uuid",), "is bad")]), UUIDS[3])),
+    ],
+)
+async def test_what_cannot_be_had_is_parked(
+    follower: Follower, site: Site, journal: Journal, reason: str, fetch: object, store: object
+) -> None:
+    site.fetch = fetch or site.fetch  # type: ignore[assignment]
+    site.store = store or site.store  # type: ignore[assignment]
+    assert await follower.round() == 0
+    assert site.stored == UUIDS[:3] + UUIDS[4:10]
+    assert {uuid: item.reason for uuid, item in journal.parked_ones.items()} == {UUIDS[3]: reason}
+    assert journal.entries == {}
+
+
+async def test_what_is_no_uuid_is_parked_and_never_asked_for(
+    follower: Follower, site: Site, journal: Journal
+) -> None:
+    site.waiting = ["../config", UUIDS[0]]
+    await follower.round()
+    assert site.stored == [UUIDS[0]]
+    assert journal.parked_ones["../config"].reason == "not_a_uuid"
+
+
+async def test_a_changed_vcon_after_a_crash_is_not_stored_twice(
+    follower: Follower, site: Site, journal: Journal
+) -> None:
+    site.store = refusing(Conflict("another body"), UUIDS[0])
+    await follower.round()
+    assert journal.entries == journal.parked_ones == {}
+
+
+async def test_one_bad_document_holds_up_nothing(
+    follower: Follower, site: Site, journal: Journal, clock: ManualClock
+) -> None:
+    site.fetch = failing(Retryable("status 500"), UUIDS[0])
+    assert [await follower.round() for _ in range(5)] == [0, 0, 0, 0, 60]
+    assert site.stored == UUIDS[1:]
+    site.fetch = str.encode
+    await clock.advance(11)
+    await follower.round()
+    assert site.stored[-1] == UUIDS[0]
+    assert journal.entries == {}
+
+
+async def test_the_other_side_is_left_alone_as_long_as_it_asks(
+    follower: Follower, site: Site, journal: Journal
+) -> None:
+    site.fetch = failing(Retryable("status 429", retry_after=90))
+    assert await follower.round() >= 90
+    assert len(journal.entries) == 10
+    assert follower.state.error == "status 429"
+    assert await follower.round() >= 90
+    assert site.pulls == [10], "pulled although nothing can be fetched"
+
+
+@pytest.mark.parametrize("error", [Unavailable("Redis"), NotFound("no such list")])
+async def test_ids_wait_until_we_take_vcons_again(
+    follower: Follower, site: Site, journal: Journal, error: Exception
+) -> None:
+    site.store = refusing(error)
+    assert 0 < await follower.round() <= 60
+    assert 0 < await follower.round() <= 60
+    assert site.pulls == [10]
+    site.store = lambda uuid: None
+    await follower.round()
+    await follower.round()
+    assert sorted(site.stored) == UUIDS[:30]
+    assert follower.state.error == ""
+
+
+async def test_pauses_grow_up_to_a_minute(follower: Follower, site: Site) -> None:
+    def away() -> None:
+        raise Retryable("refused")
+
+    site.before_pull = away
+    pauses = [await follower.round() for _ in range(9)]
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+async def test_a_bug_ends_no_follower(follower: Follower, site: Site) -> None:
+    def bug() -> None:
+        raise ZeroDivisionError
+
+    site.before_pull = bug
+    assert await follower.round() == 1
+    site.before_pull = lambda: None
+    await follower.round()
+    assert site.stored == UUIDS[:10]
+
+
+async def test_popped_ids_are_written_down_as_soon_as_redis_is_back(
+    follower: Follower, site: Site, journal: Journal, clock: ManualClock
+) -> None:
+    journal.failures = [Unavailable("away"), Permanent("odd"), Unavailable("away")]
+    round_ = asyncio.create_task(follower.round())
+    await clock.advance(30)
+    await round_
+    assert site.stored == UUIDS[:10]
+
+
+async def test_a_stop_waits_for_ids_on_their_way(
+    follower: Follower, site: Site, journal: Journal
+) -> None:
+    site.answering.clear()
+    running = asyncio.create_task(follower.run())
+    while not site.pulls:
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    finishing = asyncio.create_task(follower.finish(60))
+    await asyncio.sleep(0)
+    site.answering.set()
+    await finishing
+    assert [item.uuid for item in journal.entries] == UUIDS[:10]
+    assert site.stored == []
+
+
+async def test_nothing_is_pulled_while_the_process_stops(follower: Follower, site: Site) -> None:
+    await follower.round()
+    site.stopping = True
+    await follower.round()
+    assert site.pulls == [10]
+    assert site.stored == UUIDS[:10]
+
+
+async def test_nothing_is_pulled_into_a_list_that_no_chain_reads(
+    journal: Journal, site: Site, clock: ManualClock
+) -> None:
+    follow = Follow(name=NAME, url="http://other", egress_list="out", into="in", is_read=False)
+    follower = Follower(follow, site, journal, site, clock, lambda: 1.0, lambda: False, lease=30)
+    assert await follower.round() > 0
+    assert site.pulls == []
+    assert follower.state.error == "nothing is pulled: no chain reads the list 'in'"
+
+
+async def test_nothing_is_pulled_without_the_turn(
+    follower: Follower, site: Site, journal: Journal
+) -> None:
+    journal.has_turn = False
+    assert await follower.round() == 60
+    assert site.pulls == []
+
+
+async def test_nothing_is_pulled_while_much_waits(
+    follower: Follower, site: Site, journal: Journal, clock: ManualClock
+) -> None:
+    later = clock.now() + 1e6
+    journal.entries = {Handed(str(number), UUIDS[0]): later for number in range(1000)}
+    assert await follower.round() > 0
+    assert site.pulls == []
+    assert "1000 ids wait" in follower.state.error
