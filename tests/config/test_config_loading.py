@@ -198,14 +198,15 @@ def test_partner_keys_followers_and_imports() -> None:
         imports: {x: some.module, y: {module: m, pip_name: p}}
         chains: {c: {ingress_lists: [a]}}
     """)
-    assert config.ingress_auth == {"a": (Secret("one"),), "b": (Secret("two"), Secret("three"))}
+    partners = config.access.partners
+    keys = {name: [partner.key for partner in partners[name]] for name in partners}
+    assert keys == {"a": [Secret("one")], "b": [Secret("two"), Secret("three")]}
     assert config.followers["f"].auth_token == Secret("t")
     assert (config.imports["x"].module, config.imports["y"].pip_name) == ("some.module", "p")
     assert [w.place for w in config.warnings] == [
         "imports.x",
         "imports.y",
         "ingress_auth.b",
-        "followers.f",
     ]
 
 
@@ -219,7 +220,9 @@ def test_bad_partner_keys_and_followers() -> None:
         "imports.x: expected a mapping, got list",
         "ingress_auth.a: an empty key would let everybody in",
         "ingress_auth.b[1]: expected a key as text: put it in quotes",
-        "ingress_auth.c: expected a key as text: put it in quotes",
+        "ingress_auth.c: unknown option 'k'",
+        "ingress_auth.c.name: is required",
+        "ingress_auth.c.key: is required",
         "followers.f: unknown key 'egres_list', did you mean 'egress_list'?",
         "followers.f.egress_list: is required",
         "followers.f.follower_ingress_list: is required",
@@ -265,7 +268,7 @@ def test_the_reference_sample_loads_and_names_what_waits() -> None:
     assert "tracer 'jlinc' (tracers.jlinc) is not built yet" in held
     assert getattr(config.storages["postgres"].options, "port", None) == 5432
     waiting = {w.place for w in config.warnings if w.type == "not_built"}
-    assert waiting >= {"links.custom_pypi_link", "storages.mongo", "followers.upstream_server"}
+    assert waiting >= {"links.custom_pypi_link", "storages.mongo"}
     assert not waiting & {"links.tag", "storages.files", "storages.postgres"}
 
 

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from config_support import read
 
-from vconflow.config import load, mask
+from vconflow.config import load, mask, mask_document
+from vconflow.links.tag import TagOptions
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
@@ -76,7 +78,8 @@ def test_without_types_every_text_is_a_secret() -> None:
             options: {<<: *shared, model: m, sampling_rate: 0.1, deep: [{pin_token: 7, on: true}]}
             remark: hidden
         chains: {c: {links: [a], ingress_lists: [l], wiki: 'hidden'}}
-        ingress_auth: {l: [hidden, hidden]}
+        ingress_auth: {l: [hidden, hidden2], key: hidden, name: {name: n, key: hidden}}
+        api_keys: {ops: {key: hidden3, role: admin}}
         followers: {f: {url: 'http://u:p@h', egress_list: e, follower_ingress_list: l,
           auth_token: hidden}}
         imports: {i: {module: m, pip_name: 'git+https://hidden@github.com/x/y.git'}, j: k}
@@ -91,7 +94,12 @@ def test_without_types_every_text_is_a_secret() -> None:
         "deep": [{"pin_token": "***", "on": True}],
     }
     assert shown["chains"]["c"]["links"] == ["a"]
-    assert shown["ingress_auth"] == {"l": ["***", "***"]}
+    assert shown["ingress_auth"] == {
+        "l": ["***", "***"],
+        "key": "***",
+        "name": {"name": "n", "key": "***"},
+    }
+    assert shown["api_keys"] == {"ops": {"key": "***", "role": "admin"}}
     assert shown["followers"]["f"]["url"] == "http://***@h"
     assert shown["imports"] == {
         "i": {"module": "m", "pip_name": "git+https://***@github.com/x/y.git"},
@@ -101,7 +109,7 @@ def test_without_types_every_text_is_a_secret() -> None:
 
 def test_masking_changes_nothing_of_the_configuration_itself() -> None:
     config = read("ingress_auth: {l: hidden}\nlinks:\n")
-    assert mask(config) == {"ingress_auth": {"l": "***"}, "links": {}}
+    assert mask(config) == {"ingress_auth": {"l": "***"}, "links": None}
     assert config.raw["ingress_auth"] == {"l": "hidden"}
     assert "hidden" not in repr(config)
 
@@ -120,3 +128,47 @@ def test_the_sample_shows_no_credential() -> None:
         'conserver","password":"conserver',
     ):
         assert secret not in shown
+
+
+def masked_webhook(url: str) -> Any:
+    options = f"{{webhook-urls: ['{url}']}}"
+    config = read(f"links: {{x: {{module: links.webhook, options: {options}}}}}", {"NAME": "n"})
+    return mask(config)["links"]["x"]["options"]["webhook-urls"][0]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://hooks.example/T0/B0", "https://hooks.example/***/***"),
+        ("https://h.example", "https://h.example"),
+        ("https://h.example:8443/", "https://h.example:8443/"),
+        ("hooks.example/T0?to=me", "hooks.example/***?to=***"),
+        ("https://u:p@h/x?a=1&b=${NAME}#part", "https://***@h/***?a=***&b=${NAME}#***"),
+        ("https://h/?bare", "https://h/?***"),
+        ("https://${NAME}@h/${NAME}/x", "https://${NAME}@h/${NAME}/***"),
+        ("${NAME}", "${NAME}"),
+        ("https://${NAME}/", "https://${NAME}/"),
+        ("https://h/${NAME:-secret}", "https://h/***"),
+    ],
+)
+def test_of_a_webhook_only_the_server_is_shown(url: str, shown: str) -> None:
+    assert masked_webhook(url) == shown
+
+
+def test_a_document_that_nobody_checked_is_masked_all_the_same() -> None:
+    document = {
+        "links": {"a": "hidden", "b": {"module": "m", "options": ["hidden"]}, "c": None},
+        "storages": ["hidden"],
+        "chains": {"c": {"links": {"x": 1}, "remark": "hidden"}},
+        "ingress_auth": "hidden",
+        "other": {"deep": [{"x": "hidden"}]},
+    }
+    shown = mask_document(document, lambda _section, _name: None)
+    assert "hidden" not in str(shown)
+    assert shown["links"]["c"] is None
+
+
+def test_an_option_that_the_type_does_not_know_is_masked() -> None:
+    document = {"links": {"a": {"module": "links.tag", "options": {"tags": ["x"], "no": "hidden"}}}}
+    shown = mask_document(document, lambda _section, _name: TagOptions)
+    assert shown["links"]["a"]["options"] == {"tags": ["x"], "no": "***"}

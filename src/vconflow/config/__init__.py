@@ -1,11 +1,13 @@
 """The configuration file: read, checked as a whole, typed, and shown without its secrets.
 
 In reading order: `yaml_source` (text to values), `expansion` (`${NAME}`), `components`, `chains`
-and `partners` (the sections), `loading` (all of it), `masking` (for GET /config).
+and `partners` (the sections), `trust` (what may come over HTTP), `loading` (all of it), `masking`
+(for GET /config) and `unmasking` (for POST /config).
 """
 
 from vconflow.config.loading import Report, build, check, load, parse
-from vconflow.config.masking import mask
+from vconflow.config.masking import OptionsOf, mask, mask_document
+from vconflow.config.trust import Allowances
 from vconflow.config.types import (
     BatchConfig,
     ChainConfig,
@@ -17,14 +19,17 @@ from vconflow.config.types import (
     StorageConfig,
     TracerConfig,
 )
+from vconflow.config.unmasking import unmask
 
 __all__ = [
+    "Allowances",
     "BatchConfig",
     "ChainConfig",
     "Config",
     "FollowerConfig",
     "ImportConfig",
     "LinkConfig",
+    "OptionsOf",
     "Report",
     "RetryConfig",
     "StorageConfig",
@@ -33,5 +38,7 @@ __all__ = [
     "check",
     "load",
     "mask",
+    "mask_document",
     "parse",
+    "unmask",
 ]

@@ -8,6 +8,7 @@ import msgspec
 from vconflow import registry
 from vconflow.config.conversion import convert_struct
 from vconflow.config.findings import Findings, Loc
+from vconflow.config.trust import Allowances, untrusted
 from vconflow.config.types import (
     BatchConfig,
     LinkConfig,
@@ -49,7 +50,9 @@ class _Found(msgspec.Struct, kw_only=True):
     unbuilt: str | None = None
 
 
-def read_links(section: Mapping[str, Any], findings: Findings) -> dict[str, LinkConfig]:
+def read_links(
+    section: Mapping[str, Any], findings: Findings, allowed: Allowances | None = None
+) -> dict[str, LinkConfig]:
     """Read every link; those with an error are left out and noted."""
     links = {}
     for name, raw in section.items():
@@ -58,12 +61,14 @@ def read_links(section: Mapping[str, Any], findings: Findings) -> dict[str, Link
             links[name] = LinkConfig(
                 name=name,
                 timeout=keys.timeout,
-                **_common(Kind.LINK, keys, loc, findings),
+                **_common(Kind.LINK, keys, loc, findings, allowed),
             )
     return links
 
 
-def read_storages(section: Mapping[str, Any], findings: Findings) -> dict[str, StorageConfig]:
+def read_storages(
+    section: Mapping[str, Any], findings: Findings, allowed: Allowances | None = None
+) -> dict[str, StorageConfig]:
     """Read every storage; those with an error are left out and noted."""
     storages = {}
     for name, raw in section.items():
@@ -73,12 +78,14 @@ def read_storages(section: Mapping[str, Any], findings: Findings) -> dict[str, S
                 name=name,
                 timeout=keys.timeout,
                 batch=_batch(keys.batch, loc, findings),
-                **_common(Kind.STORAGE, keys, loc, findings),
+                **_common(Kind.STORAGE, keys, loc, findings, allowed),
             )
     return storages
 
 
-def read_tracers(section: Mapping[str, Any], findings: Findings) -> dict[str, TracerConfig]:
+def read_tracers(
+    section: Mapping[str, Any], findings: Findings, allowed: Allowances | None = None
+) -> dict[str, TracerConfig]:
     """Read every tracer; those with an error are left out and noted."""
     tracers = {}
     for name, raw in section.items():
@@ -87,7 +94,7 @@ def read_tracers(section: Mapping[str, Any], findings: Findings) -> dict[str, Tr
             tracers[name] = TracerConfig(
                 name=name,
                 timeout=keys.timeout,
-                **_common(Kind.TRACER, keys, loc, findings),
+                **_common(Kind.TRACER, keys, loc, findings, allowed),
             )
     return tracers
 
@@ -96,9 +103,11 @@ def _keys(cls: type[KeysT], raw: Any, loc: Loc, findings: Findings) -> KeysT | N
     return convert_struct(cls, raw, loc, findings, closed=False)
 
 
-def _common(kind: Kind, keys: _ComponentKeys, loc: Loc, findings: Findings) -> dict[str, Any]:
+def _common(
+    kind: Kind, keys: _ComponentKeys, loc: Loc, findings: Findings, allowed: Allowances | None
+) -> dict[str, Any]:
     retry = convert_struct(RetryConfig, keys.retry, (*loc, "retry"), findings) or RetryConfig()
-    found = _find(kind, keys, loc, findings)
+    found = _find(kind, keys, loc, findings, allowed)
     return {"module": keys.module, "retry": retry} | msgspec.structs.asdict(found)
 
 
@@ -108,13 +117,21 @@ def _batch(raw: dict[str, Any] | int, loc: Loc, findings: Findings) -> BatchConf
     return convert_struct(BatchConfig, keys, (*loc, "batch"), findings) or BatchConfig()
 
 
-def _find(kind: Kind, keys: _ComponentKeys, loc: Loc, findings: Findings) -> _Found:
+def _find(
+    kind: Kind, keys: _ComponentKeys, loc: Loc, findings: Findings, allowed: Allowances | None
+) -> _Found:
+    is_trusted = allowed is None or allowed.may_load(kind, keys.module)
     try:
         target = registry.find(kind, keys.module)
+        if not is_trusted:
+            findings.error((*loc, "module"), untrusted(keys.module), "untrusted_module")
+            return _Found()
         component = registry.load(target)
     except registry.NotBuilt as missing:
-        findings.warn(loc, str(missing), "not_built")
-        return _Found(unbuilt=str(missing))
+        if is_trusted:
+            findings.warn(loc, str(missing), "not_built")
+            return _Found(unbuilt=str(missing))
+        findings.error((*loc, "module"), untrusted(keys.module), "untrusted_module")
     except registry.UnknownModule as error:
         findings.error((*loc, "module"), str(error), "unknown_module")
     except registry.RegistryError as error:

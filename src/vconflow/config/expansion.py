@@ -8,7 +8,10 @@ from vconflow.config.findings import Findings, Loc
 
 __all__ = ["REFERENCE", "expand"]
 
-REFERENCE = re.compile(r"\$(?P<escaped>\$)?\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}")
+# A default ends before the next `${`, so that a text full of them takes no more than a look each.
+REFERENCE = re.compile(
+    r"\$(?P<escaped>\$)?\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>(?:(?!\$\{)[^}])*))?\}"
+)
 
 
 def expand(value: Any, env: Mapping[str, str], loc: Loc, findings: Findings) -> Any:

@@ -5,9 +5,17 @@ from typing import Any
 
 from msgspec import inspect
 
-from vconflow.ports.component import Secret
+from vconflow.ports.component import SECRET_URL, Secret
 
-__all__ = ["alternatives", "choices", "describe", "description_of", "is_secret", "plain"]
+__all__ = [
+    "alternatives",
+    "choices",
+    "describe",
+    "description_of",
+    "is_secret",
+    "is_secret_url",
+    "plain",
+]
 
 NAMES: dict[type[inspect.Type], str] = {
     inspect.AnyType: "anything",
@@ -40,6 +48,15 @@ def alternatives(kind: inspect.Type) -> Iterator[inspect.Type]:
 def is_secret(kind: inspect.Type) -> bool:
     """Whether the type is a credential, or may be one."""
     return any(isinstance(k, inspect.CustomType) and k.cls is Secret for k in alternatives(kind))
+
+
+def is_secret_url(kind: inspect.Type) -> bool:
+    """Whether the type is a URL whose path and parameters may be a credential."""
+    if isinstance(kind, inspect.UnionType):
+        return any(map(is_secret_url, kind.types))
+    if not isinstance(kind, inspect.Metadata):
+        return False
+    return bool((kind.extra or {}).get(SECRET_URL)) or is_secret_url(kind.type)
 
 
 def choices(kind: inspect.Type) -> tuple[str | int | None, ...]:

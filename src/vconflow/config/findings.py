@@ -2,12 +2,16 @@
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
 
 from vconflow.errors import ConfigError, Problem
 
 __all__ = ["Findings", "Loc", "nearest", "suggestion"]
 
 Loc = tuple[str | int, ...]
+
+_MOST_MEANT = 20
+_MOST_KNOWN = 1000
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -41,7 +45,11 @@ class Findings:
     def unknown(self, loc: Loc, what: str, name: str, known: Iterable[str]) -> None:
         """Note a name that nothing has, with the one that was probably meant."""
         kind = f"unknown_{what.replace(' ', '_')}"
-        self.error(loc, f"unknown {what} {name!r}{suggestion(name, known)}", kind)
+        # Looking for a similar name is slow: of thousands of errors somebody corrects the first.
+        meant = (
+            "" if len(self.errors) > _MOST_MEANT else suggestion(name, islice(known, _MOST_KNOWN))
+        )
+        self.error(loc, f"unknown {what} {name!r}{meant}", kind)
 
     def raise_errors(self) -> None:
         """Raise ConfigError when there are errors."""

@@ -8,18 +8,21 @@ from typing import Any
 
 import msgspec
 
+from vconflow.config.access import read_access
 from vconflow.config.chains import Components, read_chains
 from vconflow.config.components import read_links, read_storages, read_tracers
 from vconflow.config.expansion import expand
 from vconflow.config.findings import Findings, nearest
-from vconflow.config.partners import read_followers, read_imports, read_ingress_auth
+from vconflow.config.partners import read_followers, read_imports
+from vconflow.config.redaction import without_values
+from vconflow.config.sections import SECTIONS
+from vconflow.config.shape import check_shape
+from vconflow.config.trust import Allowances
 from vconflow.config.types import Config
 from vconflow.config.yaml_source import read_yaml
 from vconflow.errors import ConfigError, Problem
 
-__all__ = ["SECTIONS", "Report", "build", "check", "load", "parse"]
-
-SECTIONS = ("imports", "links", "storages", "tracers", "chains", "ingress_auth", "followers")
+__all__ = ["Report", "build", "check", "load", "parse", "read_text"]
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,19 @@ def load(path: Path, env: Mapping[str, str]) -> Config:
 
     Reads files and imports the components that are configured: not for the event loop.
     """
+    return parse(read_text(path), env)
+
+
+def read_text(path: Path) -> str:
+    """The text of a configuration file. Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         message = f"{path} is not UTF-8: byte {error.start} cannot be read"
         raise ConfigError([Problem((), message, "unreadable")]) from None
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror}"
         raise ConfigError([Problem((), message, "unreadable")]) from None
-    return parse(text, env)
 
 
 def parse(text: str, env: Mapping[str, str]) -> Config:
@@ -61,13 +68,35 @@ def parse(text: str, env: Mapping[str, str]) -> Config:
     return build(read_yaml(text), env)
 
 
-def build(raw: Any, env: Mapping[str, str]) -> Config:
-    """Check a document that is parsed already. Raises ConfigError with all its problems."""
+def build(raw: Any, env: Mapping[str, str], allowed: Allowances | None = None) -> Config:
+    """Check a document that is parsed already. Raises ConfigError with all its problems.
+
+    One that did not come from this process's file may use only what is `allowed`; its problems
+    never quote the environment.
+    """
     if not isinstance(raw, dict):
         raise ConfigError([Problem((), "the configuration must be a mapping", "wrong_type")])
     findings = Findings()
-    sections = _sections(expand(raw, env, (), findings), findings)
-    components = _components(sections, findings)
+    check_shape(raw, findings)
+    findings.raise_errors()
+    if allowed is None:
+        return _build(raw, env, None, findings)
+    visible = allowed.environment(env)
+    refused = dict.fromkeys(allowed.check_variables(raw, findings), "")
+    try:
+        return _build(raw, visible | refused, allowed, findings)
+    except ConfigError as error:
+        raise ConfigError(without_values(error.problems, visible)) from None
+
+
+def _build(
+    raw: dict[str, Any], env: Mapping[str, str], allowed: Allowances | None, findings: Findings
+) -> Config:
+    expanded = expand(raw, env, (), findings)
+    if allowed is not None:
+        allowed.check_packages(expanded, findings)
+    sections = _sections(expanded, findings)
+    components = _components(sections, findings, allowed)
     chains = read_chains(sections["chains"], components, findings)
     lists = {name for chain in chains.values() if chain.enabled for name in chain.ingress_lists}
     values: dict[str, Any] = {
@@ -76,18 +105,20 @@ def build(raw: Any, env: Mapping[str, str]) -> Config:
         "tracers": components.tracers,
         "chains": chains,
         "imports": read_imports(sections["imports"], findings),
-        "ingress_auth": read_ingress_auth(sections["ingress_auth"], lists, findings),
-        "followers": read_followers(sections["followers"], findings),
+        "access": read_access(sections["api_keys"], sections["ingress_auth"], lists, findings),
+        "followers": read_followers(sections["followers"], lists, findings),
     }
     findings.raise_errors()
     return Config(raw=raw, version=_version(raw), warnings=tuple(findings.warnings), **values)
 
 
-def _components(sections: Mapping[str, dict[str, Any]], findings: Findings) -> Components:
+def _components(
+    sections: Mapping[str, dict[str, Any]], findings: Findings, allowed: Allowances | None
+) -> Components:
     return Components(
-        links=read_links(sections["links"], findings),
-        storages=read_storages(sections["storages"], findings),
-        tracers=read_tracers(sections["tracers"], findings),
+        links=read_links(sections["links"], findings, allowed),
+        storages=read_storages(sections["storages"], findings, allowed),
+        tracers=read_tracers(sections["tracers"], findings, allowed),
         names=sections,
     )
 

@@ -3,25 +3,27 @@
 What an option's type calls a secret is one. Of a component without types here every text is
 taken for one, as is everything that no type describes. A value that is nothing but `${NAME}` names
 a credential without being it, and stays.
+
+The masked document has the shape of the document, place by place: `unmasking` relies on it.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import inspect
 
-from vconflow.config.expansion import REFERENCE
-from vconflow.config.field_types import alternatives, is_secret
+from vconflow.config.access import API_KEY_KEYS, PARTNER_KEYS
+from vconflow.config.field_types import alternatives, is_secret, is_secret_url
 from vconflow.config.types import ChainConfig, Config
+from vconflow.config.urls import MASK, TELLING, is_reference, mask_credentials, mask_secret_url
 from vconflow.ports.component import Options
 
-__all__ = ["MASK", "mask"]
+__all__ = ["MASK", "OptionsOf", "mask", "mask_document"]
 
-MASK = "***"
-USERINFO = re.compile(r"([A-Za-z][\w+.-]*://)[^/?#\s]*@")
-TELLING = re.compile(r"key|secret|token|passw|credential", re.IGNORECASE)
-PARAMETER = re.compile(r"(?<=[?&])([^=&#\s]*)=([^&#\s]*)")
+OptionsOf = Callable[[str, str], type[Options] | None]
+"""The type of a component's options by its section and name; None when nothing is known."""
+
+COMPONENTS = ("links", "storages", "tracers")
 COMPONENT_KEYS = (
     "module",
     "pip_name",
@@ -31,45 +33,65 @@ COMPONENT_KEYS = (
     "retry",
     "batch",
 )
-FOLLOWER_KEYS = ("url", "egress_list", "follower_ingress_list", "pulling_interval")
-
-IMPORT_KEYS = ("module", "pip_name")
-CHAIN_KEYS = tuple(ChainConfig.__struct_fields__)
-
-Masker = Callable[[Any], Any]
+SHOWN = {
+    "followers": ("url", "egress_list", "follower_ingress_list", "pulling_interval"),
+    "chains": tuple(ChainConfig.__struct_fields__),
+    "imports": ("module", "pip_name"),
+    "api_keys": API_KEY_KEYS,
+}
+"""What may be shown of each entry of a section."""
 
 
 def mask(config: Config) -> dict[str, Any]:
-    """The document as written, JSON-ready, with its secrets masked."""
-    maskers: dict[str, Masker] = {
-        "links": _each(config.links, _mask_component),
-        "storages": _each(config.storages, _mask_component),
-        "tracers": _each(config.tracers, _mask_component),
-        "followers": _each(config.followers, lambda _, raw: _keep(raw, FOLLOWER_KEYS)),
-        "chains": _each(config.chains, lambda _, raw: _keep(raw, CHAIN_KEYS)),
-        "imports": _each(config.imports, lambda _, raw: _keep(raw, IMPORT_KEYS)),
+    """The document of a configuration as written, JSON-ready, with its secrets masked."""
+
+    def options_of(section: str, name: str) -> type[Options] | None:
+        component = getattr(config, section).get(name)
+        return type(component.options) if component and component.options is not None else None
+
+    return mask_document(config.raw, options_of)
+
+
+def mask_document(document: dict[str, Any], options_of: OptionsOf) -> dict[str, Any]:
+    """The same for any document, also for one that cannot be used."""
+    return {
+        name: {key: _mask_entry(name, key, entry, options_of) for key, entry in section.items()}
+        if isinstance(section, dict)
+        else _mask_all(section)
+        for name, section in document.items()
     }
-    return {name: maskers.get(name, _mask_all)(value) for name, value in config.raw.items()}
 
 
-def _each(known: Mapping[str, Any], mask_one: Callable[[Any, Any], Any]) -> Masker:
-    def mask_section(section: Any) -> Any:
-        return {name: mask_one(known[name], raw) for name, raw in (section or {}).items()}
+def _mask_entry(section: str, name: str, entry: Any, options_of: OptionsOf) -> Any:
+    if section in COMPONENTS:
+        return _mask_component(entry, options_of(section, name))
+    if section == "imports" and isinstance(entry, str):
+        return _mask_urls(entry)  # the name of a module
+    if section in SHOWN:
+        return _keep(entry, SHOWN[section])
+    if section == "ingress_auth":
+        return _mask_partners(entry)
+    return _mask_all(entry)
 
-    return mask_section
+
+def _mask_partners(entry: Any) -> Any:
+    """Mask one key or several, each a text or a mapping that says more than the key."""
+    if isinstance(entry, list):
+        return [_mask_partners(item) for item in entry]
+    return _keep(entry, PARTNER_KEYS) if isinstance(entry, dict) else _mask_all(entry)
 
 
-def _mask_component(component: Any, raw: dict[str, Any]) -> dict[str, Any]:
-    masked: dict[str, Any] = _keep(raw, COMPONENT_KEYS)
-    if component.options is not None and raw.get("options"):
-        masked["options"] = _mask_options(type(component.options), raw["options"])
+def _mask_component(entry: Any, options: type[Options] | None) -> Any:
+    masked = _keep(entry, COMPONENT_KEYS)
+    if options is not None and isinstance(entry, dict) and isinstance(entry.get("options"), dict):
+        masked["options"] = _mask_options(options, entry["options"])
     return masked
 
 
 def _keep(raw: Any, shown: tuple[str, ...]) -> Any:
     """Show the named keys, mask all others."""
     if not isinstance(raw, dict):
-        return _mask_urls(raw)
+        return _mask_all(raw)
     return {
         key: _mask_urls(value) if key in shown else _mask_untyped(key, value)
         for key, value in raw.items()
@@ -83,7 +105,10 @@ def _mask_options(cls: type[Options], raw: dict[str, Any]) -> dict[str, Any]:
     by_key = {field.encode_name: field.type for field in info.fields}
     aliased = {alias: by_name.get(to) or by_key[to] for alias, to in cls.aliases.items()}
     types = aliased | by_key
-    return {key: _mask_typed(types[key], value) for key, value in raw.items()}
+    return {
+        key: _mask_typed(types[key], value) if key in types else _mask_all(value)
+        for key, value in raw.items()
+    }
 
 
 def _mask_typed(kind: inspect.Type, value: Any) -> Any:
@@ -93,6 +118,8 @@ def _mask_typed(kind: inspect.Type, value: Any) -> Any:
         return {key: _mask_by(_values_of(kind, key), item) for key, item in value.items()}
     if isinstance(value, list):
         return [_mask_by(_items_of(kind), item) for item in value]
+    if isinstance(value, str) and is_secret_url(kind):
+        return mask_secret_url(value)
     return _mask_urls(value)
 
 
@@ -100,7 +127,7 @@ def _mask_by(kinds: list[inspect.Type], value: Any) -> Any:
     """Mask by the declared types; by the strictest rule when there are several or none."""
     if len(kinds) == 1:
         return _mask_typed(kinds[0], value)
-    if kinds and not any(map(is_secret, kinds)):
+    if kinds and not any(is_secret(kind) or is_secret_url(kind) for kind in kinds):
         return _mask_urls(value)
     return _mask_all(value)
 
@@ -141,26 +168,13 @@ def _mask_all(value: Any) -> Any:
         return [_mask_all(item) for item in value]
     if value is None or isinstance(value, bool) or value == "":
         return value
-    return value if _is_reference(value) else MASK
-
-
-def _is_reference(value: Any) -> bool:
-    found = REFERENCE.fullmatch(value) if isinstance(value, str) else None
-    return found is not None and not found["escaped"] and found["default"] is None
+    return value if isinstance(value, str) and is_reference(value) else MASK
 
 
 def _mask_urls(value: Any) -> Any:
-    """Mask the credentials in URLs, wherever in a text they stand: user name, password, and
-    parameters whose name speaks of one.
-    """
+    """Mask the credentials in URLs, wherever in a text they stand."""
     if isinstance(value, dict):
         return {key: _mask_urls(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_mask_urls(item) for item in value]
-    if not isinstance(value, str) or "://" not in value:
-        return value
-    return PARAMETER.sub(_mask_parameter, USERINFO.sub(rf"\1{MASK}@", value))
-
-
-def _mask_parameter(found: re.Match[str]) -> str:
-    return f"{found[1]}={_mask_all(found[2])}" if TELLING.search(found[1]) else found[0]
+    return mask_credentials(value) if isinstance(value, str) else value

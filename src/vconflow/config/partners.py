@@ -1,54 +1,49 @@
-"""The sections `ingress_auth`, `followers` and `imports`."""
+"""The sections `followers` and `imports`."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from vconflow.config.conversion import convert_struct
 from vconflow.config.findings import Findings, Loc
 from vconflow.config.types import FollowerConfig, ImportConfig
-from vconflow.ports.component import Secret
 
-__all__ = ["read_followers", "read_imports", "read_ingress_auth"]
+__all__ = ["read_followers", "read_imports"]
 
 
-def read_ingress_auth(
+def read_followers(
     section: Mapping[str, Any], ingress_lists: Collection[str], findings: Findings
-) -> dict[str, tuple[Secret, ...]]:
-    """Read the partner keys of each list: one key or several."""
-    keys = {}
-    for name, raw in section.items():
-        loc = ("ingress_auth", name)
-        if name not in ingress_lists:
-            findings.warn(loc, "no enabled chain has this ingress list", "unknown_list")
-        given = raw if isinstance(raw, list) else [raw]
-        keys[name] = tuple(
-            Secret(key)
-            for index, key in enumerate(given)
-            if _is_key(key, (*loc, index) if given is raw else loc, findings)
-        )
-    return keys
-
-
-def _is_key(key: Any, loc: Loc, findings: Findings) -> bool:
-    if not isinstance(key, str):
-        findings.error(loc, "expected a key as text: put it in quotes", "wrong_type")
-    elif not key.strip():
-        findings.error(loc, "an empty key would let everybody in", "empty")
-    else:
-        return True
-    return False
-
-
-def read_followers(section: Mapping[str, Any], findings: Findings) -> dict[str, FollowerConfig]:
-    """Read every follower; this version checks them and does not run them."""
+) -> dict[str, FollowerConfig]:
+    """Read every follower; one with an error is left out and noted."""
     followers = {}
     for name, raw in section.items():
         loc = ("followers", name)
         follower = convert_struct(FollowerConfig, raw, loc, findings, closed=False)
         if follower:
-            findings.warn(loc, "followers are not built yet", "not_built")
+            _check_url(follower.url, (*loc, "url"), findings)
+            if follower.follower_ingress_list not in ingress_lists:
+                message = (
+                    f"no enabled chain reads {follower.follower_ingress_list!r}: "
+                    "nothing is followed until one does"
+                )
+                findings.warn((*loc, "follower_ingress_list"), message, "unknown_list")
             followers[name] = follower
     return followers
+
+
+def _check_url(url: str, loc: Loc, findings: Findings) -> None:
+    if not _is_address(url):
+        message = "expected the address of the other server, such as https://host:8000/api"
+        findings.error(loc, message, "bad_url")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_http = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return is_http and not parts.query and not parts.fragment
 
 
 def read_imports(section: Mapping[str, Any], findings: Findings) -> dict[str, ImportConfig]:

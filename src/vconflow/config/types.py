@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from vconflow.errors import Problem
+from vconflow.ports.access import AccessRules
 from vconflow.ports.component import Options, Secret
 
 __all__ = [
@@ -115,7 +116,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration without errors.
 
     `raw` is the document as written, `${NAME}` unexpanded; `version` is a short hash of it, the
-    same for the same content. `ingress_auth` maps a list to the partner keys that may feed it.
+    same for the same content. `access` holds the sections `api_keys` and `ingress_auth`.
     `warnings` names what is not built yet, what is held and what is ignored.
     """
 
@@ -124,7 +125,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     chains: dict[str, ChainConfig]
     tracers: dict[str, TracerConfig]
     imports: dict[str, ImportConfig]
-    ingress_auth: dict[str, tuple[Secret, ...]]
+    access: AccessRules = AccessRules()
     followers: dict[str, FollowerConfig]
     raw: dict[str, Any]
     version: str

@@ -1,0 +1,288 @@
+"""Which configuration is in force, and how another one comes into force."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol
+
+from vconflow.config import Config, mask
+from vconflow.errors import (
+    ConfigError,
+    Conflict,
+    NotFound,
+    Problem,
+    RevisionMismatch,
+    Unavailable,
+)
+from vconflow.live_config.builder import Builder
+from vconflow.live_config.file import ConfigFile
+from vconflow.live_config.trouble import Troubles
+from vconflow.ports.config_store import ConfigStore, ConfigVersion, NewVersion, StoredConfig
+from vconflow.telemetry import events
+
+__all__ = ["Applier", "LiveConfig"]
+
+_ROUNDS: Final = 10
+_TRY_AGAIN_SECONDS: Final = 60.0
+"""Until a stored version that could not be used is tried again: its storage may be back."""
+
+
+class Applier(Protocol):
+    """What runs by a configuration; see `vconflow.site.Site`."""
+
+    @property
+    def config(self) -> Config: ...
+
+    async def apply(
+        self, config: Config, confirm: Callable[[], Awaitable[None]] | None = None
+    ) -> None: ...
+
+
+class LiveConfig:
+    """Keeps this replica on the stored configuration; implements `api.services.Configuration`.
+
+    `site` runs by the configuration of the file at first. Every change is opened here before it is
+    stored, and runs once it is stored: what is stored can be used, here at least.
+    """
+
+    def __init__(
+        self,
+        site: Applier,
+        store: ConfigStore,
+        env: Mapping[str, str],
+        file: ConfigFile | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._site = site
+        self._store = store
+        self._file = file
+        self._builder = Builder(site.config.raw, env)
+        self._monotonic = monotonic
+        self._turn = asyncio.Lock()
+        self._file_hash = site.config.version
+        self._content: bytes | None = None
+        self._current: ConfigVersion | None = None
+        self._in_force = 0
+        self._try_again_at = 0.0
+        self.troubles = Troubles()
+
+    async def start(self) -> None:
+        """Take what is stored, or store the file's: the latter if it is new.
+
+        Raises Unavailable.
+        """
+        async with self._turn:
+            await self._adopt(self._site.config, "start")
+            await self._remember_file()
+
+    @property
+    def serial(self) -> int:
+        """See `Configuration.serial`."""
+        return self._in_force
+
+    async def shown(self) -> tuple[int, dict[str, Any]]:
+        """See `Configuration.shown`."""
+        serial, config = self._in_force, self._site.config
+        return serial, await asyncio.to_thread(mask, config)
+
+    async def versions(self) -> list[ConfigVersion]:
+        """See `Configuration.versions`."""
+        return await self._store.versions()
+
+    async def version(self, serial: int) -> dict[str, Any]:
+        """See `Configuration.version`."""
+        stored = await self._get(serial)
+        return await asyncio.to_thread(self._builder.masked, stored.document)
+
+    async def replace(
+        self, document: Any, *, by: str, comment: str = "", expected: int | None = None
+    ) -> ConfigVersion:
+        """See `Configuration.replace`."""
+        base = await self._store.serial()
+        async with self._turn:
+            current = await self._on_base(base, expected)
+            running = self._site.config
+            config = await self._checked("api", self._builder.completed, document, running)
+            return await self._change(config, current, by, comment, "api")
+
+    async def roll_back(
+        self, serial: int, *, by: str, comment: str = "", expected: int | None = None
+    ) -> ConfigVersion:
+        """See `Configuration.roll_back`."""
+        base = await self._store.serial()
+        stored = await self._get(serial)
+        async with self._turn:
+            current = await self._on_base(base, expected)
+            config = await self._checked("rollback", self._builder.from_elsewhere, stored.document)
+            comment = comment or f"rollback to version {serial}"
+            return await self._change(config, current, by, comment, "rollback")
+
+    async def catch_up(self) -> None:
+        """Take the stored version if it is another one. Raises Unavailable."""
+        async with self._turn:
+            await self._catch_up()
+
+    async def look_at_file(self, source: str) -> None:
+        """Read the file again, and take it if it is new; `source` says why. Raises Unavailable."""
+        file = self._file
+        if file is None:
+            return
+        if source == "file" and await file.glance() == self._content:
+            return
+        content = await file.read()
+        async with self._turn:
+            try:
+                config = await asyncio.to_thread(self._builder.from_file, file.text(content))
+                await self._adopt(config, source)
+            except ConfigError as error:
+                self._refused(source, "file", error)
+            else:
+                self.troubles.end("file")
+            self._content = content
+
+    # Within one turn
+
+    async def _remember_file(self) -> None:
+        """Note what the file holds, unless it has changed since this process read it."""
+        if self._file is None:
+            return
+        content = await self._file.glance()
+        with contextlib.suppress(ConfigError):
+            config = await asyncio.to_thread(self._builder.from_file, self._file.text(content))
+            if config.version == self._file_hash:
+                self._content = content
+
+    async def _adopt(self, config: Config, source: str) -> None:
+        """Make the file's configuration the stored one, unless the stored one came from it."""
+        for _ in range(_ROUNDS):
+            stored = await self._store.current()
+            if stored is not None and stored.version.file_hash == config.version:
+                await self._take(stored, source)
+                return
+            self._current = stored.version if stored else None
+            new = NewVersion(
+                document=config.raw, hash=config.version, file_hash=config.version, by="file"
+            )
+            try:
+                await self._make(config, new, source)
+            except Conflict:
+                continue  # another replica was faster, most likely with the same file
+            return
+        raise Unavailable("the configuration keeps being changed by others")
+
+    async def _catch_up(self) -> None:
+        serial = await self._store.serial()
+        if serial == 0:
+            # Redis has lost everything: what runs is all that is left.
+            self._current = None
+            await self._adopt(self._site.config, "store")
+        elif serial != self._serial or self._is_worth_another_try():
+            stored = await self._store.current()
+            if stored is not None:
+                await self._take(stored, "store")
+
+    async def _take(self, stored: StoredConfig, source: str) -> None:
+        """Run by a stored version if this replica can; else keep what runs and say so."""
+        version = stored.version
+        self._current = version
+        if version.hash == self._site.config.version:
+            self._done(version, source)
+            return
+        try:
+            config = await asyncio.to_thread(self._builder.from_elsewhere, stored.document)
+            await self._apply(config)
+        except ConfigError as error:
+            self._try_again_at = self._monotonic() + _TRY_AGAIN_SECONDS
+            self._refused(source, "store", error, version.serial)
+        else:
+            self._done(version, source)
+
+    async def _change(
+        self, config: Config, current: ConfigVersion, by: str, comment: str, source: str
+    ) -> ConfigVersion:
+        if config.version == current.hash and self._in_force == current.serial:
+            return current
+        new = NewVersion(
+            document=config.raw,
+            hash=config.version,
+            file_hash=current.file_hash,
+            by=by,
+            comment=comment,
+        )
+        try:
+            return await self._make(config, new, source)
+        except ConfigError as error:
+            events.config_refused(source, len(error.problems), "it cannot be opened")
+            raise
+
+    async def _make(self, config: Config, new: NewVersion, source: str) -> ConfigVersion:
+        """Open a configuration, store it and run by it; else all is as it was."""
+        expected = self._serial
+
+        async def store() -> None:
+            self._current = await self._store.put(new, expected=expected)
+
+        if config.version == self._site.config.version:
+            await store()
+        else:
+            await self._apply(config, store)
+        assert self._current is not None
+        self._done(self._current, source)
+        return self._current
+
+    async def _apply(
+        self, config: Config, confirm: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        try:
+            await self._site.apply(config, confirm)
+        except ConfigError as error:
+            raise self._builder.without_values(error) from None
+
+    async def _on_base(self, base: int, expected: int | None) -> ConfigVersion:
+        """Catch up and return the current version. Raises Conflict or RevisionMismatch."""
+        await self._catch_up()
+        if self._current is None:
+            raise Unavailable("the stored configuration cannot be read now")
+        if expected not in (None, self._serial):
+            raise RevisionMismatch("The configuration has another version")
+        if base not in (0, self._serial):
+            raise Conflict("The configuration was changed by somebody else meanwhile")
+        return self._current
+
+    async def _checked(self, source: str, check: Callable[..., Config], *given: Any) -> Config:
+        try:
+            return await asyncio.to_thread(check, *given)
+        except ConfigError as error:
+            events.config_refused(source, len(error.problems), "see the answer")
+            raise
+
+    async def _get(self, serial: int) -> StoredConfig:
+        stored = await self._store.get(serial) if serial else None
+        if stored is None:
+            raise NotFound(f"No version {serial} of the configuration is kept")
+        return stored
+
+    # What is known
+
+    @property
+    def _serial(self) -> int:
+        return self._current.serial if self._current else 0
+
+    def _is_worth_another_try(self) -> bool:
+        return self._in_force != self._serial and self._monotonic() >= self._try_again_at
+
+    def _done(self, version: ConfigVersion, source: str) -> None:
+        self.troubles.end("store")
+        if self._in_force != version.serial:
+            self._in_force = version.serial
+            events.config_applied(source, version.serial, version.hash, version.by)
+
+    def _refused(self, source: str, what: str, error: ConfigError, serial: int = 0) -> None:
+        first: Problem = error.problems[0]
+        found = f"version {serial}" if what == "store" else "the file"
+        others = f" and {len(error.problems) - 1} more" if len(error.problems) > 1 else ""
+        where = f" at {first.place}" if first.place else ""
+        self.troubles.begin(what, f"{found} cannot be used: {first.type}{where}{others}")
+        events.config_refused(source, len(error.problems), str(error))
