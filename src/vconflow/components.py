@@ -1,12 +1,11 @@
 """Opening the configured links and storages."""
 
-from contextlib import AsyncExitStack
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from vconflow import registry
+from vconflow.component_pool import ComponentPool, Opened, Wanted
 from vconflow.config import Config, LinkConfig, RetryConfig, StorageConfig
-from vconflow.errors import ConfigError, Problem, VconflowError
 from vconflow.pipeline.breaker import Breakers
 from vconflow.pipeline.chain import Chain, Chains, Step
 from vconflow.pipeline.fanout import Fanout, StorageUnit
@@ -14,38 +13,84 @@ from vconflow.pipeline.retry import RetryPolicy
 from vconflow.ports.clock import Clock
 from vconflow.ports.component import Resources
 from vconflow.ports.documents import DocumentSaver
+from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.http import HttpSender
 
-__all__ = ["Components"]
+__all__ = ["Components", "Parts", "Surroundings"]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all components of this process share."""
+
+    http: HttpSender
+    fetcher: Fetcher
+    documents: DocumentSaver
+    clock: Clock
+    data_dir: Path
+
+    def of(self, name: str) -> Resources:
+        """What the component of that name is given."""
+        return Resources(name, self.http, self.fetcher, self.documents, self.clock, self.data_dir)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a configuration is made of when it runs; `opened` is to be released in the end."""
+
+    chains: Chains
+    fanout: Fanout
+    opened: tuple[Opened, ...]
 
 
 class Components:
-    """Opens components into an exit stack that closes them again, the last one first."""
+    """Makes configurations ready to run.
+
+    `concurrency` is that of chains which name none; without `parallel` a vCon's storages are
+    written one after the other.
+    """
 
     def __init__(
         self,
-        stack: AsyncExitStack,
-        http: HttpSender,
-        documents: DocumentSaver,
-        clock: Clock,
-        data_dir: Path,
+        pool: ComponentPool,
+        surroundings: Surroundings,
+        breakers: Breakers,
+        *,
+        concurrency: int,
+        parallel: bool,
     ) -> None:
-        self._stack = stack
-        self._http = http
-        self._documents = documents
-        self._clock = clock
-        self._data_dir = data_dir
+        self._pool = pool
+        self._surroundings = surroundings
+        self._breakers = breakers
+        self._concurrency = concurrency
+        self._parallel = parallel
 
-    async def storages(self, config: Config, breakers: Breakers, *, parallel: bool) -> Fanout:
-        """Open every storage that this version has."""
-        units = {}
-        for name, storage in config.storages.items():
-            if storage.unbuilt is None:
-                units[name] = await self._storage(name, storage)
-        return Fanout(units, breakers, parallel=parallel)
+    async def open(self, config: Config, before: Fanout | None = None) -> Parts:
+        """Open what is not open yet: every storage, and each link of an enabled chain once.
 
-    async def chains(self, config: Config, *, concurrency: int) -> Chains:
-        """Open the links of every enabled chain, each link once however many chains use it."""
+        What runs `before` lends what stays as it was. When something cannot be opened nothing
+        stays open, and it raises ConfigError.
+        """
+        opened: list[Opened] = []
+        try:
+            units = {
+                name: await self._unit(name, storage, opened)
+                for name, storage in config.storages.items()
+                if storage.unbuilt is None
+            }
+            chains = await self._chains(config, opened)
+        except BaseException:
+            await self.release(opened)
+            raise
+        fanout = Fanout(units, self._breakers, parallel=self._parallel, before=before)
+        return Parts(chains, fanout, tuple(opened))
+
+    async def release(self, opened: Iterable[Opened]) -> None:
+        """Close what nobody else uses, the last one first."""
+        for item in reversed(tuple(opened)):
+            await self._pool.release(item)
+
+    async def _chains(self, config: Config, opened: list[Opened]) -> Chains:
         chains: dict[str, Chain] = {}
         steps: dict[str, Step] = {}
         for name, chain in config.chains.items():
@@ -53,23 +98,24 @@ class Components:
                 continue
             for link in () if chain.held else chain.links:
                 if link not in steps:
-                    steps[link] = await self._step(link, config.links[link])
+                    steps[link] = await self._step(link, config.links[link], opened)
             chains[name] = Chain(
                 name=name,
                 steps=() if chain.held else tuple(steps[link] for link in chain.links),
                 storages=chain.storages,
                 lists=chain.ingress_lists,
                 egress=chain.egress_lists,
-                concurrency=chain.concurrency or concurrency,
+                concurrency=chain.concurrency or self._concurrency,
                 timeout=chain.timeout,
                 held=chain.held,
             )
         return Chains(chains)
 
-    async def _storage(self, name: str, config: StorageConfig) -> StorageUnit:
+    async def _unit(self, name: str, config: StorageConfig, opened: list[Opened]) -> StorageUnit:
+        item = await self._open("storages", name, config, opened)
         return StorageUnit(
             name=name,
-            storage=await self._open(f"storages.{name}", name, config),
+            storage=item.component,
             timeout=config.timeout,
             retry=_policy(config.retry),
             max_items=config.batch.items,
@@ -77,8 +123,8 @@ class Components:
             parallel=config.batch.parallel,
         )
 
-    async def _step(self, name: str, config: LinkConfig) -> Step:
-        link = await self._open(f"links.{name}", name, config)
+    async def _step(self, name: str, config: LinkConfig, opened: list[Opened]) -> Step:
+        link = (await self._open("links", name, config, opened)).component
         # What a link plans to take, such as a delay, is no reason to call it stuck.
         planned = float(getattr(link, "planned_seconds", 0.0))
         return Step(
@@ -89,14 +135,14 @@ class Components:
             paid=bool(getattr(link, "paid", False)),
         )
 
-    async def _open(self, place: str, name: str, config: LinkConfig | StorageConfig) -> Any:
-        resources = Resources(name, self._http, self._documents, self._clock, self._data_dir)
-        component = registry.load(registry.Target(config.target))
-        try:
-            return await self._stack.enter_async_context(component.open(config.options, resources))
-        except (VconflowError, OSError, ValueError) as error:
-            message = f"cannot be opened: {error}"
-            raise ConfigError([Problem((place,), message, "open")]) from error
+    async def _open(
+        self, section: str, name: str, config: LinkConfig | StorageConfig, opened: list[Opened]
+    ) -> Opened:
+        resources = self._surroundings.of(name)
+        wanted = Wanted(f"{section}.{name}", config.target, config.options)
+        item = await self._pool.acquire(wanted, resources)
+        opened.append(item)
+        return item
 
 
 def _policy(retry: RetryConfig) -> RetryPolicy:

@@ -33,7 +33,8 @@ class Breaker:
 
     `failures` counts outages since the last success, which was at `last_success` (Unix seconds);
     `openings` counts how often it opened.
-    `retry_after` is how many seconds the other side asked us to stay away.
+    `retry_after` is how many seconds the other side asked us to stay away. A retired one guards
+    what is not configured any more and never opens: nobody is to wait for that.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Breaker:
     opened_at: float | None = None
     trials: int = 0
     is_told: bool = False
+    is_retired: bool = False
     _parked: OrderedDict[asyncio.Future[None], None] = field(default_factory=OrderedDict)
 
     @property
@@ -98,7 +100,7 @@ class Breaker:
 
     def trip(self) -> None:
         """Open at once."""
-        if self.opened_at is None:
+        if self.opened_at is None and not self.is_retired:
             self.opened_at = time.monotonic()
             self.openings += 1
             self.trials = 0
@@ -127,6 +129,12 @@ class Breaker:
         if self._wake_first():
             self.on_change(self)
         else:
+            self._close_on_probation()
+
+    def renew(self) -> None:
+        """What it guards was configured anew: the next call will show whether that works."""
+        self.retry_after = 0.0
+        if self.opened_at is not None:
             self._close_on_probation()
 
     def park(self, passage: asyncio.Future[None]) -> None:
@@ -170,6 +178,7 @@ class Breakers:
         self._now = now
         self._all: dict[str, Breaker] = {}
         self._open: dict[str, Breaker] = {}
+        self._configured: frozenset[str] | None = None
         self.on_change: Callable[[Breaker], None] = lambda _: None
 
     def of(self, name: str) -> Breaker:
@@ -177,8 +186,26 @@ class Breakers:
         breaker = self._all.get(name)
         if breaker is None:
             breaker = self._all[name] = Breaker(name, self._threshold, self._changed, self._now)
-            events.breaker_changed(name, is_open=False)
+            breaker.is_retired = self._configured is not None and name not in self._configured
+            if not breaker.is_retired:
+                events.breaker_changed(name, is_open=False)
         return breaker
+
+    def configure(self, names: Iterable[str], changed: Iterable[str]) -> None:
+        """From now on there are breakers of these names only; what some guard has `changed`.
+
+        Entries that waited for what is changed or gone go on.
+        """
+        self._configured = frozenset(names)
+        for name, breaker in list(self._all.items()):
+            was_retired, breaker.is_retired = breaker.is_retired, name not in self._configured
+            if breaker.is_retired:
+                breaker.renew()
+                events.breaker_gone(name)
+            elif was_retired:
+                events.breaker_changed(name, is_open=False)
+        for name in self._configured.intersection(changed):
+            self.of(name).renew()
 
     @property
     def open_ones(self) -> list[Breaker]:

@@ -13,6 +13,7 @@ from vconflow.pipeline.batcher import Batcher
 from vconflow.pipeline.fanout import Fanout
 from vconflow.pipeline.removal import remove_copies
 from vconflow.pipeline.run import Run
+from vconflow.pipeline.run_record import record_of
 from vconflow.ports.clock import Clock
 from vconflow.ports.documents import Document, Documents
 from vconflow.ports.ledger import (
@@ -90,7 +91,7 @@ class Commits:
         self, run: Run, then: Finish | Defer | Bury | None, *, check: bool = False
     ) -> bool:
         """Whether it was done; False when the document has another revision by now."""
-        commit = run.commit(then, check=check)
+        commit = run.commit(then, check=check, record=record_of(run, then))
         with self.under_way(run.entry):
             result = await self._patiently(lambda: self._commits.submit(commit))
         match result.verdict:

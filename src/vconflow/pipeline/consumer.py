@@ -9,9 +9,14 @@ from vconflow.errors import Unavailable
 from vconflow.model.entry import Entry
 from vconflow.pipeline.breaker import Breakers
 from vconflow.pipeline.cancelling import cancel_all
-from vconflow.pipeline.chain import Chain, Chains
+from vconflow.pipeline.chain import Chain
+from vconflow.pipeline.commits import Commits
+from vconflow.pipeline.generation import Generation
 from vconflow.pipeline.outage import Outage
-from vconflow.pipeline.processor import Done, Processor, Waiting
+from vconflow.pipeline.processor import Done, Waiting
+from vconflow.pipeline.rates import Rates
+from vconflow.pipeline.returns import Returns
+from vconflow.pipeline.room import Room
 from vconflow.pipeline.slots import Slots
 from vconflow.pipeline.suspects import Suspects
 from vconflow.pipeline.waiting_room import WaitingRoom
@@ -23,6 +28,7 @@ from vconflow.telemetry import events
 __all__ = ["Consumer", "Limits"]
 
 _NO_TURN = contextlib.nullcontext()
+_FINISHED = frozenset({"completed", "halted"})
 
 
 @dataclass(frozen=True)
@@ -40,34 +46,38 @@ class Limits:
 class Consumer:
     """One task per entry, within the limits of its chain.
 
-    An entry is owned from the moment it is read until it is acknowledged or lost. While it rests
-    it holds no slot and no document. Assign `on_free` to be told when there is room again.
+    An entry is owned from the moment it is read until it is acknowledged, lost, or given back since
+    no chain here reads its list any more. While it rests it holds no slot and no document. Each
+    attempt is made by the generation that is in force when it begins. Assign `on_free` to be told
+    when there is room again.
     """
 
     def __init__(
         self,
-        chains: Chains,
+        current: Callable[[], Generation],
         stream: EntryStream,
-        processor: Processor,
+        commits: Commits,
         clock: Clock,
         limits: Limits,
         breakers: Breakers,
         outage: Outage,
     ) -> None:
-        self._chains = chains
+        self._current = current
         self._stream = stream
-        self._processor = processor
+        self._commits = commits
         self._outage = outage
-        self._breakers = breakers
         self._slots = Slots(limits.total, self._freed)
         self._resting = WaitingRoom(clock, breakers, limits.waiting, self._freed)
         self._suspects = Suspects(limits.crashes)
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._dropped: set[tuple[str, str]] = set()
-        self._held: set[str] = set()
+        self._busy: set[tuple[str, str]] = set()
+        self._room = Room(current, self._slots, self._resting, self._suspects, breakers)
+        self._returns = Returns(stream)
         self._stopping = False
         self._retired: list[tuple[str, str]] = []
         self._left: dict[str, list[str]] = {}
+        self.rates = Rates()
         self.on_free: Callable[[], None] = lambda: None
 
     # What others may know
@@ -98,25 +108,15 @@ class Consumer:
 
     def room(self, list_name: str) -> int:
         """How many more entries of a list this replica could take."""
-        chain = self._chains.by_list[list_name]
-        if not self._reads(chain):
-            return 0
-        room = self._slots.room(chain.name, chain.concurrency)
-        return min(room, self._breakers.allowance(chain.breakers))
+        return 0 if self._stopping else self._room.to_read(list_name)
 
     def claimable(self, list_name: str) -> int:
         """How many entries of dead replicas to claim: they queue for a slot, before new ones."""
-        chain = self._chains.by_list[list_name]
-        queued = self._slots.queued(chain.name) + self._suspects.waiting
-        goes_on = self._reads(chain) and self._breakers.allowance(chain.breakers)
-        return max(0, chain.concurrency - queued) if goes_on else 0
+        return 0 if self._stopping else self._room.to_claim(list_name)
 
-    def _reads(self, chain: Chain) -> bool:
-        full = self._resting.is_full(chain.name)
-        if full != (chain.name in self._held):
-            self._held ^= {chain.name}
-            events.chain_full(chain.name, self._resting.count(chain.name), is_full=full)
-        return not (self._stopping or chain.held or full)
+    def pause(self, chains: frozenset[str]) -> None:
+        """Take nothing new of these chains, and of these only."""
+        self._room.paused = chains
 
     def _freed(self) -> None:
         self.on_free()
@@ -126,9 +126,12 @@ class Consumer:
     def begin(self, entries: Iterable[Entry]) -> None:
         """Work on entries that were just read."""
         for entry in entries:
-            chain = self._chains.by_list[entry.list]
+            chain = self._current().runs(entry.list)
+            if chain is None:  # since the read began
+                self._returns.add(entry.list, entry.id)
+                continue
             self._slots.take(chain.name)
-            self._start(entry, chain, decode_progress(entry.progress), has_slot=True)
+            self._start(entry, decode_progress(entry.progress), chain.name)
 
     def adopt(self, resumed: Iterable[Resumed]) -> int:
         """Go on with entries that were begun before; how many were not ours yet."""
@@ -136,8 +139,7 @@ class Consumer:
         for item in resumed:
             entry = item.entry
             if (entry.list, entry.id) not in self._tasks:
-                chain = self._chains.by_list[entry.list]
-                self._start(entry, chain, item.progress, has_slot=False)
+                self._start(entry, item.progress)
                 count += 1
         return count
 
@@ -147,55 +149,95 @@ class Consumer:
         One that has just been acknowledged is gone too, only that its task does not know yet.
         """
         task = self._tasks.get((list_name, entry))
-        if task is None or task.done() or self._processor.commits.is_under_way(list_name, entry):
+        if task is None or task.done() or self._commits.is_under_way(list_name, entry):
             return
         del self._tasks[list_name, entry]
         events.lease_lost(list_name, entry)
         task.cancel()
 
-    def _start(self, entry: Entry, chain: Chain, progress: Progress, *, has_slot: bool) -> None:
+    def reconfigure(self) -> None:
+        """Another generation is in force: let go of what rests and runs nowhere here any more."""
+        current = self._current()
+        self._slots.set_limits({it.name: it.concurrency for it in current.chains.by_name.values()})
+        for key, task in list(self._tasks.items()):
+            if key not in self._busy and current.runs(key[0]) is None:
+                del self._tasks[key]
+                self._returns.add(*key)
+                task.cancel()
+
+    async def give_back(self) -> None:
+        """Leave to others what is not read here any more. Raises Unavailable."""
+        await self._returns.send()
+
+    def _start(self, entry: Entry, progress: Progress, slot_of: str = "") -> None:
+        """`slot_of` is the chain whose slot the entry holds already."""
         key = (entry.list, entry.id)
-        task = asyncio.create_task(self._work(entry, chain, progress, has_slot))
+        if slot_of:
+            self._busy.add(key)
+        task = asyncio.create_task(self._work(entry, progress, slot_of))
         self._tasks[key] = task
         self._dropped.discard(key)
+        self._returns.take_back(*key)
         task.add_done_callback(lambda done: self._ended(key, done))
 
     def _ended(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
         broke = task.cancelled() or task.exception() is not None
+        if self._tasks.get(key, task) is task:
+            self._busy.discard(key)
         # What `lose` took out is not under our name any more.
         if self._tasks.get(key) is task:
             del self._tasks[key]
             if broke:
                 self._dropped.add(key)
 
-    async def _work(self, entry: Entry, chain: Chain, progress: Progress, has_slot: bool) -> None:
+    async def _work(self, entry: Entry, progress: Progress, slot_of: str) -> None:
+        key = (entry.list, entry.id)
         try:
             while True:
-                if not has_slot:
-                    await self._resting.rest((entry.list, entry.id), chain.name, progress)
-                result = await self._attempt(entry, chain, progress, has_slot)
+                if not slot_of and (chain := self._current().runs(entry.list)):
+                    await self._resting.rest(key, chain.name, progress)
+                result = await self._attempt(entry, progress, slot_of)
                 if isinstance(result, Done):
                     return
                 if self._stopping:
-                    self._retired.append((entry.list, entry.id))
+                    self._retired.append(key)
                     return
-                progress, has_slot = result.progress, False
+                if self._current().runs(entry.list) is None:
+                    self._returns.add(*key)
+                    return
+                progress, slot_of = result.progress, ""
         # An error of our own: leave the entry pending. Its lease ends, it comes back as a crash,
         # and ends as a dead letter if it is to blame.
         except Exception as error:
-            events.unhandled(f"chain {chain.name}", error)
+            events.unhandled(f"list {entry.list}", error)
             raise
 
-    async def _attempt(
-        self, entry: Entry, chain: Chain, progress: Progress, has_slot: bool
-    ) -> Done | Waiting:
+    async def _attempt(self, entry: Entry, progress: Progress, slot_of: str) -> Done | Waiting:
+        """Still waiting, as before, when no chain runs the entry any more."""
+        key = (entry.list, entry.id)
         async with self._suspects.turn(progress.crashes) if progress.crashes else _NO_TURN:
-            if not has_slot:
-                await self._slots.acquire(chain.name, chain.concurrency)
+            if not slot_of:
+                if (chain := self._current().runs(entry.list)) is None:
+                    return Waiting(progress)
+                slot_of = chain.name
+                await self._slots.acquire(slot_of, chain.concurrency)
+            self._busy.add(key)
             try:
-                return await self._processor.attempt(entry, chain, progress)
+                generation = self._current()
+                if (chain := generation.runs(entry.list)) is None:
+                    return Waiting(progress)
+                with generation.usage:
+                    result = await generation.processor.attempt(entry, chain, progress)
+                if isinstance(result, Done):
+                    self._count(chain, result)
+                return result
             finally:
-                self._slots.release(chain.name)
+                self._busy.discard(key)
+                self._slots.release(slot_of)
+
+    def _count(self, chain: Chain, done: Done) -> None:
+        if done.outcome in _FINISHED:
+            self.rates.count(chain.name)
 
     # Stopping
 
@@ -224,6 +266,7 @@ class Consumer:
         """Give what `drain` left to other replicas, once no commit is under way any more."""
         try:
             await self._stream.hand_over(self._left)
+            await self._returns.send()
         except Unavailable as error:
             # Then the leases end by themselves.
             self._outage.lost(error)

@@ -5,7 +5,8 @@ holds none of that.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeGuard
 
 from vconflow.errors import Permanent
@@ -14,10 +15,14 @@ from vconflow.pipeline.breaker import Breakers
 from vconflow.pipeline.cancelling import foreign_call
 from vconflow.pipeline.retry import RetryPolicy, is_outage
 from vconflow.pipeline.storage_writer import StorageUnit, StorageWriter
+from vconflow.pipeline.usage import Usage
 from vconflow.ports.storage import ReadableStorage, Storage
 from vconflow.telemetry import events
 
 __all__ = ["Fanout", "StorageUnit", "breaker_of"]
+
+Note = Callable[[str, float, str], None]
+"""Takes the name of a storage, the seconds it took, and `failed` or nothing."""
 
 
 def breaker_of(storage: str) -> str:
@@ -30,7 +35,11 @@ def _is_readable(storage: Storage) -> TypeGuard[ReadableStorage]:
 
 
 class Fanout:
-    """All opened storages; without `parallel` a vCon's storages are written one after the other."""
+    """All opened storages; without `parallel` a vCon's storages are written one after the other.
+
+    What was opened `before` and is used alike goes on in the same batches. Whoever takes more than
+    one step with it is in its `usage` meanwhile, so that no storage is closed in between.
+    """
 
     def __init__(
         self,
@@ -38,12 +47,17 @@ class Fanout:
         breakers: Breakers | None = None,
         *,
         parallel: bool = True,
+        before: "Fanout | None" = None,
     ) -> None:
+        self.usage = Usage()
         self.breakers = Breakers() if breakers is None else breakers
         self._parallel = parallel
         self._units = dict(units)
-        self._writers = {
-            name: StorageWriter(unit, self.breakers.of(breaker_of(name)))
+        old = {} if before is None else before._writers
+        self._writers: dict[str, StorageWriter] = {
+            name: old[name]
+            if name in old and old[name].unit == unit
+            else StorageWriter(unit, self.breakers.of(breaker_of(name)))
             for name, unit in units.items()
         }
 
@@ -55,10 +69,12 @@ class Fanout:
         """Whether one of these storages gives back what it was given."""
         return any(self._units[name].storage.readable for name in names if name in self._units)
 
-    async def store(self, vcon: StoredVcon, names: Sequence[str]) -> dict[str, Exception]:
+    async def store(
+        self, vcon: StoredVcon, names: Sequence[str], note: Note | None = None
+    ) -> dict[str, Exception]:
         """Write to every named storage; the failures by name, empty when all have it.
 
-        `Paused` stands for a storage that was not even asked.
+        `Paused` stands for a storage that was not even asked. `note` is told how each one did.
         """
         known = [name for name in names if name in self._writers]
         failures: dict[str, Exception] = {
@@ -67,9 +83,9 @@ class Fanout:
             if name not in self._writers
         }
         if len(known) == 1 or not self._parallel:  # a gather costs a task per storage
-            results = [await self._store_one(vcon, name) for name in known]
+            results = [await self._store_one(vcon, name, note) for name in known]
         else:
-            results = await asyncio.gather(*(self._store_one(vcon, name) for name in known))
+            results = await asyncio.gather(*(self._store_one(vcon, name, note) for name in known))
         failures |= {
             name: error
             for name, error in zip(known, results, strict=True)
@@ -77,14 +93,18 @@ class Fanout:
         }
         return failures
 
-    async def _store_one(self, vcon: StoredVcon, name: str) -> Exception | None:
-        writer = self._writers[name]
+    async def _store_one(self, vcon: StoredVcon, name: str, note: Note | None) -> Exception | None:
+        writer, started = self._writers[name], time.perf_counter()
         try:
             writer.breaker.admit()
             await writer.batcher.submit(vcon)
         # A storage's failure of any kind is this entry's failure at this storage, never more.
         except Exception as error:  # noqa: BLE001
+            if note is not None:
+                note(name, time.perf_counter() - started, "failed")
             return error
+        if note is not None:
+            note(name, time.perf_counter() - started, "")
         return None
 
     async def get(self, uuid: str) -> tuple[bytes | None, dict[str, Exception]]:
@@ -142,15 +162,25 @@ class Fanout:
     async def ping(self, name: str) -> None:
         """Raise what hinders a storage from taking a batch now."""
         unit = self._units[name]
-        async with foreign_call(min(5.0, unit.timeout)):
-            await unit.storage.ping()
+        with self.usage:
+            async with foreign_call(min(5.0, unit.timeout)):
+                await unit.storage.ping()
 
     @property
     def names(self) -> list[str]:
         """All storages in configured order."""
         return list(self._units)
 
-    async def stop(self) -> None:
-        """Give up batches under way: those who wanted them have stopped waiting."""
+    @property
+    def writers(self) -> Collection[StorageWriter]:
+        """What gathers and writes the batches of each storage."""
+        return self._writers.values()
+
+    async def stop(self, kept: Collection[StorageWriter] = ()) -> None:
+        """Give up batches under way: those who wanted them have stopped waiting.
+
+        Those that are `kept` go on.
+        """
         for writer in self._writers.values():
-            await writer.batcher.stop()
+            if writer not in kept:
+                await writer.batcher.stop()

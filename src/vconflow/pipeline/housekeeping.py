@@ -1,11 +1,13 @@
 """What has to be done now and then: expire dead letters, forget expired vCons, measure lists."""
 
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from vconflow.errors import Permanent, Retryable
 from vconflow.pipeline.chain import Chains
 from vconflow.pipeline.consumer import Consumer
 from vconflow.pipeline.outage import Outage
+from vconflow.pipeline.pausing import Pauses
 from vconflow.ports.clock import Clock
 from vconflow.ports.dead_letters import DeadLetters
 from vconflow.ports.stream import EntryStream, ListDepth
@@ -32,13 +34,14 @@ class Housekeeping:
 
     def __init__(
         self,
-        chains: Chains,
+        chains: Callable[[], Chains],
         stream: EntryStream,
         consumer: Consumer,
         dead_letters: DeadLetters,
         sweeper: Sweeper,
         clock: Clock,
         outage: Outage,
+        pauses: Pauses,
         *,
         dead_expiry: int,
     ) -> None:
@@ -49,24 +52,33 @@ class Housekeeping:
         self._sweeper = sweeper
         self._clock = clock
         self._outage = outage
+        self._pauses = pauses
         self._dead_expiry = dead_expiry
-        self.depths: dict[str, ListDepth] = {}
+        self._shown_chains: set[str] = set()
+        self._shown_lists: set[str] = set()
 
     async def measure(self) -> None:
         """Refresh the gauges every few seconds, for ever."""
         while True:
             try:
-                self.depths = await self._stream.depth(self._chains.all_lists)
-                for name, depth in self.depths.items():
-                    events.list_measured(
-                        name, depth.waiting, depth.pending, depth.oldest, depth.dead
-                    )
-                for name in self._chains.by_name:
-                    inflight, waiting = self._consumer.inflight(name), self._consumer.waiting(name)
-                    events.chain_measured(name, inflight, waiting)
+                await self._pauses.refresh()
+                self._show(self._chains(), await self._stream.depth(self._chains().all_lists))
             except (Retryable, Permanent) as error:
                 self._outage.lost(error)
+            self._consumer.rates.sample(self._clock.monotonic())
             await self._clock.sleep(5.0)
+
+    def _show(self, chains: Chains, depths: Mapping[str, ListDepth]) -> None:
+        for name, depth in depths.items():
+            events.list_measured(name, depth.waiting, depth.pending, depth.oldest, depth.dead)
+        for name in chains.by_name:
+            inflight, waiting = self._consumer.inflight(name), self._consumer.waiting(name)
+            events.chain_measured(name, inflight, waiting)
+        for gone in self._shown_chains.difference(chains.by_name):
+            events.chain_gone(gone)
+        for gone in self._shown_lists.difference(depths):
+            events.list_gone(gone)
+        self._shown_chains, self._shown_lists = set(chains.by_name), set(depths)
 
     async def tidy(self) -> None:
         """Expire and forget every minute, for ever."""
@@ -75,7 +87,7 @@ class Housekeeping:
                 await self._expire_dead_letters()
                 while await self._sweeper.sweep(self._clock.now()) == _CHUNK:
                     pass
-                await self._stream.reap(self._chains.lists)
+                await self._stream.reap(self._chains().lists)
             except (Retryable, Permanent) as error:
                 self._outage.lost(error)
             await self._clock.sleep(60.0)
@@ -84,6 +96,6 @@ class Housekeeping:
         if not self._dead_expiry:
             return
         older_than = int((self._clock.now() - self._dead_expiry) * 1000)
-        for name in self._chains.lists:
+        for name in self._chains().lists:
             while await self._dead_letters.expire(name, older_than, _CHUNK) == _CHUNK:
                 pass

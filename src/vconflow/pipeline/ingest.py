@@ -9,9 +9,17 @@ from vconflow.errors import InvalidVcon, NotFound, Problem
 from vconflow.model.validation import Facts, validate
 from vconflow.pipeline.batcher import Batcher
 from vconflow.pipeline.chain import Chains
+from vconflow.pipeline.idempotency import idempotency_of
 from vconflow.pipeline.lookup import Lookup
 from vconflow.pipeline.outage import PATIENCE
-from vconflow.ports.intake import Acceptance, Intake, Receipt
+from vconflow.ports.intake import (
+    Acceptance,
+    Enqueuing,
+    Idempotency,
+    Intake,
+    Ownership,
+    Receipt,
+)
 from vconflow.telemetry import events
 
 __all__ = ["Accepted", "Ingest"]
@@ -54,48 +62,91 @@ class Ingest:
         trace: str = "",
         expect_uuid: str | None = None,
         expect_rev: int | None = None,
+        idempotency_key: str = "",
+        exclusive: bool = False,
     ) -> Accepted:
         """Validate and store a vCon and put it on `lists`, in one atomic step.
 
         `expect_uuid` refuses a body with another uuid, `expect_rev` a document with another
-        revision. Raises InvalidVcon, NotFound for a list no chain reads, RevisionMismatch,
-        Overloaded, Unavailable.
+        revision, `exclusive` a vCon that another owner has stored. What was accepted under an
+        `idempotency_key` of this owner is not accepted once more. Raises InvalidVcon, NotFound for
+        a list no chain reads, Conflict, RevisionMismatch, Overloaded, Unavailable.
         """
         self._require_lists(lists)
         facts = await self._validate(document)
         if expect_uuid is not None and facts.uuid != expect_uuid:
             problem = Problem(("uuid",), "is not the uuid of the address", "uuid_mismatch")
             raise InvalidVcon([problem])
-        receipt = await self._batcher.submit(
-            Acceptance(facts, document, lists, source, owner, trace, expect_rev)
+        ownership = Ownership.EXCLUSIVE if exclusive else Ownership.TAKE
+        marks = None
+        if idempotency_key:
+            matters = (source, lists, expect_rev, exclusive)
+            marks = await self._digest(owner, idempotency_key, *matters, body=document)
+        return await self._submit(
+            Acceptance(facts, document, lists, source, owner, trace, expect_rev, ownership, marks)
         )
-        for name in lists:
-            events.accepted(name, source)
-        return Accepted(facts.uuid, receipt.rev)
 
     async def save(self, document: bytes) -> str:
-        """Store a vCon that a link made, without putting it on a list; its uuid."""
-        return (await self.accept(document, source="link")).uuid
+        """Store a vCon that a link made, without putting it on a list; its uuid.
 
-    async def enqueue(self, uuids: Sequence[str], list_name: str) -> int:
-        """Put stored vCons on a list; how many were found nowhere and skipped."""
+        One that is there already keeps its owner.
+        """
+        facts = await self._validate(document)
+        item = Acceptance(facts, document, source="link", ownership=Ownership.KEEP)
+        return (await self._submit(item)).uuid
+
+    async def _submit(self, item: Acceptance) -> Accepted:
+        receipt = await self._batcher.submit(item)
+        if not receipt.repeated:
+            for name in item.lists:
+                events.accepted(name, item.source)
+        return Accepted(item.facts.uuid, receipt.rev)
+
+    async def enqueue(
+        self,
+        uuids: Sequence[str],
+        list_name: str,
+        *,
+        owner: str = "",
+        trace: str = "",
+        idempotency_key: str = "",
+    ) -> int:
+        """Put stored vCons on a list; how many were found nowhere and skipped.
+
+        With an `idempotency_key` each is put there once, however often it is asked for. Raises
+        NotFound for a list no chain reads, Conflict for a key of another request, Retryable.
+        """
         self._require_lists((list_name,))
         skipped = 0
         for start in range(0, len(uuids), _ENQUEUE_CHUNK):
-            skipped += await self._enqueue_chunk(uuids[start : start + _ENQUEUE_CHUNK], list_name)
+            marks = None
+            if idempotency_key:
+                # The first chunk tells that the key belongs to another request, whatever it is.
+                key = f"{idempotency_key}\n{start}" if start else idempotency_key
+                marks = await self._digest(owner, key, "enqueue", uuids, list_name)
+            chunk = uuids[start : start + _ENQUEUE_CHUNK]
+            order = Enqueuing(chunk, list_name, "http", owner, trace, marks, final=False)
+            skipped += await self._enqueue_chunk(order)
         if skipped:
             events.enqueue_skipped(list_name, skipped)
         return skipped
 
-    async def _enqueue_chunk(self, uuids: Sequence[str], list_name: str) -> int:
-        found = await self._intake.enqueue(uuids, list_name, "http")
-        missing = [uuid for uuid, there in zip(uuids, found, strict=True) if not there]
+    async def _enqueue_chunk(self, order: Enqueuing) -> int:
+        first = await self._intake.enqueue(order)
+        if first.repeated:
+            return first.found.count(False)
+        missing = [uuid for uuid, there in zip(order.uuids, first.found, strict=True) if not there]
         # The storages may still have them; a lookup puts them back into Redis.
         restored = [uuid for uuid in missing if await self._lookup.get(uuid) is not None]
-        again = await self._intake.enqueue(restored, list_name, "http") if restored else []
-        accepted = len(uuids) - len(missing) + sum(again)
-        events.accepted(list_name, "http", accepted)
-        return len(uuids) - accepted
+        skipped = len(missing)
+        if order.idempotency and missing:
+            again = await self._intake.enqueue(msgspec.structs.replace(order, final=True))
+            skipped = again.found.count(False)
+        elif restored:
+            again = await self._intake.enqueue(msgspec.structs.replace(order, uuids=restored))
+            skipped -= sum(again.found)
+        events.accepted(order.list, "http", len(order.uuids) - skipped)
+        return skipped
 
     async def drain(self) -> None:
         """Wait until nothing is being written."""
@@ -112,3 +163,11 @@ class Ingest:
         if len(document) < _LARGE:
             return validate(document)
         return await asyncio.to_thread(validate, document)
+
+    @staticmethod
+    async def _digest(
+        owner: str, key: str, *matters: object, body: bytes = b""
+    ) -> Idempotency | None:
+        if len(body) < _LARGE:
+            return idempotency_of(owner, key, *matters, body=body)
+        return await asyncio.to_thread(idempotency_of, owner, key, *matters, body=body)

@@ -1,5 +1,8 @@
 """Keeping what this replica owns, and taking over what a dead one left."""
 
+import asyncio
+from collections.abc import Callable
+
 from vconflow.errors import Permanent, Retryable
 from vconflow.pipeline.chain import Chains
 from vconflow.pipeline.consumer import Consumer
@@ -22,7 +25,7 @@ class Leases:
 
     def __init__(
         self,
-        chains: Chains,
+        chains: Callable[[], Chains],
         stream: EntryStream,
         consumer: Consumer,
         clock: Clock,
@@ -38,10 +41,11 @@ class Leases:
         self._interval = lease / 3
         self._renewed = clock.now()
         self._spares_others_until = 0.0
+        self._reconfigured = asyncio.Event()
 
     async def recover(self) -> None:
         """Go on with what an earlier life of this replica left, before anything new is read."""
-        for name, chain in self._chains.by_list.items():
+        for name, chain in self._chains().by_list.items():
             if chain.held:
                 continue
             after, count = "", 0
@@ -57,11 +61,32 @@ class Leases:
             await self._clock.sleep(self._interval)
             try:
                 await self.renew()
+                await self._consumer.give_back()
                 if self._others_had_time():
                     await self.take_over()
                 self._outage.back()
             except (Retryable, Permanent) as error:
                 # Redis is away: nobody can renew, and nobody can take over either.
+                self._outage.lost(error)
+
+    def reconfigure(self) -> None:
+        """The chains are others from now on."""
+        self._reconfigured.set()
+
+    async def follow(self) -> None:
+        """After every change of the chains, for ever: give back what no chain here reads any more,
+        and take over what others gave back of the lists that are new here.
+        """
+        while True:
+            await self._reconfigured.wait()
+            self._reconfigured.clear()
+            try:
+                await self._consumer.give_back()
+                # All of it at once: most of it only rests.
+                while self._clock.now() >= self._spares_others_until and await self.take_over():
+                    pass
+            except (Retryable, Permanent) as error:
+                # Then with the next renewal.
                 self._outage.lost(error)
 
     def _others_had_time(self) -> bool:
@@ -77,14 +102,17 @@ class Leases:
         for list_name, entry in await self._stream.renew(self._consumer.owned()):
             self._consumer.lose(list_name, entry)
 
-    async def take_over(self) -> None:
-        """Claim entries of dead replicas, as many as there is room for."""
-        for name in self._chains.lists:
+    async def take_over(self) -> int:
+        """Claim entries of dead replicas, as many as there is room for; how many there were."""
+        total = 0
+        for name in self._chains().lists:
             room = min(self._consumer.claimable(name), _PAGE)
             if room:
                 count = self._consumer.adopt(await self._take_over(name, room))
                 if count:
                     events.took_over(name, count)
+                total += count
+        return total
 
     async def _take_over(self, list_name: str, room: int) -> list[Resumed]:
         dropped = self._consumer.dropped(list_name)

@@ -74,7 +74,9 @@ class Lookup:
                 raise
             facts = None  # a storage is away: delete what can be reached, and report that one
         found = await self._documents.delete(uuid, facts)
-        removal = await remove_copies(self._documents, self._fanout(), uuid)
+        fanout = self._fanout()
+        with fanout.usage:
+            removal = await remove_copies(self._documents, fanout, uuid)
         failed = {name: str(error) for name, error in removal.failed.items()}
         return Deletion(found or removal.found, failed)
 
@@ -90,7 +92,9 @@ class Lookup:
 
     async def _read(self, uuid: str) -> bytes | None:
         errors: Mapping[str, Exception]
-        document, errors = await self._fanout().get(uuid)
+        fanout = self._fanout()
+        with fanout.usage:
+            document, errors = await fanout.get(uuid)
         if document is not None:
             await self._documents.recache(uuid, document)
             return document

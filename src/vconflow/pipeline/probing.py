@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 
 from vconflow.pipeline.breaker import Breaker, Breakers
 from vconflow.pipeline.fanout import Fanout
@@ -19,7 +20,9 @@ class Prober:
     A storage is pinged first; then, as for a link, which cannot be pinged, an entry tries it.
     """
 
-    def __init__(self, breakers: Breakers, fanout: Fanout, clock: Clock, longest: float) -> None:
+    def __init__(
+        self, breakers: Breakers, fanout: Callable[[], Fanout], clock: Clock, longest: float
+    ) -> None:
         self._breakers = breakers
         self._fanout = fanout
         self._clock = clock
@@ -75,7 +78,7 @@ class Prober:
         if kind != "storage":
             return True
         try:
-            await self._fanout.ping(name)
+            await self._fanout().ping(name)
         # Whatever hinders it: it is not back.
         except Exception as error:  # noqa: BLE001
             breaker.note(error)

@@ -1,7 +1,7 @@
 """Carrying one entry through its chain: links, write-back, storages, finish."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -40,12 +40,12 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Processor:
-    """Shared by all entries of a replica."""
+    """Shared by all attempts of one generation. `chains` are those in force when it is asked."""
 
     commits: Commits
     lookup: Lookup
     fanout: Fanout
-    chains: Chains
+    chains: Callable[[], Chains]
     failures: Failures
 
     @property
@@ -184,7 +184,7 @@ class Processor:
     async def _store(self, run: Run) -> None:
         left = run.chain.storages if run.storages_left is None else run.storages_left
         with self.commits.under_way(run.entry):
-            failures = await self.fanout.store(run.stored(), left)
+            failures = await self.fanout.store(run.stored(), left, run.ran_storage)
         run.stored_at(tuple(failures))
         if failures:
             raise storages_failed(failures)
@@ -192,7 +192,7 @@ class Processor:
     def _finish(self, run: Run, targets: Sequence[str], *, stored: bool = False) -> Finish:
         return Finish(
             origin=f"chain:{run.chain.name}",
-            targets=tuple(map(self.chains.target, targets)),
+            targets=tuple(map(self.chains().target, targets)),
             stored=stored,
             expire_seconds=run.expire_seconds,
         )

@@ -1,7 +1,7 @@
 """Reading new entries: one blocking read at a time, for all chains."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from vconflow.errors import Permanent, Unavailable
@@ -31,7 +31,7 @@ class Reader:
 
     def __init__(
         self,
-        chains: Chains,
+        chains: Callable[[], Chains],
         stream: EntryStream,
         consumer: Consumer,
         clock: Clock,
@@ -48,6 +48,8 @@ class Reader:
         self._backoff = _SHORTEST_BACKOFF
         self._turn = 0
         self._wakes: set[asyncio.Task[None]] = set()
+        self._is_reading = self._is_outdated = False
+        self._outdated: list[asyncio.Future[None]] = []
 
     async def run(self) -> None:
         """Read until `stop`."""
@@ -57,13 +59,37 @@ class Reader:
                 self._room.clear()
                 await self._room.wait()
                 continue
+            self._is_reading = True
             self._consumer.begin(await self._read(requests))
+            self._is_reading = False
+            if self._is_outdated:
+                self._caught_up()
 
     def stop(self) -> None:
         """Let `run` end; entries it has just been given are still begun."""
         self._stopping = True
         self._room.set()
         self._wake()
+
+    def reconsider(self) -> None:
+        """What is to be read is another: a read under way ends early."""
+        self._is_outdated = self._is_reading
+        self._room.set()
+        self._wake()
+
+    async def come_round(self) -> None:
+        """Wait until a read that was begun before `reconsider` has ended."""
+        if self._is_outdated:
+            ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._outdated.append(ended)
+            await ended
+
+    def _caught_up(self) -> None:
+        self._is_outdated = False
+        for ended in self._outdated:
+            if not ended.done():
+                ended.set_result(None)
+        self._outdated.clear()
 
     def look_again(self) -> None:
         """Something has become free: there may be room where there was none."""
@@ -90,7 +116,7 @@ class Reader:
         self._turn += 1
         requests = []
         self._skipped = False
-        for chain in _rotated([*self._chains.by_name.values()], self._turn):
+        for chain in _rotated([*self._chains().by_name.values()], self._turn):
             if not chain.lists or chain.held:
                 continue
             budget = self._consumer.room(chain.lists[0])

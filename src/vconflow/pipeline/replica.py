@@ -1,25 +1,29 @@
 """One replica: everything of the pipeline, wired to the ports it is given."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from vconflow.errors import Unavailable
 from vconflow.pipeline.breaker import Breaker
 from vconflow.pipeline.chain import Chains
 from vconflow.pipeline.commits import Commits
 from vconflow.pipeline.consumer import Consumer, Limits
 from vconflow.pipeline.failure import Failures
-from vconflow.pipeline.fanout import Fanout
+from vconflow.pipeline.fanout import Fanout, breaker_of
+from vconflow.pipeline.generation import Generation, Generations
 from vconflow.pipeline.housekeeping import Housekeeping, Sweeper
 from vconflow.pipeline.ingest import Ingest
 from vconflow.pipeline.leases import Leases
 from vconflow.pipeline.lookup import Lookup
 from vconflow.pipeline.outage import Outage
+from vconflow.pipeline.pausing import Pauses
 from vconflow.pipeline.probing import Prober
 from vconflow.pipeline.processor import Processor
 from vconflow.pipeline.reader import Reader
 from vconflow.pipeline.supervisor import Supervisor, supervised
+from vconflow.ports.chain_control import ChainSwitch, NoSwitch
 from vconflow.ports.clock import Clock
 from vconflow.ports.dead_letters import DeadLetters
 from vconflow.ports.documents import Documents
@@ -42,6 +46,7 @@ class Ports:
     dead_letters: DeadLetters
     sweeper: Sweeper
     clock: Clock
+    switch: ChainSwitch = field(default_factory=NoSwitch)
 
 
 @dataclass(frozen=True)
@@ -63,38 +68,45 @@ class Policy:
 
 
 class Replica:
-    """Reads, processes and keeps house from `start` to `stop`."""
+    """Reads, processes and keeps house from `start` to `stop`.
+
+    `generations` says by what chains and storages; `prepare` and `switch_to` change that
+    while it runs.
+    """
 
     def __init__(
         self,
         ports: Ports,
-        lookup: Lookup,
-        chains: Chains,
-        fanout: Fanout,
+        commits: Commits,
+        generations: Generations,
         policy: Policy,
         supervisor: Supervisor,
     ) -> None:
-        self.chains = chains
-        self.breakers = fanout.breakers
+        self.generations = generations
+        self.breakers = generations.fanout().breakers
         self._ports = ports
         self._policy = policy
         self._supervisor = supervisor
-        self._fanout = fanout
-        failures = Failures(fanout, ports.clock, random.random, policy.poison_crashes)
-        outage = Outage()
-        self._commits = Commits(ports.documents, ports.ledger, ports.clock)
+        self._commits = commits
+        outage, chains = Outage(), generations.chains
         limits = Limits(policy.max_inflight, policy.max_waiting, policy.poison_crashes)
-        processor = Processor(self._commits, lookup, fanout, chains, failures)
         self.consumer = Consumer(
-            chains, ports.stream, processor, ports.clock, limits, fanout.breakers, outage
+            lambda: generations.current,
+            ports.stream,
+            commits,
+            ports.clock,
+            limits,
+            self.breakers,
+            outage,
         )
-        self._prober = Prober(fanout.breakers, fanout, ports.clock, policy.longest_probe)
-        fanout.breakers.on_change = self._breaker_changed
+        self._prober = Prober(self.breakers, generations.fanout, ports.clock, policy.longest_probe)
+        self.breakers.on_change = self._breaker_changed
         self._reader = Reader(chains, ports.stream, self.consumer, ports.clock, outage)
         self.consumer.on_free = self._reader.look_again
         self._leases = Leases(
             chains, ports.stream, self.consumer, ports.clock, outage, policy.lease
         )
+        self.pauses = Pauses(ports.switch, outage, self._paused)
         self.housekeeping = Housekeeping(
             chains,
             ports.stream,
@@ -103,19 +115,22 @@ class Replica:
             ports.sweeper,
             ports.clock,
             outage,
+            self.pauses,
             dead_expiry=policy.dead_expiry,
         )
         self.stopping = False
 
     async def start(self) -> None:
         """Go on with what an earlier life left, then read."""
-        for chain in self.chains.by_name.values():
-            if chain.held:
-                events.chain_held(chain.name, chain.held)
+        _tell_held(self.chains, Chains({}))
         await self._ports.stream.ensure(self.chains.lists)
+        await self.pauses.refresh()
         await self._leases.recover()
         self._supervisor.start("reader", self._reader.run())
         self._supervisor.start("leases", self._leases.run())
+        self._supervisor.start("follow", self._leases.follow())
+        self._supervisor.start("pauses", self.pauses.follow())
+        self._supervisor.start("announcements", self.pauses.listen())
         self._supervisor.start("probe", self._prober.run())
         self._supervisor.start("measure", self.housekeeping.measure())
         self._supervisor.start("tidy", self.housekeeping.tidy())
@@ -126,13 +141,64 @@ class Replica:
         self.consumer.stop()
         self._reader.stop()
         await self._supervisor.finished("reader")
+        await self._supervisor.stop("follow")
         # Leases are renewed to the last: what is still being finished must stay ours.
         await self.consumer.drain(self._policy.grace)
         await self._supervisor.stop("leases")
-        await self._fanout.stop()
+        await self.generations.stop()
         # A commit under way outlives the task that wanted it; only then is it clear what is left.
         await self._commits.drain()
         await self.consumer.hand_over()
+
+    @property
+    def chains(self) -> Chains:
+        """The chains in force."""
+        return self.generations.chains()
+
+    @property
+    def fanout(self) -> Fanout:
+        """The storages in force."""
+        return self.generations.fanout()
+
+    def rate(self, chain: str) -> float:
+        """Entries of a chain that this replica finished per second over the last minute."""
+        return self.consumer.rates.rate(chain, self._ports.clock.monotonic())
+
+    async def prepare(self, chains: Chains) -> None:
+        """Do what must be done before `switch_to`. Raises Unavailable."""
+        # Before anybody accepts for them.
+        await self._ports.stream.ensure([n for n in chains.lists if n not in self.chains.by_list])
+
+    def switch_to(
+        self, chains: Chains, fanout: Fanout, changed: Collection[str] = ()
+    ) -> Generation:
+        """Go on with other chains and storages, prepared; returns the generation that retires.
+
+        Attempts under way end as they began. `changed` names breakers of what is configured in
+        another way now. Raises Unavailable, and nothing has changed then, while the replica stops.
+        """
+        if self.stopping:
+            raise Unavailable("vconflow is stopping")
+        retired = self.generations.swap(chains, fanout)
+        self.breakers.configure(_breakers(chains, fanout), changed)
+        self.consumer.reconfigure()
+        self._reader.reconsider()
+        self._leases.reconfigure()
+        _tell_held(chains, retired.chains)
+        return retired
+
+    async def pause(self, chain: str) -> None:
+        """Stop reading a chain on every replica, and here before it returns. Raises Unavailable."""
+        await self.pauses.pause(chain)
+        await self._reader.come_round()
+
+    async def resume(self, chain: str) -> None:
+        """Read a chain again on every replica. Raises Unavailable."""
+        await self.pauses.resume(chain)
+
+    def _paused(self, chains: frozenset[str]) -> None:
+        self.consumer.pause(chains)
+        self._reader.reconsider()
 
     def _breaker_changed(self, _breaker: Breaker) -> None:
         self._prober.look()
@@ -148,13 +214,33 @@ async def open_replica(
     ports: Ports, chains: Chains, fanout: Fanout, policy: Policy
 ) -> AsyncIterator[tuple[Replica, Ingest, Lookup]]:
     """A replica and its ways in; `start` it when all else is ready. Drains at the end."""
-    lookup = Lookup(ports.documents, lambda: fanout, read_storages=policy.read_storages)
-    ingest = Ingest(ports.intake, lookup, lambda: chains)
+    commits = Commits(ports.documents, ports.ledger, ports.clock)
+
+    def processor(fanout: Fanout) -> Processor:
+        failures = Failures(fanout, ports.clock, random.random, policy.poison_crashes)
+        return Processor(commits, lookup, fanout, lambda: generations.current.chains, failures)
+
+    lookup = Lookup(
+        ports.documents, lambda: generations.current.fanout, read_storages=policy.read_storages
+    )
+    generations = Generations(processor, chains, fanout)
+    ingest = Ingest(ports.intake, lookup, generations.chains)
     async with supervised() as supervisor:
-        replica = Replica(ports, lookup, chains, fanout, policy, supervisor)
+        replica = Replica(ports, commits, generations, policy, supervisor)
         try:
             yield replica, ingest, lookup
         finally:
             await ingest.drain()
             if not replica.stopping:
                 await replica.stop()
+
+
+def _breakers(chains: Chains, fanout: Fanout) -> list[str]:
+    links = [name for chain in chains.by_name.values() for name in chain.breakers]
+    return [*links, *map(breaker_of, fanout.names)]
+
+
+def _tell_held(chains: Chains, before: Chains) -> None:
+    for name, chain in chains.by_name.items():
+        if chain.held and (name not in before.by_name or not before.by_name[name].held):
+            events.chain_held(chain.name, chain.held)

@@ -11,9 +11,13 @@ from vconflow.model.vcon import Vcon
 from vconflow.pipeline.chain import Chain
 from vconflow.pipeline.removal import stored_vcon
 from vconflow.ports.documents import Document
+from vconflow.ports.history import HistoryRecord, StepTime
 from vconflow.ports.ledger import Bury, Commit, Defer, Finish, Progress
 
 __all__ = ["Run"]
+
+_MOST_STEPS = 64
+"""Links that run again and again, on what others write, must not fill the history."""
 
 
 @dataclass
@@ -22,7 +26,8 @@ class Run:
 
     `base` is the document as Redis has it, at revision `rev`; `safe` is the document after the
     last link that succeeded, `saved_link` how many links `base` has behind it. `storages_left` are
-    the storages that do not have `stored_rev` yet, None before the first write.
+    the storages that do not have `stored_rev` yet, None before the first write. `links` and
+    `storages` are those that ran, for the history; `error_type` is that of a link which failed.
     """
 
     entry: Entry
@@ -43,6 +48,9 @@ class Run:
     stored_rev: int = 0
     expire_seconds: int | None = None
     halted: bool = False
+    links: list[StepTime] = field(default_factory=list)
+    storages: list[StepTime] = field(default_factory=list)
+    error_type: str = ""
     vcon: Vcon = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -142,7 +150,24 @@ class Run:
         """The revision for the storages."""
         return stored_vcon(self.uuid, self.rev, self.base)
 
-    def commit(self, then: Finish | Defer | Bury | None, *, check: bool = False) -> Commit:
+    def ran_link(self, name: str, seconds: float, outcome: str, error_type: str = "") -> None:
+        """Note for the history how a link did."""
+        self.error_type = error_type
+        if len(self.links) < _MOST_STEPS:
+            self.links.append(StepTime(name, round(seconds * 1000, 3), outcome))
+
+    def ran_storage(self, name: str, seconds: float, outcome: str = "") -> None:
+        """Note for the history how a storage did."""
+        if len(self.storages) < _MOST_STEPS:
+            self.storages.append(StepTime(name, round(seconds * 1000, 3), outcome))
+
+    def commit(
+        self,
+        then: Finish | Defer | Bury | None,
+        *,
+        check: bool = False,
+        record: HistoryRecord | None = None,
+    ) -> Commit:
         """The commit that brings Redis up to date with this run; `check` insists on `rev`."""
         dirty = self.dirty
         return Commit(
@@ -154,6 +179,7 @@ class Run:
             facts=self._facts() if dirty else None,
             previous_index=self.index,
             then=then,
+            record=record,
         )
 
     def _facts(self) -> Facts | None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 __all__ = ["Slots"]
 
@@ -68,6 +68,12 @@ class Slots:
         self._all -= 1
         if not self._pass_on(chain):
             self._on_free()
+
+    def set_limits(self, limits: Mapping[str, int]) -> None:
+        """Chains may take more or less at once from now on."""
+        self._limits |= limits
+        while self._pass_on(""):
+            pass
 
     def _pass_on(self, chain: str) -> bool:
         # Another chain's waiting entries may have lacked nothing but the total.

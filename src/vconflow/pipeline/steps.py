@@ -43,16 +43,17 @@ async def run_step(run: Run, step: Step, remaining: float | None, breaker: Break
     except asyncio.CancelledError as error:
         if is_told_to_end():
             raise
-        _report(run, step, "retryable", started)
+        _report(run, step, "retryable", started, error)
         raise StepFailed(stage, Retryable("cancelled from inside")) from error
     except TimeoutError as error:
-        _report(run, step, "timeout", started)
+        _report(run, step, "timeout", started, error)
         # When it was the chain that ran out of time, this link need not be to blame.
         blamed = breaker if seconds == step.timeout else None
         raise _failed(stage, _timed_out(error, seconds), blamed) from error
     # Foreign code: it may raise anything, SystemExit included, and must not hurt its siblings.
     except BaseException as error:
-        _report(run, step, "retryable" if is_retryable(error) else "permanent", started)
+        word = "retryable" if is_retryable(error) else "permanent"
+        _report(run, step, word, started, error)
         raise _failed(stage, error, breaker) from error
     _report(run, step, _word(outcome), started)
     breaker.succeeded()
@@ -106,5 +107,9 @@ def _timed_out(error: TimeoutError, seconds: float) -> Exception:
     return Retryable(str(error) or f"took over {seconds:g} s")
 
 
-def _report(run: Run, step: Step, outcome: str, started: float) -> None:
-    events.link_done(run.chain.name, step.name, outcome, time.perf_counter() - started)
+def _report(
+    run: Run, step: Step, outcome: str, started: float, error: BaseException | None = None
+) -> None:
+    seconds = time.perf_counter() - started
+    events.link_done(run.chain.name, step.name, outcome, seconds)
+    run.ran_link(step.name, seconds, outcome, "" if error is None else type(error).__name__)
