@@ -9,18 +9,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from vconflow.adapters.embedded import embedded_valkey
 from vconflow.app import App, open_app
 from vconflow.config import Config
 from vconflow.errors import ConfigError, Problem
+from vconflow.http_server import HttpServer, http_server
 from vconflow.redis_url import shown
 from vconflow.settings import Settings
 from vconflow.telemetry import events
+from vconflow.tls import tls_of
 
 __all__ = ["Running", "serve"]
 
@@ -53,45 +51,50 @@ async def serve(
     host: str,
     port: int,
     data_dir: Path,
+    config_file: Path | None = None,
     on_ready: Callable[[Running], Awaitable[None]] | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT, then drain; the exit code.
 
     A second signal stops at once: nothing is lost, what was under way is taken over. Port 0 takes
-    a free one. `on_ready` runs beside the server. Raises `ConfigError` when something refuses to
+    a free one. `config_file` is where `config` came from: it is watched, and SIGHUP has it read
+    again. `on_ready` runs beside the server. Raises `ConfigError` when something refuses to
     start.
     """
-    _check_auth(settings, host)
+    _check_auth(settings, config, host)
+    tls = await asyncio.to_thread(tls_of, settings)
     stop = asyncio.Event()
     with _listen(host, port) as listener, _stop_signals(stop):
         async with (
             _open_redis(settings, data_dir) as redis,
-            open_app(config, settings, redis_url=redis.url, redis_trouble=redis.trouble) as app,
+            open_app(
+                config,
+                settings,
+                redis_url=redis.url,
+                config_file=config_file,
+                redis_trouble=redis.trouble,
+            ) as app,
+            _on_hangup(app.watch.read_file_again),
         ):
-            running = Running(_url(host, listener), redis.description, config, _held(config))
-            return await _run(app, listener, running, redis, stop, on_ready)
+            running = Running(
+                _url(host, listener, "https" if tls else "http"),
+                redis.description,
+                config,
+                _held(config),
+            )
+            server = http_server(app.asgi, settings, tls)
+            return await _run(app, server, listener, running, redis, stop, on_ready)
 
 
 async def _run(
     app: App,
+    server: HttpServer,
     listener: socket.socket,
     running: Running,
     redis: _Redis,
     stop: asyncio.Event,
     on_ready: Callable[[Running], Awaitable[None]] | None,
 ) -> int:
-    server = _Server(
-        uvicorn.Config(
-            app.asgi,
-            loop="none",
-            http=_Http,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=10,
-        )
-    )
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
     while not server.started and not serving.done():  # noqa: ASYNC110  # uvicorn has no event
         await asyncio.sleep(0.01)
@@ -111,7 +114,9 @@ async def _run(
         beside.cancel()
         await asyncio.gather(beside, return_exceptions=True)
     try:
-        # Readiness goes first and HTTP last: whoever still sends is still answered.
+        # Readiness goes first and HTTP last: whoever still sends is still answered. Only streams
+        # of events would never end by themselves.
+        app.events.close()
         await app.replica.stop()
     finally:
         server.should_exit = True
@@ -129,23 +134,6 @@ async def _beside(on_ready: Callable[[Running], Awaitable[None]], running: Runni
         events.unhandled("on_ready", error)
 
 
-class _Http(HttpToolsProtocol):
-    """Lets a handler ask whether what it sends still goes anywhere."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        extensions: dict[str, Any] = {"vconflow.is_closing": self.transport.is_closing}
-        self.scope["extensions"] = extensions
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to us: HTTP goes last, not first."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @asynccontextmanager
 async def _open_redis(settings: Settings, data_dir: Path) -> AsyncIterator[_Redis]:
     if settings.redis_url is not None:
@@ -157,8 +145,8 @@ async def _open_redis(settings: Settings, data_dir: Path) -> AsyncIterator[_Redi
         yield _Redis(valkey.url, described, valkey.failed, lambda: valkey.trouble)
 
 
-def _check_auth(settings: Settings, host: str) -> None:
-    if settings.conserver_api_token or settings.conserver_api_token_file:
+def _check_auth(settings: Settings, config: Config, host: str) -> None:
+    if settings.conserver_api_token or settings.conserver_api_token_file or config.access.api_keys:
         return
     if not _is_loopback(host) and not settings.vconflow_allow_open:
         message = (
@@ -194,13 +182,23 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _url(host: str, listener: socket.socket) -> str:
+def _url(host: str, listener: socket.socket, scheme: str) -> str:
     shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{listener.getsockname()[1]}"
+    return f"{scheme}://{shown}:{listener.getsockname()[1]}"
 
 
 def _held(config: Config) -> list[str]:
     return [f"{chain.name}: {chain.held}" for chain in config.chains.values() if chain.held]
+
+
+@asynccontextmanager
+async def _on_hangup(read_again: Callable[[], None]) -> AsyncIterator[None]:
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, read_again)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
 @contextlib.contextmanager

@@ -9,12 +9,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
-from vconflow.api.auth import Authenticator
+from vconflow.api.audit import TARGET, Target, audit
 from vconflow.api.call import Call
 from vconflow.api.errors import error_response, status_of
+from vconflow.api.gate import EXTRA_HEADERS, Gate
 from vconflow.api.refusals import Disconnected
 from vconflow.api.routes import ROUTES
-from vconflow.api.routing import Auth, Router
+from vconflow.api.routing import Router
+from vconflow.api.security_headers import SecurityHeaders
 from vconflow.api.services import Services
 from vconflow.telemetry import events
 
@@ -22,9 +24,19 @@ __all__ = ["build_asgi"]
 
 _VALID_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _REQUEST_ID = b"x-request-id"
-_TEMPLATE = "vconflow.route"
 _UNMATCHED = "unmatched"
 _GONE = 499
+_CLOSE = (b"connection", b"close")
+_EXPOSED = (
+    "ETag",
+    "X-Request-Id",
+    "X-Skipped",
+    "X-More",
+    "Retry-After",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+)
 
 
 def build_asgi(services: Services) -> ASGIApp:
@@ -37,34 +49,42 @@ def build_asgi(services: Services) -> ASGIApp:
             allow_origins=origins,
             allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
             allow_headers=("*",),
-            expose_headers=("ETag", "X-Request-Id", "X-Skipped", "X-More", "Retry-After"),
+            expose_headers=_EXPOSED,
         )
     return _Observed(app, services)
 
 
 class _Observed:
-    """Gives every request an id, stamps every response and counts both."""
+    """Gives every request an id, stamps every response, counts both and audits them."""
 
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
-        self._stamps = [
-            (b"x-vcon-server-version", services.build.version.encode("latin-1")),
-            (b"x-vcon-server-commit", services.build.commit.encode("latin-1")),
-        ]
+        self._audit = services.audit
+        self._headers = SecurityHeaders(
+            [
+                (b"x-vcon-server-version", services.build.version.encode("latin-1")),
+                (b"x-vcon-server-commit", services.build.commit.encode("latin-1")),
+            ]
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await _decline(scope, receive, send)
             return
         request_id = _request_id(scope)
-        stamps = [*self._stamps, (_REQUEST_ID, request_id)]
         status = _GONE
+        is_unread = scope.get("extensions", {}).get("vconflow.is_unread", _never)
 
         async def stamped(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *stamps]
+                headers = self._headers.added_to(message["headers"], scope["scheme"])
+                headers.append((_REQUEST_ID, request_id))
+                headers += scope.get(EXTRA_HEADERS, ())
+                if is_unread():
+                    headers.append(_CLOSE)
+                message["headers"] = headers
             await send(message)
 
         begun = time.perf_counter()
@@ -73,7 +93,11 @@ class _Observed:
             await self._app(scope, receive, stamped)
         finally:
             seconds = time.perf_counter() - begun
-            events.http_done(scope.get(_TEMPLATE, _UNMATCHED), scope["method"], status, seconds)
+            target: Target | None = scope.get(TARGET)
+            template = target.route.path if target else _UNMATCHED
+            events.http_done(template, scope["method"], status, seconds)
+            if target is not None:
+                audit(self._audit, target, status, request_id)
             reset_contextvars(**tokens)
 
 
@@ -81,15 +105,9 @@ class _Dispatcher:
     """Finds the route, checks the key, runs the handler and answers, whatever happens."""
 
     def __init__(self, services: Services) -> None:
-        settings = services.settings
         self._services = services
-        self._router = Router(ROUTES, settings.api_root_path)
-        self._public = {Auth.NONE, Auth.STATS} if settings.vconflow_public_stats else {Auth.NONE}
-        self._authenticator = Authenticator(
-            settings.conserver_header_name,
-            settings.conserver_api_token,
-            settings.conserver_api_token_file,
-        )
+        self._router = Router(ROUTES, services.settings.api_root_path)
+        self._gate = Gate(services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -107,10 +125,9 @@ class _Dispatcher:
         route = match.route
         if route is None:
             return Response(None, 204, {"Allow": match.allow})
-        scope[_TEMPLATE] = route.path
         call = Call(self._services, scope, receive, match.path)
-        if route.auth not in self._public:
-            call.owner = await self._authenticator.admit(call.headers)
+        scope[TARGET] = Target(route, call)
+        await self._gate.admit(call, route.auth)
         return await route.handler(call)
 
 
@@ -120,6 +137,10 @@ def _request_id(scope: Scope) -> bytes:
             found: bytes = value
             return found
     return secrets.token_hex(16).encode()
+
+
+def _never() -> bool:
+    return False
 
 
 def _without_body(send: Send) -> Send:

@@ -1,32 +1,29 @@
-"""Who may call: the keys of the settings and of a file that may change while we run."""
+"""Who may call: the keys of the settings, of a file, and of the configuration."""
 
-import asyncio
-import hashlib
-import hmac
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from vconflow.api.access import ANYONE, Caller, KeyRing, api_ring, partner_rings
+from vconflow.api.key_file import KeyFile
 from vconflow.api.refusals import Forbidden
 from vconflow.errors import Unavailable
+from vconflow.ports.access import AccessRules, Role
 from vconflow.ports.component import Secret
-from vconflow.telemetry.log import get_logger
 
 __all__ = ["Authenticator"]
 
-_MAIN = "main"
-_LOOK_AGAIN = 1.0
-_Stamp = tuple[int, int, int]
-
-_log = get_logger()
+_MAIN = Caller("main", Role.ADMIN)
+_NO_RULES = AccessRules()
 
 
 class Authenticator:
-    """Compares the key of a request with all valid keys, in constant time.
+    """Finds whose key a request carries, in constant time over all keys.
 
-    Without any key configured everyone is let in. A configured key file that is empty lets nobody
-    in by it. While the file cannot be read the keys it had stay valid: refusing them would make
-    clients drop their data.
+    While no key of the API has been configured everyone is let in, but not as a partner. A
+    configured key file that is empty lets nobody in by it. `rules` gives the part of the
+    configuration; it is asked at every request and returns another object when something has
+    changed.
     """
 
     def __init__(
@@ -34,60 +31,79 @@ class Authenticator:
         header: str,
         token: Secret | None,
         token_file: Path | str | None,
+        rules: Callable[[], AccessRules] = lambda: _NO_RULES,
         *,
         monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._header = header.lower().encode("latin-1")
-        self._fixed = ((token.reveal().encode(), _MAIN),) if token and token.reveal() else ()
-        self._keys: tuple[tuple[bytes, str], ...] = self._fixed
-        self._file = Path(token_file) if token_file else None
-        self._open = not self._fixed and self._file is None
-        self._stamp: _Stamp | None = None
-        self._monotonic = monotonic
-        self._next_look = float("-inf")
+        self._fixed = [(token.reveal(), _MAIN)] if token and token.reveal() else []
+        self._file = (
+            KeyFile(Path(token_file), monotonic=monotonic, wall=wall) if token_file else None
+        )
+        self._is_open = not self._fixed and self._file is None
+        self._current = rules
+        self._known: AccessRules | None = None
+        self._ring = KeyRing(())
+        self._partners: Mapping[str, KeyRing] = {}
 
-    async def admit(self, headers: Mapping[bytes, bytes]) -> str:
-        """Return the name of the request's key: `main`, `file:<fingerprint>` or empty.
+    def key_of(self, headers: Mapping[bytes, bytes]) -> bytes:
+        """The key that a request carries, empty if none."""
+        return headers.get(self._header, b"")
 
-        Raises Forbidden, or Unavailable while the key file has never been readable.
-        """
-        if self._open:
-            return ""
-        if self._file is not None and self._monotonic() >= self._next_look:
-            await self._look_again(self._file)
-        given = headers.get(self._header, b"")
-        owner = None
-        for key, name in self._keys:
-            # No early exit: the time taken must not tell which key was nearly right.
-            if hmac.compare_digest(key, given):
-                owner = name
-        if owner is not None:
-            return owner
-        if self._file is not None and self._stamp is None:
+    async def find(self, key: bytes) -> Caller | None:
+        """Return whose key of the API this is. Raises Unavailable before the file could be read."""
+        self._refresh()
+        if self._is_open:
+            return ANYONE
+        if self._file is not None and self._file.is_due:
+            await self._look(self._file)
+        found = self._ring.find(key)
+        if found is not None or self._file is None or not key:
+            return found
+        # The key may have been added just now: a client that is refused drops its data.
+        await self._look(self._file)
+        found = self._ring.find(key)
+        if found is None and not self._file.was_read:
             raise Unavailable("The API keys cannot be read now")
-        raise Forbidden("Invalid API Key")
+        return found
 
-    async def _look_again(self, file: Path) -> None:
-        self._next_look = self._monotonic() + _LOOK_AGAIN
-        try:
-            read = await asyncio.to_thread(_read_if_changed, file, self._stamp)
-        except (OSError, UnicodeDecodeError) as error:
-            _log.warning("api_key_file_unreadable", error=type(error).__name__)
-            return
-        if read is not None:
-            self._stamp, keys = read
-            self._keys = self._fixed + tuple((key, _file_name(key)) for key in keys)
+    async def admit(self, headers: Mapping[bytes, bytes]) -> Caller:
+        """The same for the key in the headers. Raises Forbidden when it is nobody's."""
+        found = await self.find(self.key_of(headers))
+        if found is None:
+            raise Forbidden("Invalid API Key")
+        return found
 
+    def partner_ring(self, list_name: str) -> KeyRing:
+        """The partner keys of a list. Raises Forbidden when it has none."""
+        self._refresh()
+        if not self._partners:
+            raise Forbidden("No ingress authentication configured")
+        ring = self._partners.get(list_name)
+        if ring is None:
+            raise Forbidden(f"Ingress list '{list_name}' not configured")
+        return ring
 
-def _read_if_changed(file: Path, known: _Stamp | None) -> tuple[_Stamp, list[bytes]] | None:
-    status = file.stat()
-    stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
-    if stamp == known:
-        return None
-    lines = file.read_text().splitlines()
-    return stamp, [line.strip().encode() for line in lines if line.strip()]
+    @property
+    def _rules(self) -> AccessRules:
+        assert self._known is not None
+        return self._known
 
+    def _refresh(self) -> None:
+        rules = self._current()
+        if rules is not self._known:
+            # Taking the last key out of the configuration must not open the API to everybody.
+            self._is_open = self._is_open and not rules.api_keys
+            self._known = rules
+            self._partners = partner_rings(rules)
+            self._build()
 
-def _file_name(key: bytes) -> str:
-    # Stable when lines move, and too short to find the key by.
-    return f"file:{hashlib.blake2b(key, digest_size=4, person=b'vconflow').hexdigest()}"
+    async def _look(self, file: KeyFile) -> None:
+        if await file.look_again():
+            self._build()
+
+    def _build(self) -> None:
+        of_file = self._file.keys.items() if self._file else ()
+        fixed = [(key, Caller(name, Role.ADMIN)) for key, name in of_file]
+        self._ring = api_ring([*fixed, *self._fixed], self._rules.api_keys)

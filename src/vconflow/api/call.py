@@ -3,10 +3,12 @@
 import re
 from collections.abc import Awaitable, Callable
 from functools import cached_property
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope
 
+from vconflow.api.access import NOBODY
 from vconflow.api.parameters import Query
 from vconflow.api.services import Services
 
@@ -22,7 +24,7 @@ class Call:
     """A request with the services it needs.
 
     `headers` has lower-case names; of a repeated header it holds the last. `path` holds what the
-    route's pattern matched. `owner` is the name of the API key, empty while authentication is off.
+    route's pattern matched. `caller` is who holds the key of the request.
     """
 
     def __init__(
@@ -33,7 +35,17 @@ class Call:
         self.receive = receive
         self.path = path
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.owner = ""
+        self.caller = NOBODY
+        self.noted: dict[str, Any] = {}
+
+    @property
+    def owner(self) -> str:
+        """The name of the API key, empty while authentication is off."""
+        return self.caller.name
+
+    def note(self, **subject: Any) -> None:
+        """Tell the audit log what the request is about: uuids, lists, versions; never content."""
+        self.noted.update(subject)
 
     @cached_property
     def query(self) -> Query:

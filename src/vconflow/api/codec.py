@@ -117,7 +117,7 @@ def decode_json(body: bytes, type: Any) -> Any:
         return msgspec.json.decode(body, type=type)
     except msgspec.ValidationError as error:
         raise InvalidRequest.at(("body",), str(error), "type_error") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidRequest.at(("body",), "JSON decode error", "json_invalid") from None
 
 

@@ -15,6 +15,7 @@ from vconflow.api.refusals import (
     Forbidden,
     InvalidRequest,
     TooLarge,
+    TooManyRequests,
     UnknownPath,
     UnsupportedBody,
     WrongMethod,
@@ -36,6 +37,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (UnsupportedBody, 415),
     (InvalidVcon, 422),
     (InvalidRequest, 422),
+    (TooManyRequests, 429),
     (Retryable, 503),
 )
 _RETRY_AFTER = 1.0
@@ -63,7 +65,7 @@ def error_response(error: Exception) -> Response:
     headers = {}
     if isinstance(error, WrongMethod):
         headers["Allow"] = error.allow
-    if isinstance(error, Retryable):
+    if isinstance(error, Retryable | TooManyRequests):
         headers["Retry-After"] = str(math.ceil(max(error.retry_after or 0, _RETRY_AFTER)))
     return json_response({"detail": detail_of(error)}, status_of(error), headers)
 

@@ -3,7 +3,8 @@
 VconflowError
 ├── InvalidRequest       a parameter or a body is malformed; problems with their places
 ├── BadRequest           the request as a whole makes no sense
-├── Forbidden            no valid API key
+├── Forbidden            no valid API key, or one that may not do this
+├── TooManyRequests      the key or the address has asked too often; with `retry_after`
 ├── UnknownPath          no route has this path
 ├── WrongMethod          the route exists for other methods
 ├── TooLarge             the body is longer than VCONFLOW_MAX_BODY_BYTES, packed or unpacked
@@ -21,6 +22,7 @@ __all__ = [
     "Forbidden",
     "InvalidRequest",
     "TooLarge",
+    "TooManyRequests",
     "UnknownPath",
     "UnsupportedBody",
     "WrongMethod",
@@ -45,7 +47,15 @@ class BadRequest(VconflowError):
 
 
 class Forbidden(VconflowError):
-    """The request carries no valid API key."""
+    """The request carries no valid API key, or one that may not do this."""
+
+
+class TooManyRequests(VconflowError):
+    """The key or the address has asked too often; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class UnknownPath(VconflowError):
