@@ -14,7 +14,7 @@ from vconflow.model.entry import Entry
 from vconflow.ports.egress import EgressLists
 from vconflow.telemetry.log import get_logger
 
-__all__ = ["chain_pop", "count", "pop"]
+__all__ = ["Handover", "chain_pop", "count", "pop", "refuse_ingress"]
 
 _MOST = 10_000
 """So many in one answer; who asks for more asks again, as for a list that holds no more."""
@@ -44,22 +44,42 @@ async def count(call: Call) -> ASGIApp:
 
 async def _pop(call: Call, list_name: str) -> ASGIApp:
     limit = min(call.query.integer("limit", 1, 0, _ANY), _MOST)
-    chain = call.services.topology().feeds.get(list_name)
-    if chain is not None:
-        raise Conflict(f"List '{list_name}' feeds the chain '{chain}' and cannot be popped")
+    refuse_ingress(call, list_name)
     lists = call.services.egress
     # Links may route to lists that no chain names, so any list can be popped.
     entries = await lists.lease(list_name, limit) if limit else []
-    return _Handover(lists, list_name, entries) if entries else json_response([])
+    call.note(list=list_name, uuids=[entry.uuid for entry in entries])
+    uuids = [entry.uuid for entry in entries]
+    return Handover(lists, list_name, entries, uuids, remove=True) if entries else json_response([])
 
 
-class _Handover:
-    """A response that acknowledges its entries when it has been sent, else gives them back."""
+def refuse_ingress(call: Call, list_name: str) -> None:
+    """Raise Conflict for a list that a chain reads: what is handed out would not be processed."""
+    chain = call.services.topology().feeds.get(list_name)
+    if chain is not None:
+        raise Conflict(f"List '{list_name}' feeds the chain '{chain}' and cannot be popped")
 
-    def __init__(self, lists: EgressLists, list_name: str, entries: Sequence[Entry]) -> None:
+
+class Handover:
+    """A response that gives its entries back unless it could be sent.
+
+    With `remove` it acknowledges them when it has been.
+    """
+
+    def __init__(
+        self,
+        lists: EgressLists,
+        list_name: str,
+        entries: Sequence[Entry],
+        answer: Any,
+        *,
+        remove: bool,
+    ) -> None:
         self._lists = lists
         self._list_name = list_name
         self._entries = entries
+        self._answer = answer
+        self._remove = remove
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = False
@@ -67,8 +87,9 @@ class _Handover:
         try:
             sent = await self._send(receive, send, is_closing)
         finally:
-            settle = self._lists.ack if sent else self._lists.give_back
-            await _shielded(self._settle(settle(self._list_name, self._entries)))
+            if self._remove or not sent:
+                settle = self._lists.ack if sent else self._lists.give_back
+                await _shielded(self._settle(settle(self._list_name, self._entries)))
 
     async def _send(self, receive: Receive, send: Send, is_closing: Callable[[], bool]) -> bool:
         """Send the response; whether the client was there to the end.
@@ -77,7 +98,7 @@ class _Handover:
         byte is held back until everything before it has left: nobody who is gone before that can
         have read the whole body.
         """
-        response = json_response([entry.uuid for entry in self._entries])
+        response = json_response(self._answer)
         body = bytes(response.body)
         gone = asyncio.ensure_future(_wait_for_disconnect(receive))
         try:

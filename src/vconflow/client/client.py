@@ -1,12 +1,13 @@
 """The client and its pool of connections."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import httpx
 
 from vconflow.client.dead_letters import DeadLetterRequests
+from vconflow.client.live import ChainRequests, events
 from vconflow.client.requests import ATTEMPTS, GaveUp, Requests
 
 __all__ = ["DEFAULT_HEADER", "Client"]
@@ -19,13 +20,15 @@ class Client:
     """Sends vCons, again when the server asks for that or cannot be reached.
 
     A vCon that was sent twice because an answer was lost replaces itself: it is processed again,
-    and there is still one. `dead_letters` is for what the server could not process.
+    and there is still one. `dead_letters` is for what the server could not process, `chains` for
+    looking at chains, pausing and resuming them.
     """
 
     def __init__(self, http: httpx.AsyncClient, *, attempts: int = ATTEMPTS) -> None:
         self._http = http
         self._requests = Requests(http, attempts=attempts)
         self.dead_letters = DeadLetterRequests(self._requests)
+        self.chains = ChainRequests(self._requests)
 
     @classmethod
     @asynccontextmanager
@@ -75,6 +78,16 @@ class Client:
         """How many vCons wait on an egress list. Raises httpx.HTTPError."""
         answer = await self._http.get("/vcon/count", params={"egress_list": list_name})
         return int(answer.raise_for_status().text)
+
+    def events(
+        self, conditions: Sequence[tuple[str, str]] = ()
+    ) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
+        """Yield what happens to vCons from now on: the kind of each event and its data.
+
+        `conditions` are pairs of `type`, `chain` or `list` and a value. It ends when the server
+        ends it, which an event `dropped` or `end` tells. Raises GaveUp.
+        """
+        return events(self._http, conditions)
 
     async def metrics(self) -> str:
         """Return the metrics as Prometheus text. Raises httpx.HTTPError."""
