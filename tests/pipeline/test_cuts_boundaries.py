@@ -245,4 +245,32 @@ async def test_popping(redis_url: str, direction: Direction, at: float) -> None:
             for uuid in uuids:
                 assert await open_work(lane.client, uuid) == (0, 0)
 
-    await each(["XAUTOCLAIM", "XREADGROUP", "XCLAIM", "egress_ack"], scenario)
+    await each(["egress_lease", "egress_hold", "egress_ack"], scenario)
+
+
+@places
+async def test_leasing(redis_url: str, direction: Direction, at: float) -> None:
+    """Whatever is cut: no lease stays unknown for its whole time, and what was done is told."""
+
+    async def scenario(number: int, wanted: str) -> None:
+        cuts, out = RedisCuts(), f"out{number}"
+        options = RedisOptions(replica=f"leasing{number}")
+        async with (
+            open_lane(redis_url, chain_of(tagging("a")), number) as lane,
+            tcp_proxy(socket_of(redis_url), cuts.tap) as proxy,
+            open_backend(f"redis://127.0.0.1:{proxy.port}", options) as backend,
+        ):
+            uuids = [await lane.submit(vcon()) for _ in range(3)]
+            await lane.idle()
+            cut = add_cut(cuts, wanted, direction, at)
+            egress = backend.egress
+            first, *rest = await egress.lease(out, 10, 86_400)
+            assert {entry.uuid for entry in (first, *rest)} == set(uuids)
+            assert await egress.extend(out, [first], 86_400) == [first.lease_id]
+            assert await egress.ack(out, [first]) == [first.lease_id]
+            assert cut.done
+            assert await egress.lease(out, 10) == []
+            assert len(await egress.give_back(out, rest)) == 2
+            assert [entry.id for entry in await egress.lease(out, 10)] == [it.id for it in rest]
+
+    await each(["egress_lease", "egress_hold", "egress_ack"], scenario)

@@ -228,3 +228,29 @@ async def deleted_in_the_chain(it: Site, gate: Gate, document: bytes) -> str:
     gate.open.set()
     await it.settled()
     return uuid
+
+
+@pytest.mark.parametrize("in_redis", [True, False])
+async def test_a_repeat_removes_what_a_storage_that_was_down_still_has(
+    redis_url: str, in_redis: bool
+) -> None:
+    here, away = MemoryStorage(), MemoryStorage()
+    units = {"away": unit("away", away), "here": unit("here", here)}
+    chain = Chain("main", (), tuple(units), ("in",))
+    async with site(redis_url, chain, storages=units) as it:
+        (uuid,) = await it.submit(vcon())
+        await it.settled()
+        if not in_redis:
+            await it.backend.connections.commands.execute_command("DEL", f"vcon:{uuid}")
+        away.fail_with = ConnectionError("no route to host")
+        for _ in range(2):
+            deletion = await it.lookup.delete(uuid)
+            assert list(deletion.failed) == ["away"]
+            assert (uuid in away.vcons, uuid in here.vcons) == (True, False)
+            # Deleted it is all the same: nobody is given what one storage still has.
+            assert await it.lookup.get(uuid) is None
+        away.fail_with = None
+        deletion = await it.lookup.delete(uuid)
+        assert (deletion.found, deletion.failed) == (True, {})
+        await assert_gone(it, units, uuid)
+        assert not (await it.lookup.delete(uuid)).found

@@ -39,5 +39,5 @@ async def killed(it: Site) -> None:
     it.replica._reader.stop()
     for task in list(it.replica.consumer._tasks.values()):
         task.cancel()
-    await it.replica._fanout.stop()
+    await it.replica.generations.stop()
     it.replica.stopping = True

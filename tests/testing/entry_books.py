@@ -25,6 +25,7 @@ class Item:
 
     `place` is `waiting`, `pending`, `dead` or `out`; `life` is the one of its vCon that counts it.
     Nobody works on it before `rests_until`; `known` says that its owner was told that it has it.
+    `turn` counts how often an egress list handed it out.
     """
 
     uuid: str
@@ -39,6 +40,7 @@ class Item:
     crashes: int = 0
     progress: Progress = field(default_factory=Progress)
     rev: int = 0
+    turn: int = 0
 
     def own(self, name: str, now: float) -> None:
         self.owner, self.renewed, self.known = name, now, True
@@ -55,7 +57,10 @@ class Item:
 
 @dataclass
 class VconBook:
-    """One uuid. `ends` is when its document expires, `life` how often it began."""
+    """One uuid. `ends` is when its document expires, `life` how often it began.
+
+    `records` is how much its history has.
+    """
 
     uuid: str
     rev: int = 0
@@ -71,6 +76,8 @@ class VconBook:
     ends: float | None = None
     seen: Document | None = None
     searched: list[str] = field(default_factory=list)
+    owner: str = ""
+    records: int = 0
 
     @property
     def alive(self) -> bool:
@@ -82,6 +89,7 @@ class VconBook:
             self.life += 1
             self.born, self.deleted, self.stored, self.done = rev, False, 0, 0
         self.ttl = None
+        self.records += 1
         self.write(rev, document, tel)
         self.listed = True
 
@@ -184,6 +192,7 @@ class Books:
     def done(self, commit: Commit, item: Item) -> None:
         """A commit was carried out, its document noted already."""
         vcon = self.vcons[commit.uuid]
+        vcon.records += commit.record is not None
         match commit.then:
             case Finish(deleted=True):
                 self.items.remove(item)
@@ -219,6 +228,7 @@ class Books:
     def replay(self, item: Item) -> None:
         self.items.remove(item)
         vcon = self.vcons[item.uuid]
+        vcon.records += 1
         again = self.add(item.uuid, item.list, item.progress)
         if not vcon.alive:
             again.life = item.life

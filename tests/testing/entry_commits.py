@@ -8,6 +8,7 @@ from hypothesis.stateful import precondition, rule
 
 from vconflow.model.entry import Entry
 from vconflow.model.validation import validate
+from vconflow.ports.history import HistoryRecord
 from vconflow.ports.ledger import Bury, Commit, Defer, Finish, Progress, Target, Verdict
 from vconflow.testing.contracts.backend import Backend
 
@@ -118,6 +119,7 @@ class CommitRules(Ground):
             validate(document) if document else None,
             book.seen.index,
             then,
+            HistoryRecord(kind="failed", entry=entry.id),
         )
         self.settle(backend, commit, tel)
 

@@ -1,6 +1,6 @@
 """Rules: dead letters are replayed or expire, egress lists are popped."""
 
-from entry_books import LEASE, Item
+from entry_books import LEASE, UNIT, Item
 from entry_ground import Ground, in_order
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
@@ -38,34 +38,47 @@ class EndRules(Ground):
         self.books.drop_dead(dropped)
 
     @precondition(lambda self: self.books.at("out"))
-    @rule(count=st.integers(1, 3))
-    def pop(self, count: int) -> None:
-        """What came back goes first."""
+    @rule(count=st.integers(1, 3), seconds=st.sampled_from([None, 3 * UNIT, 20 * UNIT]))
+    def pop(self, count: int, seconds: int | None) -> None:
+        """What came back goes first; each lease has its own length."""
         out, now = self.books.at("out"), self.books.now
-        returned = in_order([i for i in out if i.owner and now - i.renewed >= LEASE])
+        returned = [i for i in out if i.owner and now - i.renewed >= LEASE]
         waiting = [item for item in out if not item.owner]
-        expected = [*returned, *waiting][:count]
-        popped = self.run_(self.slots["one"].egress.lease("out", count))
+        popped = self.run_(self.slots["one"].egress.lease("out", count, seconds))
+        again = {entry.id for entry in popped if entry.turn > 1}
+        expected = in_order([item for item in returned if item.id in again])
+        assert len(expected) == len(again) == min(count, len(returned))
+        expected += waiting[: count - len(expected)]
         assert [entry.uuid for entry in popped] == [item.uuid for item in expected]
         for entry, item in zip(popped, expected, strict=True):
-            item.id = entry.id
-            item.own("http", now)
+            item.id, item.turn = entry.id, item.turn + 1
+            assert entry.turn == item.turn
+            item.own("http", now - LEASE + (seconds or LEASE))
         self.popped += popped
 
     @precondition(lambda self: self.popped)
-    @rule(data=st.data(), sent=st.booleans())
-    def answer(self, data: st.DataObject, sent: bool) -> None:
-        """The response with popped vCons was sent, or could not be; maybe their lease is over."""
+    @rule(data=st.data(), how=st.sampled_from(["ack", "give_back", "extend"]), by_id=st.booleans())
+    def answer(self, data: st.DataObject, how: str, by_id: bool) -> None:
+        """A client says what becomes of its lease, which may be over, or another's by now."""
         entry = data.draw(st.sampled_from(self.popped))
-        items = [item for item in self.books.at("out") if item.id == entry.id]
-        egress = self.slots["two"].egress
-        if sent:
-            assert self.run_(egress.ack("out", [entry])) == len(items)
+        named = (entry.id, entry.turn)
+        items = [item for item in self.books.at("out") if (item.id, item.turn) == named]
+        egress, now = self.slots["two"].egress, self.books.now
+        entries = self.run_(egress.find("out", [entry.lease_id])) if by_id else [entry]
+        if how == "ack":
+            done = self.run_(egress.ack("out", entries))
+            self.books.vcons[entry.uuid].records += len(done)
             self.books.items = [item for item in self.books.items if item not in items]
-            return
-        self.run_(egress.give_back("out", [entry]))
-        for item in items:
-            item.renewed = self.books.now - LEASE - 0.001
+        elif how == "give_back":
+            done, renewed = self.run_(egress.give_back("out", entries)), now - LEASE
+        else:
+            done, renewed = (
+                self.run_(egress.extend("out", entries, 7 * UNIT)),
+                now + 7 * UNIT - LEASE,
+            )
+        assert done == [entry.lease_id for _ in items]
+        for item in items if how != "ack" else ():
+            item.renewed = renewed
 
 
 def milliseconds(entry_id: str) -> int:

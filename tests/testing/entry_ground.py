@@ -5,7 +5,8 @@ import json
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
-from entry_books import Books, Item, VconBook
+import msgspec
+from entry_books import UNIT, Books, Item, VconBook
 from entry_servers import LISTS, UnderMachine
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
@@ -13,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 from vconflow.model.entry import Entry
 from vconflow.model.identifiers import new_uuid
 from vconflow.model.validation import validate
-from vconflow.ports.intake import Acceptance, Receipt
+from vconflow.ports.intake import Acceptance, Ownership, Receipt
 from vconflow.ports.stream import ReadRequest
 from vconflow.testing.contracts.backend import Backend
 
@@ -45,6 +46,7 @@ class Ground(RuleBasedStateMachine):
         self.slots: dict[str, Backend] = {}
         self.begun: list[Entry] = []
         self.popped: list[Entry] = []
+        self.asked: list[tuple[Acceptance, int]] = []
         self.tels = 0
         for name in ("one", "two"):
             self.slots[name] = self.open(name)
@@ -53,6 +55,18 @@ class Ground(RuleBasedStateMachine):
         self.read_("one", ("in",), 2, lost=False)
 
     def teardown(self) -> None:
+        try:
+            self.check_histories()
+        finally:
+            self.close()
+
+    def check_histories(self) -> None:
+        """Each vCon remembers all that happened to it, or the most of it that is kept."""
+        history = self.slots["one"].history
+        for book in self.books.vcons.values():
+            assert len(self.run_(history.of(book.uuid))) == min(book.records, 100)
+
+    def close(self) -> None:
         self.run_(self.server.close())
         self.runner.close()
 
@@ -79,18 +93,37 @@ class Ground(RuleBasedStateMachine):
     def any_alive(self) -> bool:
         return any(vcon.alive for vcon in self.books.vcons.values())
 
+    def begin_life(self) -> None:
+        """Ids of entries tell lives of a uuid apart by the millisecond."""
+        self.let_pass(UNIT)
+
     def accept(self, uuid: str, *to: str) -> None:
+        self.accept_(self.acceptance(uuid, to))
+
+    def acceptance(self, uuid: str, to: tuple[str, ...], **values: Any) -> Acceptance:
         self.tels += 1
-        tel = f"+1555{self.tels:07}"
-        document = vcon(uuid, tel)
-        acceptance = Acceptance(validate(document), document, to)
-        (receipt,) = self.run_(self.slots["one"].intake.accept([acceptance]))
+        document = vcon(uuid, f"+1555{self.tels:07}")
+        return Acceptance(validate(document), document, to, **values)
+
+    def with_fingerprint(self, item: Acceptance, fingerprint: str) -> Acceptance:
+        assert item.idempotency is not None
+        other = msgspec.structs.replace(item.idempotency, fingerprint=fingerprint)
+        return msgspec.structs.replace(item, idempotency=other)
+
+    def accept_(self, item: Acceptance) -> int:
+        """Accept what is not refused; its revision."""
+        (receipt,) = self.run_(self.slots["one"].intake.accept([item]))
         assert isinstance(receipt, Receipt)
+        assert not receipt.repeated
+        uuid = item.facts.uuid
         book = self.books.vcons.setdefault(uuid, VconBook(uuid))
-        book.accepted(receipt.rev, document, tel)
-        for name in to:
+        keeps = item.ownership is Ownership.KEEP and book.alive
+        book.owner = book.owner if keeps else item.owner
+        book.accepted(receipt.rev, item.document, item.facts.tels[0])
+        for name in item.lists:
             self.books.add(uuid, name)
         self.see(book)
+        return receipt.rev
 
     def see(self, book: VconBook) -> None:
         (book.seen,) = self.run_(self.slots["one"].documents.fetch([book.uuid]))

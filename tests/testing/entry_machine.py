@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
-from entry_books import DOCUMENT_TTL, UNIT
+from entry_books import DOCUMENT_TTL
 from entry_commits import CommitRules
 from entry_ends import EndRules
 from entry_ground import lists, vcon
 from entry_leases import LeaseRules
+from entry_requests import RequestRules
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
@@ -21,7 +22,7 @@ __all__ = ["EntryMachine"]
 ResultT = TypeVar("ResultT")
 
 
-class EntryMachine(CommitRules, LeaseRules, EndRules):
+class EntryMachine(CommitRules, LeaseRules, EndRules, RequestRules):
     """Drives replicas, of which some are dead and do not know it, and compares with the books."""
 
     @rule(to=lists)
@@ -46,13 +47,14 @@ class EntryMachine(CommitRules, LeaseRules, EndRules):
         assert found.rev > book.rev
         book.rev, book.deleted, book.document, book.ends = found.rev, True, None, None
         book.listed = False
+        book.records += 1
 
     @precondition(lambda self: any(not book.alive for book in self.books.vcons.values()))
     @rule(data=st.data(), to=lists)
     def accept_again(self, data: st.DataObject, to: tuple[str, ...]) -> None:
         """A deleted or forgotten vCon begins a new life, beside entries of the old one."""
         book = self.book(data, alive=False)
-        self.let_pass(UNIT)
+        self.begin_life()
         self.accept(book.uuid, *to)
 
     @precondition(lambda self: self.any_alive())

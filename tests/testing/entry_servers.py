@@ -93,7 +93,8 @@ class MemoryUnderMachine:
     def snapshot(self) -> object:
         store = self._server.store
         kept = (store.vcons.documents, store.vcons.metas, store.vcons.index)
-        ends = (store.vcons.created, store.vcons.last_copies)
+        kept = (*kept, store.histories)
+        ends = (store.vcons.created, store.vcons.last_copies, store.vcons.partners)
         return copy.deepcopy(([dict(part.items()) for part in kept], ends, store.lists, store.dead))
 
     async def close(self) -> None:
@@ -104,7 +105,10 @@ _SNAPSHOT = """
 local found = {}
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local ends = redis.call('PTTL', key) < 0 and '' or ' ends'
-  found[#found + 1] = key .. ' ' .. redis.sha1hex(redis.call('DUMP', key)) .. ends
+  -- The answer of a call is kept in case it is asked for again.
+  if not string.find(key, 'vconflow:batch:', 1, true) then
+    found[#found + 1] = key .. ' ' .. redis.sha1hex(redis.call('DUMP', key)) .. ends
+  end
 end
 table.sort(found)
 return found
@@ -127,7 +131,7 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
     if due > 0 and due < never then
       redis.call('HSET', key, 'due', string.format('%.0f', due - ms))
     end
-  elseif key == 'vconflow:expiring' then
+  elseif key == 'vconflow:expiring' or string.find(key, '^vconflow:leases:') then
     for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
       redis.call('ZINCRBY', key, -ms, member)
     end

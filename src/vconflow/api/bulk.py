@@ -18,6 +18,7 @@ from vconflow.api.codec import (
 )
 from vconflow.api.errors import detail_of
 from vconflow.api.gzipped import Inflater
+from vconflow.api.idempotency import idempotency_key
 from vconflow.api.lines import Line, Lines
 from vconflow.api.lists import ingress_lists
 from vconflow.api.refusals import TooLarge
@@ -38,7 +39,11 @@ async def create(call: Call) -> ASGIApp:
     if media_type(call.headers) not in _BULK_TYPES:
         return await vcons.create(call)
     load = BulkLoad(call)
-    await load.run(_pieces(call))
+    try:
+        await load.run(_pieces(call))
+    finally:
+        # Not the uuids: there may be millions, and the history of each vCon names its source.
+        call.note(**load.counts())
     return json_response(load.report())
 
 
@@ -85,6 +90,7 @@ class BulkLoad:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._lists = ingress_lists(call)
+        self._key = idempotency_key(call)
         self._limit = call.services.settings.vconflow_max_body_bytes
         self._running = 0
         self._held = 0
@@ -92,7 +98,7 @@ class BulkLoad:
         self._failure: VconflowError | None = None
         self._accepted = 0
         self._rejected_count = 0
-        self._rejected: list[tuple[int, VconflowError]] = []
+        self._rejected: list[tuple[int, Any]] = []
 
     async def run(self, pieces: AsyncIterator[bytes]) -> None:
         """Read to the end of the body. Raises what ended the load early."""
@@ -107,14 +113,16 @@ class BulkLoad:
 
     def report(self) -> dict[str, Any]:
         """Return the counts and the first 1,000 rejected lines, in order."""
-        rejected = sorted((-place, error) for place, error in self._rejected)
+        rejected = sorted((-place, detail) for place, detail in self._rejected)
         return {
             "accepted": self._accepted,
             "rejected_count": self._rejected_count,
-            "rejected": [
-                {"line": number, "detail": detail_of(error)} for number, error in rejected
-            ],
+            "rejected": [{"line": number, "detail": detail} for number, detail in rejected],
         }
+
+    def counts(self) -> dict[str, Any]:
+        """The lists that were asked for, and how many lines were accepted so far."""
+        return {"lists": self._lists, "accepted": self._accepted}
 
     async def _read(self, pieces: AsyncIterator[bytes], group: asyncio.TaskGroup) -> None:
         lines = Lines(self._limit)
@@ -145,7 +153,7 @@ class BulkLoad:
 
     async def _accept(self, number: int, text: bytes) -> None:
         try:
-            await self._store(text)
+            await self._store(number, text)
             self._accepted += 1
         except (InvalidVcon, Conflict) as error:
             self._reject(number, error)
@@ -156,12 +164,19 @@ class BulkLoad:
             self._held -= len(text)
             self._room.set()
 
-    async def _store(self, text: bytes) -> None:
+    async def _store(self, number: int, text: bytes) -> None:
         call = self._call
+        # A load that is repeated after a cut finds again what it had brought, line by line.
+        key = f"{self._key}\n{number}" if self._key else ""
         for pause in (*_PAUSES, None):
             try:
                 await call.services.ingest.accept(
-                    text, self._lists, source="bulk", owner=call.owner, trace=call.trace
+                    text,
+                    self._lists,
+                    source="bulk",
+                    owner=call.owner,
+                    trace=call.trace,
+                    idempotency_key=key,
                 )
             except Overloaded:
                 if pause is None:
@@ -173,6 +188,7 @@ class BulkLoad:
     def _reject(self, number: int, error: VconflowError) -> None:
         self._rejected_count += 1
         # Lines end out of order: of those reported so far the last one makes way.
-        heapq.heappush(self._rejected, (-number, error))
+        # The error itself would keep its traceback, and that the line.
+        heapq.heappush(self._rejected, (-number, detail_of(error)))
         if len(self._rejected) > _REPORTED:
             heapq.heappop(self._rejected)

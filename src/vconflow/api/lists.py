@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from vconflow.api.call import Call
 from vconflow.api.codec import decode_json, json_response, read_body
+from vconflow.api.idempotency import idempotency_key
 from vconflow.api.parameters import Query, uuids_of
 from vconflow.api.services import ChainInfo
 from vconflow.errors import NotFound
@@ -65,7 +66,10 @@ async def _enqueue(call: Call, list_name: str) -> ASGIApp:
     body = await read_body(call.headers, call.receive, limit)
     sent: list[str] | _Uuids = decode_json(body, list[str] | _Uuids)
     uuids = uuids_of(sent.uuids if isinstance(sent, _Uuids) else sent, "body")
-    skipped = await call.services.ingest.enqueue(uuids, list_name)
+    call.note(list=list_name, uuids=uuids)
+    skipped = await call.services.ingest.enqueue(
+        uuids, list_name, owner=call.owner, trace=call.trace, idempotency_key=idempotency_key(call)
+    )
     return Response(None, 204, {"X-Skipped": str(skipped)})
 
 

@@ -6,10 +6,12 @@ from starlette.types import ASGIApp
 from vconflow.api import preconditions
 from vconflow.api.call import Call
 from vconflow.api.codec import etag_of, json_response, read_body, vcon_response
+from vconflow.api.idempotency import idempotency_key
 from vconflow.api.lists import ingress_lists
 from vconflow.api.parameters import path_uuid, search_terms, uuids_of
 from vconflow.api.refusals import BadRequest, InvalidRequest
 from vconflow.errors import NotFound, RevisionMismatch
+from vconflow.ports.documents import Document
 
 __all__ = ["create", "delete", "page", "read", "read_many", "replace", "search"]
 
@@ -21,11 +23,15 @@ _LAST_PAGE = 1_000_000_000
 async def create(call: Call) -> ASGIApp:
     """Store a vCon and put it on lists; answer with the very bytes received."""
     services = call.services
-    lists = ingress_lists(call)
+    lists, key = ingress_lists(call), idempotency_key(call)
     document = await read_body(
         call.headers, call.receive, services.settings.vconflow_max_body_bytes
     )
-    await services.ingest.accept(document, lists, owner=call.owner, trace=call.trace)
+    call.note(lists=lists)
+    accepted = await services.ingest.accept(
+        document, lists, owner=call.owner, trace=call.trace, idempotency_key=key
+    )
+    call.note(uuid=accepted.uuid)
     return Response(document, 201, media_type=_JSON)
 
 
@@ -50,15 +56,25 @@ async def replace(call: Call) -> ASGIApp:
     current = await services.lookup.revision(uuid)
     if current.document is None or current.deleted:
         raise NotFound("vCon not found")
-    wanted, expect_rev = call.header(b"if-match"), 0
-    if wanted:
-        if not preconditions.matches_strongly(wanted, await etag_of(current.document)):
-            raise RevisionMismatch("The vCon has changed: If-Match names another revision")
-        expect_rev = current.rev
+    expect_rev = await _expected_rev(call, current)
     await services.ingest.accept(
         document, (), owner=call.owner, trace=call.trace, expect_uuid=uuid, expect_rev=expect_rev
     )
     return await vcon_response(document)
+
+
+async def _expected_rev(call: Call, current: Document) -> int:
+    """The revision that the request insists on, 0 for any. Raises RevisionMismatch."""
+    wanted, unwanted = call.header(b"if-match"), call.header(b"if-none-match")
+    if not (wanted or unwanted):
+        return 0
+    etag = await etag_of(current.document or b"")
+    if wanted and not preconditions.matches_strongly(wanted, etag):
+        raise RevisionMismatch("The vCon has changed: If-Match names another revision")
+    if unwanted and preconditions.matches_weakly(unwanted, etag):
+        raise RevisionMismatch("The vCon is there: If-None-Match names its revision")
+    # The asterisk asks for a vCon, whatever it says.
+    return current.rev if unwanted or wanted.strip() != "*" else 0
 
 
 async def delete(call: Call) -> ASGIApp:
@@ -92,6 +108,7 @@ async def read_many(call: Call) -> ASGIApp:
     if len(uuids) > _MOST:
         message = f"List should have at most {_MOST} items"
         raise InvalidRequest.at(("query", "vcon_uuids"), message, "too_long")
+    call.note(uuids=uuids)
     documents = await call.services.lookup.get_many(uuids) if uuids else ()
     body = b",".join(b"null" if document is None else document for document in documents)
     return Response(b"[" + body + b"]", media_type=_JSON)

@@ -1,8 +1,12 @@
 """What travels on a stream: an entry points to a vCon, it never holds one."""
 
+import re
+
 import msgspec
 
-__all__ = ["Entry", "StoredVcon"]
+__all__ = ["Entry", "StoredVcon", "split_lease_id"]
+
+_LEASE_ID = re.compile(r"[0-9]{1,18}-[0-9]{1,18}\.[0-9]{1,9}")
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -12,6 +16,7 @@ class Entry(msgspec.Struct, frozen=True):
     the list, in Unix milliseconds; `origin` says what put it there (`http`, `chain:main`,
     `replay`); `trace` is a W3C traceparent or empty; `progress` is where a replayed dead letter
     goes on, as JSON; `egress` says that it was put on the list while no chain read that.
+    `turn` counts how often an egress list has handed it out, 0 elsewhere.
     """
 
     id: str
@@ -22,11 +27,25 @@ class Entry(msgspec.Struct, frozen=True):
     trace: str = ""
     progress: bytes = b""
     egress: bool = False
+    turn: int = 0
+
+    @property
+    def lease_id(self) -> str:
+        """This entry on this lease of an egress list: another lease of it has another."""
+        return f"{self.id}.{self.turn}"
 
     @property
     def counted(self) -> str:
         """The counter of the vCon's meta hash in which this entry is counted."""
         return "egress" if self.egress else "open"
+
+
+def split_lease_id(lease_id: str) -> tuple[str, int]:
+    """The entry id and the turn of an `Entry.lease_id`. Raises ValueError for anything else."""
+    if not _LEASE_ID.fullmatch(lease_id):
+        raise ValueError("is not an id of a lease")
+    entry_id, _, turn = lease_id.partition(".")
+    return entry_id, int(turn)
 
 
 class StoredVcon(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ import msgspec
 
 from vconflow.model.entry import Entry
 from vconflow.model.validation import Facts
+from vconflow.ports.history import HistoryRecord
 
 __all__ = [
     "NEVER",
@@ -174,6 +175,7 @@ class Commit(msgspec.Struct, frozen=True):
     given only when the parties changed.
     Without `then` the entry simply stays pending.
     `previous_index` is `Document.index` of what was read: where the old revision is indexed.
+    `record` goes to the history of the entry's vCon, and of the one written if that is another.
     """
 
     entry: Entry
@@ -184,6 +186,7 @@ class Commit(msgspec.Struct, frozen=True):
     facts: Facts | None = None
     previous_index: str = ""
     then: Finish | Defer | Bury | None = None
+    record: HistoryRecord | None = None
 
 
 class CommitResult(msgspec.Struct, frozen=True):

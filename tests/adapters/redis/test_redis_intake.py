@@ -6,7 +6,7 @@ from vconflow.adapters.redis.backend import RedisBackend
 from vconflow.errors import Permanent
 from vconflow.model.validation import validate
 from vconflow.ports.documents import Search
-from vconflow.ports.intake import Receipt
+from vconflow.ports.intake import Enqueuing, Receipt
 from vconflow.testing.contracts.backend import accept, acceptance, read, vcon
 
 
@@ -15,7 +15,7 @@ async def test_the_entries_of_a_document_are_counted(backend: RedisBackend) -> N
     uuid = validate(document).uuid
     await accept(backend, document, "in", "other")
     assert (await meta(backend, uuid))["open"] == "2"
-    await backend.intake.enqueue([uuid, validate(vcon()).uuid], "in", "http")
+    await backend.intake.enqueue(Enqueuing([uuid, validate(vcon()).uuid], "in"))
     assert (await meta(backend, uuid))["open"] == "3"
 
 

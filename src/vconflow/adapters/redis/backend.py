@@ -9,11 +9,15 @@ from dataclasses import dataclass
 import msgspec
 
 from vconflow.adapters.redis.client import Connections, open_redis
+from vconflow.adapters.redis.config_store import RedisConfigStore
 from vconflow.adapters.redis.consumer_name import hold_name
 from vconflow.adapters.redis.dead_letters import RedisDeadLetters
 from vconflow.adapters.redis.documents import RedisDocuments
 from vconflow.adapters.redis.egress import RedisEgress
 from vconflow.adapters.redis.errors import redis_errors
+from vconflow.adapters.redis.event_feed import RedisEventSource
+from vconflow.adapters.redis.follow import RedisFollowJournal
+from vconflow.adapters.redis.history import Journal, RedisHistory
 from vconflow.adapters.redis.intake import RedisIntake
 from vconflow.adapters.redis.keys import Keys
 from vconflow.adapters.redis.ledger import RedisLedger
@@ -24,7 +28,8 @@ __all__ = ["RedisBackend", "RedisOptions", "open_backend"]
 
 
 class RedisOptions(msgspec.Struct, frozen=True):
-    """How vconflow uses Redis. Times are in seconds; 0 means never for the expiries.
+    """How vconflow uses Redis. Times are in seconds; 0 means never for the expiries
+    of documents and index, and no history for its own.
 
     `replica` is the wanted consumer name; `durability` is empty or `fsync`.
     """
@@ -34,6 +39,7 @@ class RedisOptions(msgspec.Struct, frozen=True):
     egress_lease: float = 60.0
     document_ttl: int = 3600
     index_expiry: int = 86400
+    history_expiry: int = 86400
     created_name: str = "vcons"
     durability: str = ""
 
@@ -49,6 +55,10 @@ class RedisBackend:
     stream: RedisStream
     egress: RedisEgress
     dead_letters: RedisDeadLetters
+    history: RedisHistory
+    config: RedisConfigStore
+    follow_journal: RedisFollowJournal
+    event_source: RedisEventSource
     probe_key: str
 
     async def ping(self) -> float:
@@ -69,15 +79,23 @@ async def open_backend(url: str, options: RedisOptions) -> AsyncIterator[RedisBa
         client = connections.commands
         scripts = Scripts(client, await asyncio.to_thread(load_scripts))
         await scripts.set_clock()
-        documents = RedisDocuments(client, scripts, keys, **expiries)
-        async with hold_name(client, keys, options.replica, lease=options.lease) as name:
+        async with (
+            RedisConfigStore(client, scripts, keys) as config,
+            hold_name(client, keys, options.replica, lease=options.lease) as name,
+        ):
+            journal = Journal(keys, name.name, expiry=options.history_expiry)
+            documents = RedisDocuments(client, scripts, keys, journal, **expiries)
             yield RedisBackend(
                 connections=connections,
-                intake=RedisIntake(scripts, keys, index_expiry=options.index_expiry),
+                intake=RedisIntake(scripts, keys, journal, index_expiry=options.index_expiry),
                 documents=documents,
-                ledger=RedisLedger(scripts, keys, name, **expiries),
+                ledger=RedisLedger(scripts, keys, name, journal, **expiries),
                 stream=RedisStream(connections, scripts, keys, name, lease=options.lease),
-                egress=RedisEgress(client, scripts, keys, lease=options.egress_lease),
-                dead_letters=RedisDeadLetters(client, scripts, keys, documents),
+                egress=RedisEgress(client, scripts, keys, journal, lease=options.egress_lease),
+                dead_letters=RedisDeadLetters(client, scripts, keys, journal, documents),
+                config=config,
+                follow_journal=RedisFollowJournal(client, keys, name.name),
+                history=RedisHistory(client, keys),
+                event_source=RedisEventSource(client, keys),
                 probe_key=keys.probe,
             )

@@ -8,10 +8,12 @@ from redis.asyncio import Redis
 from vconflow.adapters.redis.documents import RedisDocuments
 from vconflow.adapters.redis.entries import field_map
 from vconflow.adapters.redis.errors import redis_errors
+from vconflow.adapters.redis.history import Journal
 from vconflow.adapters.redis.index import index_keys
 from vconflow.adapters.redis.keys import Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
 from vconflow.ports.dead_letters import DeadLetter, Extent
+from vconflow.ports.history import HistoryRecord
 from vconflow.ports.ledger import decode_progress
 from vconflow.telemetry import events
 
@@ -25,11 +27,17 @@ class RedisDeadLetters:
     """Browse, replay, drop and expire."""
 
     def __init__(
-        self, client: Redis, scripts: Scripts, keys: Keys, documents: RedisDocuments
+        self,
+        client: Redis,
+        scripts: Scripts,
+        keys: Keys,
+        journal: Journal,
+        documents: RedisDocuments,
     ) -> None:
         self._client = client
         self._scripts = scripts
         self._keys = keys
+        self._journal = journal
         self._documents = documents
 
     async def browse(
@@ -66,15 +74,23 @@ class RedisDeadLetters:
         return moved
 
     async def _replay(self, list_name: str, uuids: Mapping[str, str], from_start: bool) -> int:
-        call = ScriptCall()
+        call, journal = ScriptCall(), self._journal
+        record = HistoryRecord(kind="replayed", list=list_name)
         header = [
             call.key(self._keys.dead(list_name)),
             call.key(self._keys.list(list_name)),
             from_start,
             [
-                [name, call.key(self._keys.meta(uuid)), call.key(self._keys.document(uuid))]
+                [
+                    name,
+                    call.key(self._keys.meta(uuid)),
+                    call.key(self._keys.document(uuid)),
+                    journal.key(call, uuid),
+                ]
                 for name, uuid in uuids.items()
             ],
+            journal.header(),
+            journal.record(call, record),
         ]
         return int(await self._scripts.run("replay", call, header))
 
@@ -128,6 +144,7 @@ class RedisDeadLetters:
             items,
             call.key(self._keys.expiring),
             *self._documents.lifetimes,
+            call.key(self._keys.partners),
         ]
         return int(await self._scripts.run("dead_drop", call, header))
 

@@ -5,8 +5,10 @@ from typing import Any
 from uuid import uuid4
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from vconflow.adapters.redis.errors import as_ours, redis_errors
+from vconflow.adapters.redis.history import Journal
 from vconflow.adapters.redis.index import index_keys, index_of, index_text
 from vconflow.adapters.redis.intake import BATCH_TTL
 from vconflow.adapters.redis.keys import Keys
@@ -14,6 +16,7 @@ from vconflow.adapters.redis.scripts import ScriptCall, Scripts
 from vconflow.errors import Conflict, InvalidVcon, Unavailable
 from vconflow.model.validation import Facts, validate
 from vconflow.ports.documents import Document, Search
+from vconflow.ports.history import HistoryRecord
 
 __all__ = ["RedisDocuments"]
 
@@ -29,11 +32,19 @@ class RedisDocuments:
     """Reads and housekeeping. `document_ttl` and `index_expiry` are in seconds; 0 means never."""
 
     def __init__(
-        self, client: Redis, scripts: Scripts, keys: Keys, *, document_ttl: int, index_expiry: int
+        self,
+        client: Redis,
+        scripts: Scripts,
+        keys: Keys,
+        journal: Journal,
+        *,
+        document_ttl: int,
+        index_expiry: int,
     ) -> None:
         self._client = client
         self._scripts = scripts
         self._keys = keys
+        self._journal = journal
         self._document_ttl = document_ttl * 1000
         self._index_expiry = index_expiry * 1000
 
@@ -71,6 +82,7 @@ class RedisDocuments:
 
     async def delete(self, uuid: str, facts: Facts | None) -> bool:
         """See `Documents.delete`."""
+        record = HistoryRecord(kind="deleted")
         _, text = index_of(self._keys, facts)
         for _ in range(_DELETE_ROUNDS):
             call = ScriptCall()
@@ -85,6 +97,10 @@ class RedisDocuments:
                 _TOMBSTONE_MS,
                 call.key(self._keys.batch(uuid4().hex)),
                 BATCH_TTL,
+                call.key(self._keys.partners),
+                self._journal.header(),
+                self._journal.key(call, uuid),
+                self._journal.record(call, record),
             ]
             reply = await self._scripts.run("delete", call, header)
             if reply[0] != b"index":
@@ -115,9 +131,20 @@ class RedisDocuments:
             async with self._client.pipeline(transaction=False) as pipe:
                 for key in keys:
                     pipe.execute_command("ZRANGE", key, 0, _SEARCH_LIMIT - 1, "REV")
-                first, *others = await pipe.execute()
+                replies = await pipe.execute(raise_on_error=False)
+            first, *others = [
+                await self._members(key, reply) for key, reply in zip(keys, replies, strict=True)
+            ]
         wanted = set(first).intersection(*others)
         return [uuid.decode() for uuid in first if uuid in wanted]
+
+    async def _members(self, key: str, reply: Any) -> list[bytes]:
+        if not isinstance(reply, ResponseError):
+            return list(reply)
+        if not str(reply).startswith("WRONGTYPE"):
+            raise reply
+        # A conserver's index: a set that nobody has written to since.
+        return list(await self._client.execute_command("SRANDMEMBER", key, _SEARCH_LIMIT))
 
     async def forget(self, uuid: str) -> None:
         """See `Documents.forget`."""
@@ -154,7 +181,12 @@ class RedisDocuments:
             ]
             for uuid, index in zip(uuids, await self.indexes(uuids), strict=True)
         ]
-        header = [call.key(self._keys.created), call.key(self._keys.expiring), items]
+        header = [
+            call.key(self._keys.created),
+            call.key(self._keys.expiring),
+            items,
+            call.key(self._keys.partners),
+        ]
         return int(await self._scripts.run("forget", call, header))
 
     async def reindex(self) -> int:

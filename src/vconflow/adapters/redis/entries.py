@@ -12,7 +12,7 @@ def field_map(fields: list[bytes]) -> dict[bytes, bytes]:
     return dict(zip(fields[::2], fields[1::2], strict=True))
 
 
-def parse_entry(list_name: str, item: list[Any]) -> Entry:
+def parse_entry(list_name: str, item: list[Any], turn: int = 0) -> Entry:
     """An entry from an `[id, fields]` reply."""
     held = field_map(item[1])
     entry_id = item[0].decode()
@@ -25,4 +25,5 @@ def parse_entry(list_name: str, item: list[Any]) -> Entry:
         trace=held.get(b"trace", b"").decode(),
         progress=held.get(b"progress", b""),
         egress=b"egress" in held,
+        turn=turn,
     )

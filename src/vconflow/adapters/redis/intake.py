@@ -4,26 +4,32 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
+from vconflow.adapters.redis.history import Journal
 from vconflow.adapters.redis.index import index_keys, index_text
 from vconflow.adapters.redis.keys import Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
-from vconflow.errors import Permanent, RevisionMismatch, Unavailable
-from vconflow.ports.intake import Acceptance, Receipt
+from vconflow.errors import Conflict, Permanent, RevisionMismatch, Unavailable
+from vconflow.ports.intake import Acceptance, Enqueued, Enqueuing, Idempotency, Receipt
 
 __all__ = ["BATCH_TTL", "RedisIntake"]
 
 BATCH_TTL = 10 * 60 * 1000
 """Milliseconds a batch's answer is kept, in case it is asked for again."""
 
+_IDEMPOTENCY_TTL = 24 * 3600 * 1000
 _REPLACE_ROUNDS = 20
+_DONE = (b"ok", b"repeated")
 
 
 class RedisIntake:
     """Stores document, meta, index and stream entries of each vCon in one atomic step."""
 
-    def __init__(self, scripts: Scripts, keys: Keys, *, index_expiry: int) -> None:
+    def __init__(
+        self, scripts: Scripts, keys: Keys, journal: Journal, *, index_expiry: int
+    ) -> None:
         self._scripts = scripts
         self._keys = keys
+        self._journal = journal
         self._index_expiry = index_expiry * 1000
 
     async def accept(self, batch: Sequence[Acceptance]) -> list[Receipt | Exception]:
@@ -58,6 +64,9 @@ class RedisIntake:
             call.key(self._keys.created),
             call.key(self._keys.expiring),
             [self._item(call, item, previous) for item, previous in items],
+            self._journal.header(),
+            call.key(self._keys.partners),
+            _IDEMPOTENCY_TTL,
         ]
         replies: list[list[Any]] = await self._scripts.run("accept", call, header)
         return replies
@@ -80,29 +89,62 @@ class RedisIntake:
             -1 if item.expect_rev is None else item.expect_rev,
             item.source,
             item.trace,
+            item.ownership.value,
+            *self._marks(call, item.idempotency),
+            self._journal.key(call, facts.uuid),
+            self._journal.record(call, item.record()),
         ]
 
-    async def enqueue(self, uuids: Sequence[str], list_name: str, source: str) -> list[bool]:
+    def _marks(self, call: ScriptCall, idempotency: Idempotency | None) -> tuple[int, str]:
+        if idempotency is None:
+            return 0, ""
+        return call.key(self._keys.idempotency(idempotency.name)), idempotency.fingerprint
+
+    async def enqueue(self, order: Enqueuing) -> Enqueued:
         """See `Intake.enqueue`."""
-        call = ScriptCall()
+        call, keys, journal = ScriptCall(), self._keys, self._journal
         header = [
-            call.key(self._keys.list(list_name)),
-            source,
+            call.key(keys.list(order.list)),
+            order.source,
             [
-                [uuid, call.key(self._keys.document(uuid)), call.key(self._keys.meta(uuid))]
-                for uuid in uuids
+                [
+                    uuid,
+                    call.key(keys.document(uuid)),
+                    call.key(keys.meta(uuid)),
+                    journal.key(call, uuid),
+                ]
+                for uuid in order.uuids
             ],
-            call.key(self._keys.batch(uuid4().hex)),
+            call.key(keys.batch(uuid4().hex)),
             BATCH_TTL,
+            order.trace,
+            journal.header(),
+            journal.record(call, order.record()),
+            *self._marks(call, order.idempotency),
+            _IDEMPOTENCY_TTL,
+            order.final,
         ]
-        return [reply == 1 for reply in await self._scripts.run("enqueue", call, header)]
+        reply = await self._scripts.run("enqueue", call, header)
+        if reply[0] not in _DONE:
+            raise _error(reply)
+        return Enqueued([found == 1 for found in reply[1]], reply[0] == b"repeated")
 
 
 def _result(reply: list[Any]) -> Receipt | Exception:
+    if reply[0] in _DONE:
+        return Receipt(int(reply[1]), reply[0] == b"repeated")
+    return _error(reply)
+
+
+def _error(reply: list[Any]) -> Exception:
     match reply[0]:
-        case b"ok":
-            return Receipt(rev=int(reply[1]))
         case b"moved":
             return RevisionMismatch("the vCon has changed since")
+        case b"gone":
+            return Conflict("the vCon was deleted meanwhile")
+        case b"owner":
+            return Conflict("the vCon was stored by another key")
+        case b"reused":
+            return Conflict("Idempotency-Key reused with another body")
         case _:
             return Permanent(f"the Redis key {reply[1].decode()!r} holds something else")

@@ -56,6 +56,10 @@ class Keys:
         """Stream key → list name."""
         return {self.list(name): name for name in names}
 
+    def leases(self, list_name: str) -> str:
+        """Sorted set of the entries of an egress list that are lent, by the end of their lease."""
+        return f"{self.tag}vconflow:leases:{list_name}"
+
     def dead(self, list_name: str) -> str:
         return f"{self.tag}vconflow:dead:{list_name}"
 
@@ -65,10 +69,59 @@ class Keys:
     def batch(self, batch_id: str) -> str:
         return f"{self.tag}vconflow:batch:{batch_id}"
 
+    def history(self, uuid: str) -> str:
+        return f"{self.tag}vconflow:history:{uuid}"
+
+    def idempotency(self, name: str) -> str:
+        return f"{self.tag}vconflow:idempotency:{name}"
+
+    @property
+    def events(self) -> str:
+        """The channel of what happens to vCons; see `history.parse_event`."""
+        return f"{self.tag}vconflow:events"
+
+    @property
+    def partners(self) -> str:
+        """Hash of the vCons that partners own, by uuid; it outlives their meta hashes."""
+        return f"{self.tag}vconflow:partners"
+
     @property
     def expiring(self) -> str:
         """Sorted set of uuids whose last copy expires from Redis, by Unix milliseconds."""
         return f"{self.tag}vconflow:expiring"
+
+    @property
+    def config(self) -> str:
+        """The serial of the current version of the configuration."""
+        return f"{self.tag}vconflow:config"
+
+    @property
+    def config_versions(self) -> str:
+        """Hash: what is known of each version of the configuration, by serial."""
+        return f"{self.tag}vconflow:config:versions"
+
+    @property
+    def config_documents(self) -> str:
+        """Hash: the document of each version of the configuration, by serial."""
+        return f"{self.tag}vconflow:config:documents"
+
+    @property
+    def config_channel(self) -> str:
+        """The channel on which the serial of a new version is announced."""
+        return f"{self.tag}vconflow:config:news"
+
+    def aside(self, key: str) -> str:
+        """Where a search index of a conserver's making waits for `vconflow migrate`."""
+        return f"vconflow:aside:{key}"
+
+    def refused(self, key: str) -> str:
+        """Where a migration keeps what it could not take over from `key`."""
+        return f"vconflow:refused:{key}"
+
+    @property
+    def paused(self) -> str:
+        """Set of the names of paused chains; a channel of the same name announces changes."""
+        return f"{self.tag}vconflow:paused"
 
     @property
     def probe(self) -> str:
@@ -77,3 +130,13 @@ class Keys:
 
     def consumer(self, name: str) -> str:
         return f"{self.tag}vconflow:consumer:{name}"
+
+    def follow(self, name: str) -> str:
+        """Sorted set of ids that a follower has pulled and not stored yet, by due time."""
+        return f"{self.tag}vconflow:follow:{name}"
+
+    def follow_parked(self, name: str) -> str:
+        return f"{self.tag}vconflow:parked:{name}"
+
+    def follow_holder(self, name: str) -> str:
+        return f"{self.tag}vconflow:follower:{name}"

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from vconflow.adapters.redis.consumer_name import ConsumerName
+from vconflow.adapters.redis.history import Journal
 from vconflow.adapters.redis.index import index_keys, index_of
 from vconflow.adapters.redis.keys import Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
@@ -26,6 +27,7 @@ class RedisLedger:
         scripts: Scripts,
         keys: Keys,
         name: ConsumerName,
+        journal: Journal,
         *,
         index_expiry: int,
         document_ttl: int,
@@ -33,6 +35,7 @@ class RedisLedger:
         self._scripts = scripts
         self._keys = keys
         self._name = name
+        self._journal = journal
         self._index_expiry = index_expiry * 1000
         self._document_ttl = document_ttl * 1000
 
@@ -47,6 +50,7 @@ class RedisLedger:
             self._document_ttl,
             call.key(self._keys.expiring),
             [self._item(call, commit) for commit in batch],
+            self._journal.header(),
         ]
         replies: list[list[Any]] = await self._scripts.run("commit", call, header)
         return [_result(reply) for reply in replies]
@@ -68,7 +72,16 @@ class RedisLedger:
             self._action(call, commit),
             entry.uuid,
             call.key(keys.document(entry.uuid)),
+            *self._record(call, commit),
         ]
+
+    def _record(self, call: ScriptCall, commit: Commit) -> tuple[int, int, int]:
+        if commit.record is None:
+            return 0, 0, 0
+        journal, uuid = self._journal, commit.entry.uuid
+        key = journal.key(call, uuid)
+        other = key if commit.uuid == uuid else journal.key(call, commit.uuid)
+        return journal.record(call, commit.record), other, key
 
     def _index_change(self, call: ScriptCall, commit: Commit) -> list[Any]:
         if commit.facts is None:

@@ -31,11 +31,12 @@ _LATE = re.compile(r"(?:LATE )?(\d+)")
 class ScriptCall:
     """Keys and arguments of one call. Indices start at 1, as Lua's do; argument 1 is the header."""
 
-    __slots__ = ("args", "keys")
+    __slots__ = ("_shared", "args", "keys")
 
     def __init__(self) -> None:
         self.keys: dict[str, int] = {}
         self.args: list[bytes] = []
+        self._shared: dict[bytes, int] = {}
 
     def key(self, name: str) -> int:
         """The index of a key in KEYS."""
@@ -45,6 +46,10 @@ class ScriptCall:
         """Add an argument; its index in ARGV."""
         self.args.append(value)
         return len(self.args) + 1
+
+    def shared(self, value: bytes) -> int:
+        """The index of an argument that is small, and likely to be there already."""
+        return self._shared.get(value) or self._shared.setdefault(value, self.arg(value))
 
 
 def load_scripts() -> dict[str, str]:

@@ -16,6 +16,7 @@ from vconflow.testing.contracts.backend import (  # noqa: E402  # after the line
 )
 from vconflow.testing.contracts.link import LinkContract  # noqa: E402
 from vconflow.testing.contracts.resources import (  # noqa: E402
+    CannedFetcher,
     ManualClock,
     RecordingSender,
     resources_for,
@@ -26,6 +27,7 @@ __all__ = [
     "Backend",
     "BackendContract",
     "BackendServer",
+    "CannedFetcher",
     "LinkContract",
     "ManualClock",
     "RecordingSender",

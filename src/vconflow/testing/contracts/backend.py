@@ -4,6 +4,8 @@ import pytest
 
 pytest.register_assert_rewrite(
     "vconflow.testing.contracts.backend_dead_letters",
+    "vconflow.testing.contracts.backend_history",
+    "vconflow.testing.contracts.backend_idempotency",
     "vconflow.testing.contracts.backend_intake",
     "vconflow.testing.contracts.backend_ledger",
     "vconflow.testing.contracts.backend_stream",
@@ -12,6 +14,11 @@ pytest.register_assert_rewrite(
 
 from vconflow.testing.contracts.backend_dead_letters import (  # noqa: E402  # after the above
     DeadLetterContract,
+)
+from vconflow.testing.contracts.backend_history import HistoryContract  # noqa: E402
+from vconflow.testing.contracts.backend_idempotency import (  # noqa: E402
+    IdempotencyContract,
+    OwnershipContract,
 )
 from vconflow.testing.contracts.backend_intake import IntakeContract  # noqa: E402
 from vconflow.testing.contracts.backend_ledger import LedgerContract  # noqa: E402
@@ -44,7 +51,15 @@ __all__ = [
 ]
 
 
-class BackendContract(IntakeContract, LedgerContract, DeadLetterContract, StreamContract):
+class BackendContract(
+    IntakeContract,
+    IdempotencyContract,
+    OwnershipContract,
+    HistoryContract,
+    LedgerContract,
+    DeadLetterContract,
+    StreamContract,
+):
     """Subclass it, override the fixture `server`, and pytest runs every test on your backend.
 
     `server` yields an empty `BackendServer`; every replica of it has the same leases.

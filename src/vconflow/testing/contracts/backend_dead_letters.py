@@ -129,7 +129,7 @@ class DeadLetterContract(BackendFixtures):
             await commit(one, commit_of(entry, found, then=buried()))
         _, second, third, fourth, fifth = await read(one, "also")
         await finish(one, third, stored=True, targets=(Target("out", False),))
-        assert await one.egress.ack("out", await one.egress.lease("out", 1)) == 1
+        assert len(await one.egress.ack("out", await one.egress.lease("out", 1))) == 1
         await finish(one, second, stored=True, targets=(Target("out", False),))
         await finish(one, fourth)
         await finish(one, fifth, stored=True)

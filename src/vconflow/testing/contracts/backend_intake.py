@@ -2,10 +2,10 @@
 
 import asyncio
 
-from vconflow.errors import RevisionMismatch
+from vconflow.errors import Conflict, RevisionMismatch
 from vconflow.model.validation import validate
 from vconflow.ports.documents import Search
-from vconflow.ports.intake import Receipt
+from vconflow.ports.intake import Enqueued, Enqueuing, Receipt
 from vconflow.testing.contracts.backend_support import (
     Backend,
     BackendFixtures,
@@ -142,10 +142,11 @@ class IntakeContract(BackendFixtures):
         document = vcon()
         await accept(one, document)
         uuid = validate(document).uuid
-        found = await one.intake.enqueue([uuid, validate(vcon()).uuid], "in", "bulk")
-        assert found == [True, False]
+        order = Enqueuing([uuid, validate(vcon()).uuid], "in", "bulk", trace="00-1-2-01")
+        assert await one.intake.enqueue(order) == Enqueued([True, False])
         (entry,) = await read(one, "in")
         assert (entry.uuid, entry.origin, entry.counted) == (uuid, "bulk", "open")
+        assert entry.trace == "00-1-2-01"
 
     async def test_deleting_leaves_a_tombstone_and_a_new_post_a_new_life(
         self, one: Backend
@@ -160,10 +161,14 @@ class IntakeContract(BackendFixtures):
         assert await one.documents.search(Search(tel="+15550100")) == []
         assert await listed(one) == []
         assert not await one.documents.delete(facts.uuid, facts)
-        assert await one.intake.enqueue([facts.uuid], "in", "http") == [False]
+        assert await one.intake.enqueue(Enqueuing([facts.uuid], "in")) == Enqueued([False])
         (gone,) = await one.documents.fetch([facts.uuid])
         (lost,) = await one.intake.accept([acceptance(document, expect_rev=gone.rev)])
         assert isinstance(lost, RevisionMismatch)
+        (late,) = await one.intake.accept([acceptance(document, expect_rev=0)])
+        assert isinstance(late, Conflict)
+        assert not isinstance(late, RevisionMismatch)
+        assert await listed(one) == []
 
         again = await accept(one, document)
         (back,) = await one.documents.fetch([facts.uuid])

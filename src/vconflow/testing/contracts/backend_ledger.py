@@ -3,6 +3,7 @@
 from vconflow.model.entry import Entry
 from vconflow.model.validation import validate
 from vconflow.ports.documents import Search
+from vconflow.ports.intake import Enqueuing
 from vconflow.ports.ledger import Bury, CommitResult, Defer, Finish, Progress, Target, Verdict
 from vconflow.testing.contracts.backend_support import (
     FAR,
@@ -98,7 +99,7 @@ class LedgerContract(BackendFixtures):
 
     @staticmethod
     async def _put_on(backend: Backend, uuid: str, list_name: str) -> Entry:
-        assert await backend.intake.enqueue([uuid], list_name, "http") == [True]
+        assert (await backend.intake.enqueue(Enqueuing([uuid], list_name))).found == [True]
         (entry,) = await read(backend, list_name)
         return entry
 

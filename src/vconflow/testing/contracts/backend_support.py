@@ -13,6 +13,7 @@ from vconflow.model.validation import validate
 from vconflow.ports.dead_letters import DeadLetter, DeadLetters
 from vconflow.ports.documents import Document, Documents
 from vconflow.ports.egress import EgressLists
+from vconflow.ports.history import History
 from vconflow.ports.intake import Acceptance, Intake, Receipt
 from vconflow.ports.ledger import Bury, Commit, CommitResult, Finish, Ledger, Progress, Verdict
 from vconflow.ports.stream import EntryStream, ReadRequest
@@ -62,6 +63,8 @@ class Backend(Protocol):
     def egress(self) -> EgressLists: ...
     @property
     def dead_letters(self) -> DeadLetters: ...
+    @property
+    def history(self) -> History: ...
 
 
 class BackendServer(Protocol):

@@ -1,14 +1,17 @@
 """What components are opened with in tests."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vconflow.errors import Permanent
 from vconflow.model.validation import validate
 from vconflow.ports.component import Resources
+from vconflow.ports.fetcher import Download
 
-__all__ = ["ManualClock", "Post", "RecordingSender", "resources_for"]
+__all__ = ["CannedFetcher", "ManualClock", "Post", "RecordingSender", "resources_for"]
 
 
 class ManualClock:
@@ -60,6 +63,36 @@ class RecordingSender:
 
 
 @dataclass
+class CannedFetcher:
+    """A Fetcher that serves `bodies` by URL, and nothing else."""
+
+    bodies: dict[str, bytes] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def open(self, url: str, *, limit: int, timeout: float) -> AsyncIterator[Download]:
+        yield _Canned(await self.fetch(url, limit=limit, timeout=timeout))
+
+    async def fetch(self, url: str, *, limit: int, timeout: float) -> bytes:
+        body = self.bodies.get(url)
+        if body is None or len(body) > limit:
+            raise Permanent("GET: nothing there, or too much")
+        return body
+
+
+@dataclass
+class _Canned:
+    body: bytes
+    media_type: str = ""
+
+    @property
+    def size(self) -> int | None:
+        return len(self.body)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield self.body
+
+
+@dataclass
 class SavedDocuments:
     """A DocumentSaver in memory: `documents` by uuid."""
 
@@ -76,6 +109,7 @@ def resources_for(data_dir: Path, *, name: str = "component", seed: int = 0) -> 
     return Resources(
         name=name,
         http=RecordingSender(),
+        fetcher=CannedFetcher(),
         documents=SavedDocuments(),
         clock=ManualClock(),
         data_dir=data_dir,

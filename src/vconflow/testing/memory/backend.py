@@ -7,6 +7,7 @@ from vconflow.ports.clock import Clock
 from vconflow.testing.memory.dead_letters import MemoryDeadLetters
 from vconflow.testing.memory.documents import MemoryDocuments
 from vconflow.testing.memory.egress import MemoryEgress
+from vconflow.testing.memory.history import Journal, MemoryHistory
 from vconflow.testing.memory.intake import MemoryIntake
 from vconflow.testing.memory.ledger import MemoryLedger
 from vconflow.testing.memory.names import HeldName
@@ -28,6 +29,7 @@ class MemoryBackend:
     stream: MemoryStream
     egress: MemoryEgress
     dead_letters: MemoryDeadLetters
+    history: MemoryHistory
 
     def close(self) -> None:
         """Let the consumer name go. A replica that crashes does not: then it ends by itself."""
@@ -48,17 +50,20 @@ class MemoryServer:
         egress_lease: float = 60.0,
         document_ttl: int = 3600,
         index_expiry: int = 86400,
+        history_expiry: int = 86400,
     ) -> MemoryBackend:
-        """Open a replica's view. Times are in seconds; 0 means never for the last two."""
+        """Open a replica's view. Times are in seconds; 0 means never for the last three."""
         store, lease_ms = self.store, int(lease * 1000)
         expiries = Expiries(document_ttl * 1000, index_expiry * 1000)
         held = HeldName(store, name, lease_ms)
+        journal = Journal(store, held.name, history_expiry * 1000)
         return MemoryBackend(
             name=held,
-            intake=MemoryIntake(store, expiries),
-            documents=MemoryDocuments(store, expiries),
-            ledger=MemoryLedger(store, held, expiries),
+            intake=MemoryIntake(store, journal, expiries),
+            documents=MemoryDocuments(store, journal, expiries),
+            ledger=MemoryLedger(store, held, journal, expiries),
             stream=MemoryStream(store, held, lease_ms),
-            egress=MemoryEgress(store, int(egress_lease * 1000)),
-            dead_letters=MemoryDeadLetters(store),
+            egress=MemoryEgress(store, journal, int(egress_lease * 1000)),
+            dead_letters=MemoryDeadLetters(store, journal),
+            history=MemoryHistory(store),
         )

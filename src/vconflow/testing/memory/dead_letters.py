@@ -4,6 +4,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from vconflow.ports.dead_letters import DeadLetter, Extent
+from vconflow.ports.history import HistoryRecord
+from vconflow.testing.memory.history import Journal
 from vconflow.testing.memory.lists import Buried, id_order
 from vconflow.testing.memory.store import Store
 
@@ -13,8 +15,9 @@ __all__ = ["MemoryDeadLetters"]
 class MemoryDeadLetters:
     """Browse, replay, drop and expire."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, journal: Journal) -> None:
         self._store = store
+        self._journal = journal
 
     async def browse(
         self, list_name: str, *, after: str, count: int, until: str = ""
@@ -64,6 +67,7 @@ class MemoryDeadLetters:
                 # Of a deleted vCon there is nothing to begin anew.
                 progress=held.progress if not from_start or letter.progress.deleted else b"",
             )
+            self._journal.append(letter.uuid, HistoryRecord(kind="replayed", list=list_name))
         return len(moved)
 
     async def drop(self, list_name: str, ids: Sequence[str]) -> int:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from vconflow.errors import InvalidVcon
 from vconflow.model.validation import Facts, validate
 from vconflow.ports.documents import Document, Search
+from vconflow.ports.history import HistoryRecord
+from vconflow.testing.memory.history import Journal
 from vconflow.testing.memory.store import Store
 from vconflow.testing.memory.vcons import Expiries, Meta, index_text
 
@@ -18,8 +20,9 @@ _SEARCH_LIMIT = 10_000
 class MemoryDocuments:
     """See `Documents`; and `sweep`, which forgets what has expired."""
 
-    def __init__(self, store: Store, expiries: Expiries) -> None:
+    def __init__(self, store: Store, journal: Journal, expiries: Expiries) -> None:
         self._store = store
+        self._journal = journal
         self._vcons = store.vcons
         self._expiries = expiries
 
@@ -58,7 +61,10 @@ class MemoryDocuments:
         listed = vcons.unlist(uuid, meta.index or index_text(facts))
         vcons.metas.put(uuid, Meta(rev=vcons.next_rev(meta.rev), deleted=True))
         vcons.metas.end_in(uuid, _TOMBSTONE)
-        return held or listed or (meta.rev > 0 and not meta.deleted)
+        found = held or listed or (meta.rev > 0 and not meta.deleted)
+        if found:
+            self._journal.append(uuid, HistoryRecord(kind="deleted"))
+        return found
 
     async def page(
         self, *, offset: int, limit: int, since: float | None, until: float | None

@@ -2,56 +2,100 @@
 
 from collections.abc import Sequence
 
-from vconflow.model.entry import Entry
-from vconflow.testing.memory.lists import EntryList
+import msgspec
+
+from vconflow.model.entry import Entry, split_lease_id
+from vconflow.ports.egress import LONGEST_LEASE
+from vconflow.ports.history import HistoryRecord
+from vconflow.testing.memory.history import Journal
+from vconflow.testing.memory.lists import EntryList, Pending
 from vconflow.testing.memory.store import Store
 
 __all__ = ["MemoryEgress"]
 
 _CONSUMER = "http"
-"""All replicas pop under one name: a popped entry belongs to the request, not to a replica."""
+"""All replicas hand out under one name: an entry belongs to a lease, not to a replica."""
+
+_LONGEST = LONGEST_LEASE * 1000
 
 
 class MemoryEgress:
-    """Popping with a lease of `lease` milliseconds."""
+    """Popping with a lease of `lease` milliseconds, unless another is asked for.
 
-    def __init__(self, store: Store, lease: int) -> None:
+    A lease ends when its entry was not renewed for the longest time; a shorter one begins earlier.
+    """
+
+    def __init__(self, store: Store, journal: Journal, lease: int) -> None:
         self._store = store
+        self._journal = journal
         self._lease = lease
 
-    async def lease(self, list_name: str, count: int) -> list[Entry]:
-        """See `EgressLists.lease`. What came back is older than what is new, so it goes first."""
+    async def lease(self, list_name: str, count: int, seconds: float | None = None) -> list[Entry]:
+        """See `EgressLists.lease`."""
         await self._store.call()
         entry_list, now = self._list(list_name), self._store.now()
-        again = entry_list.overdue(self._lease, count, now)
-        for held in again:
-            held.give_to(_CONSUMER, now)
+        begun = now - _LONGEST + (self._lease if seconds is None else int(seconds * 1000))
+        again = [held.hand_out(_CONSUMER, begun) for held in self._ended(entry_list, count)]
         new = entry_list.take(_CONSUMER, count - len(again), now)
-        return [*(held.entry for held in again), *new]
+        pending = entry_list.pending
+        return [*again, *(pending[entry.id].hand_out(_CONSUMER, begun) for entry in new)]
 
-    async def ack(self, list_name: str, entries: Sequence[Entry]) -> int:
+    async def find(self, list_name: str, lease_ids: Sequence[str]) -> list[Entry]:
+        """See `EgressLists.find`."""
+        await self._store.call()
+        entry_list = self._list(list_name)
+        found = []
+        for entry_id, turn in map(split_lease_id, dict.fromkeys(lease_ids)):
+            held = entry_list.pending.get(entry_id)
+            entry = held.entry if held else entry_list.waiting.get(entry_id)
+            if entry is not None:
+                found.append(msgspec.structs.replace(entry, turn=turn))
+        return found
+
+    async def ack(self, list_name: str, entries: Sequence[Entry]) -> list[str]:
         """See `EgressLists.ack`."""
         await self._store.call()
-        removed = [entry for entry in entries if self._list(list_name).pending.pop(entry.id, None)]
-        for entry in removed:
-            self._store.vcons.release(entry.uuid, entry.counted, entry.id)
-        return len(removed)
-
-    async def give_back(self, list_name: str, entries: Sequence[Entry]) -> None:
-        """See `EgressLists.give_back`."""
-        await self._store.call()
+        removed = []
         for entry in entries:
-            held = self._list(list_name).pending.get(entry.id)
-            if held is not None:
-                held.give_to(_CONSUMER, self._store.now() - self._lease - 1)
+            if self._held(list_name, entry):
+                del self._list(list_name).pending[entry.id]
+                self._store.vcons.release(entry.uuid, entry.counted, entry.id)
+                record = HistoryRecord(kind="handed-out", list=list_name)
+                self._journal.append(entry.uuid, record)
+                removed.append(entry.lease_id)
+        return removed
+
+    async def give_back(self, list_name: str, entries: Sequence[Entry]) -> list[str]:
+        """See `EgressLists.give_back`."""
+        return await self._hold(list_name, entries, 0)
+
+    async def extend(self, list_name: str, entries: Sequence[Entry], seconds: float) -> list[str]:
+        """See `EgressLists.extend`."""
+        return await self._hold(list_name, entries, int(seconds * 1000))
+
+    async def _hold(self, list_name: str, entries: Sequence[Entry], left: int) -> list[str]:
+        await self._store.call()
+        held = []
+        for entry in entries:
+            if pending := self._held(list_name, entry):
+                pending.renewed = self._store.now() - _LONGEST + left
+                held.append(entry.lease_id)
+        return held
 
     async def depth(self, list_name: str) -> int:
         """See `EgressLists.depth`."""
         await self._store.call()
         entry_list = self._list(list_name)
-        # Those whose lease has ended are there to be taken again.
-        returned = entry_list.overdue(self._lease, len(entry_list.pending), self._store.now())
-        return len(entry_list.waiting) + len(returned)
+        ended = self._ended(entry_list, len(entry_list.pending))
+        return len(entry_list.waiting) + len(ended)
+
+    def _held(self, list_name: str, entry: Entry) -> Pending | None:
+        pending = self._list(list_name).pending.get(entry.id)
+        fits = pending and (pending.owner, pending.entry.turn) == (_CONSUMER, entry.turn)
+        return pending if fits else None
+
+    def _ended(self, entry_list: EntryList, count: int) -> list[Pending]:
+        return entry_list.overdue(_LONGEST, count, self._store.now())
 
     def _list(self, name: str) -> EntryList:
         # Clients ask for any name they like: what is not there is not made.

@@ -6,6 +6,7 @@ import msgspec
 
 from vconflow.ports.dead_letters import DeadLetter
 from vconflow.ports.ledger import Bury, Commit, CommitResult, Defer, Finish, Verdict
+from vconflow.testing.memory.history import Journal
 from vconflow.testing.memory.lists import Buried, Pending
 from vconflow.testing.memory.names import HeldName
 from vconflow.testing.memory.store import Store
@@ -21,16 +22,23 @@ _META_GRACE = 60_000
 class MemoryLedger:
     """Commits of one replica: each looks first and writes only when nothing stands against it."""
 
-    def __init__(self, store: Store, name: HeldName, expiries: Expiries) -> None:
+    def __init__(self, store: Store, name: HeldName, journal: Journal, expiries: Expiries) -> None:
         self._store = store
         self._vcons = store.vcons
         self._name = name
+        self._journal = journal
         self._expiries = expiries
 
     async def commit(self, batch: Sequence[Commit]) -> list[CommitResult | Exception]:
         """See `Ledger.commit`."""
         await self._store.call()
-        return [self._commit(commit) for commit in batch]
+        return [self._noted(commit, self._commit(commit)) for commit in batch]
+
+    def _noted(self, commit: Commit, result: CommitResult) -> CommitResult:
+        if commit.record is not None and result.verdict is Verdict.DONE:
+            for uuid in dict.fromkeys((commit.entry.uuid, commit.uuid)):
+                self._journal.append(uuid, commit.record)
+        return result
 
     def _commit(self, commit: Commit) -> CommitResult:
         entry = commit.entry

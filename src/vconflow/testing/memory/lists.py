@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+import msgspec
+
 from vconflow.model.entry import Entry
 from vconflow.ports.dead_letters import DeadLetter
 from vconflow.ports.ledger import NEVER, Progress, decode_progress
@@ -45,6 +47,12 @@ class Pending:
     def give_to(self, consumer: str, now: int) -> None:
         """Begin a new lease."""
         self.owner, self.renewed = consumer, now
+
+    def hand_out(self, consumer: str, now: int) -> Entry:
+        """Begin a new lease of an egress entry, under its next turn."""
+        self.give_to(consumer, now)
+        self.entry = msgspec.structs.replace(self.entry, turn=self.entry.turn + 1)
+        return self.entry
 
     def crash(self, silent_since: int) -> None:
         """Count a crash, unless the entry was resting back then; it rests now, until it runs."""

@@ -2,12 +2,24 @@
 
 import asyncio
 
+import msgspec
+
 from vconflow.ports.clock import Clock
+from vconflow.ports.history import HistoryRecord
 from vconflow.testing.memory.expiring import Expiring
 from vconflow.testing.memory.lists import DeadList, EntryList
 from vconflow.testing.memory.vcons import VconTable
 
-__all__ = ["Store"]
+__all__ = ["Answered", "Store"]
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """What became of a request with an idempotency key; not `final` while some of it is left."""
+
+    fingerprint: str
+    rev: int = 0
+    found: tuple[bool, ...] = ()
+    final: bool = True
 
 
 class Store:
@@ -19,6 +31,8 @@ class Store:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.vcons = VconTable(clock.now)
+        self.histories: Expiring[list[HistoryRecord]] = Expiring(self.vcons.milliseconds)
+        self.requests: Expiring[Answered] = Expiring(self.vcons.milliseconds)
         self.names: Expiring[object] = Expiring(self.vcons.milliseconds)
         self.lists: dict[str, EntryList] = {}
         self.dead: dict[str, DeadList] = {}

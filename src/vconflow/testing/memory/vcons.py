@@ -47,7 +47,7 @@ class Meta:
     rev: int = 0
     born: int = 0
     index: str = ""
-    owner: str = ""
+    owner: str | None = None
     deleted: bool = False
     open: int = 0
     egress: int = 0
@@ -77,6 +77,8 @@ class VconTable:
         self.documents: Expiring[bytes] = Expiring(self.milliseconds)
         self.metas: Expiring[Meta] = Expiring(self.milliseconds)
         self.created: dict[str, float] = {}
+        self.partners: dict[str, str] = {}
+        """Owners that outlive the metas: those whose vCons no other may overwrite."""
         self.last_copies: dict[str, int] = {}
         """When documents expire that no storage holds, in Unix milliseconds."""
         self.index: Expiring[dict[str, int]] = Expiring(self.milliseconds)
@@ -108,9 +110,20 @@ class VconTable:
         if meta is not None and meta.counts(entry_id):
             meta.count(counter, -1)
 
+    def owner_of(self, uuid: str) -> str | None:
+        """Who stored the vCon that is there, or None when none is.
+
+        What has left Redis for the storages is still listed.
+        """
+        meta = self.metas.get(uuid) or Meta()
+        if meta.deleted or (not meta.rev and uuid not in self.created):
+            return None
+        return meta.owner if meta.owner is not None else self.partners.get(uuid, "")
+
     def unlist(self, uuid: str, index: str) -> bool:
         """Take a vCon out of listing and index; whether it was listed."""
         self._leave_index(uuid, index)
+        self.partners.pop(uuid, None)
         self.last_copies.pop(uuid, None)
         return self.created.pop(uuid, None) is not None
 

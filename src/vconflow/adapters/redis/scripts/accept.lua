@@ -1,16 +1,53 @@
 -- Store each vCon of a batch: document, meta, listing, index, stream entries.
--- header: {batch key, batch ttl ms, index expiry ms, listing key, expiring key, items}
+-- header: {batch key, batch ttl ms, index expiry ms, listing key, expiring key, items, journal,
+--          partners key, idempotency ttl ms}
 -- item: {uuid, document key, document arg, meta key, created, stream keys, index keys, index text,
---        previous index text, previous index keys, owner, expected rev (-1: any), origin, trace}
--- result: {'ok', rev} | {'index', its text} | {'moved', rev} | {'owner'} | {'type', key}
+--        previous index text, previous index keys, owner, expected rev (-1: any), origin, trace, ownership,
+--        idempotency key (0: none), fingerprint, history key, record arg}
+-- result: {'ok', rev} | {'repeated', rev} | {'index', its text} | {'moved', rev} | {'gone'}
+--         | {'owner'} | {'reused'} | {'type', key}
 local batch_key, batch_ttl, index_expiry, created_key = KEYS[header[1]], header[2], header[3], KEYS[header[4]]
-local expiring_key = KEYS[header[5]]
+local expiring_key, partners_key = KEYS[header[5]], KEYS[header[8]]
 
 -- The same batch once more: its answer was lost on the way, not its work.
 local before = redis.call('GET', batch_key)
 if before then return cmsgpack.unpack(before) end
 
+-- Partners are few, and most servers have none.
+local has_partners = is_type(partners_key, 'hash') and redis.call('EXISTS', partners_key) == 1
+
+-- Who stored the vCon that is there; nil when there is none. What has left Redis for the storages
+-- is still listed, and partners are remembered apart.
+local function owner_of(uuid, held)
+  local rev, deleted, owner = held[1], held[3], held[6]
+  if deleted or (not rev and not redis.call('ZSCORE', created_key, uuid)) then return nil end
+  return owner or (has_partners and redis.call('HGET', partners_key, uuid)) or ''
+end
+
+local function own(uuid, item, held)
+  if item[15] == 'keep' then return owner_of(uuid, held) or item[11] end
+  if item[15] == 'exclusive' then
+    redis.call('HSET', partners_key, uuid, item[11])
+    has_partners = true
+  elseif has_partners and held[6] ~= item[11] then
+    redis.call('HDEL', partners_key, uuid)
+  end
+  return item[11]
+end
+
+-- What became of the same request before: its result, or nil when it is new.
+local function recall(item)
+  local key = KEYS[item[16]]
+  if not is_type(key, 'string') then return {'type', key} end
+  local known = redis.call('GET', key)
+  if not known then return nil end
+  if string.sub(known, 1, #item[17]) ~= item[17] then return {'reused'} end
+  return {'repeated', tonumber(string.sub(known, #item[17] + 2))}
+end
+
 local function accept(item)
+  local before = item[16] > 0 and recall(item)
+  if before then return before end
   local uuid, document, meta = item[1], KEYS[item[2]], KEYS[item[4]]
   local streams, expected = item[6], item[12]
   if not is_type(created_key, 'zset') then return {'type', created_key} end
@@ -21,19 +58,24 @@ local function accept(item)
   fits, wrong = all_types(item[7], 'zset')
   if not fits then return {'type', wrong} end
 
-  local held = redis.call('HMGET', meta, 'rev', 'idx', 'deleted', 'born', 'ttl')
+  local held = redis.call('HMGET', meta, 'rev', 'idx', 'deleted', 'born', 'ttl', 'owner')
   local rev, index, deleted = held[1], held[2] or '', held[3]
+  if expected == 0 and (deleted or not rev) then return {'gone'} end
   if expected > 0 and (deleted or tonumber(rev or 0) ~= expected) then
     return {'moved', tonumber(rev or 0)}
+  end
+  if item[15] == 'exclusive' then
+    if not is_type(partners_key, 'hash') then return {'type', partners_key} end
+    if (owner_of(uuid, held) or item[11]) ~= item[11] then return {'owner'} end
   end
   -- The same index keys as before need no removal; others must have been declared.
   if index ~= item[8] and index ~= item[9] then return {'index', index} end
 
-  local new_rev = next_rev(rev)
+  local new_rev, owner = next_rev(rev), own(uuid, item, held)
   if deleted then redis.call('DEL', meta) end
   local born = (not deleted and held[4]) or integer(new_rev)
   redis.call('SET', document, ARGV[item[3]])
-  redis.call('HSET', meta, 'rev', integer(new_rev), 'idx', item[8], 'owner', item[11], 'born', born)
+  redis.call('HSET', meta, 'rev', integer(new_rev), 'idx', item[8], 'owner', owner, 'born', born)
   if rev then
     redis.call('PERSIST', meta)
     if held[5] then
@@ -47,6 +89,10 @@ local function accept(item)
     add_entry(KEYS[stream], uuid, now_ms, item[13], item[14], true)
   end
   if #streams > 0 then redis.call('HINCRBY', meta, 'open', #streams) end
+  if item[16] > 0 then
+    redis.call('SET', KEYS[item[16]], item[17] .. ' ' .. integer(new_rev), 'PX', header[9])
+  end
+  remember(header[7], KEYS[item[18]], uuid, ARGV[item[19]])
   return {'ok', new_rev}
 end
 

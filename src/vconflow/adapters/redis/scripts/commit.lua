@@ -1,9 +1,10 @@
 -- Write documents and decide what becomes of their entries, each alone and only if still owned.
 -- header: {consumer, hold key, hold token, index expiry ms, document ttl ms (0: keep),
---          expiring key, items}
+--          expiring key, items, journal}
 -- item: {stream key, entry id, entry's meta key, run key, uuid, document key, meta key, rev
 --        (0: any), born (0: any), document arg (0: unchanged), index change, action,
---        entry's uuid, entry's document key}
+--        entry's uuid, entry's document key, record arg (0: none), history key
+--        (0: none), entry's history key (0: none)}
 -- index change: {} | {text, keys, previous text, previous keys}
 -- action: {'keep'} | {'ack', counted} | {'defer', progress arg, due}
 --         | {'bury', dead key, field args, even when deleted, counted}
@@ -71,6 +72,14 @@ local function write(item, rev)
   return new_rev
 end
 
+local function note(item)
+  if item[15] == 0 then return end
+  -- What made the entry was noted too.
+  local since = tonumber(string.match(item[2], '^%d+'))
+  remember(header[8], KEYS[item[17]], item[13], ARGV[item[15]], since)
+  if item[5] ~= item[13] then remember(header[8], KEYS[item[16]], item[5], ARGV[item[15]]) end
+end
+
 local function targets_fit(action)
   for _, target in ipairs(action[2]) do
     if not is_type(KEYS[target[1]], 'stream') then return false, KEYS[target[1]] end
@@ -92,7 +101,11 @@ local function commit(item)
   local rev = tonumber(held[1] or 0)
   local deleted = held[2] or (item[9] > 0 and tonumber(held[3] or 0) ~= item[9])
   if deleted and not (kind == 'bury' and action[4]) then return {'deleted'} end
-  if deleted then bury(item, action, 0) return {'done', 0} end
+  if deleted then
+    bury(item, action, 0)
+    note(item)
+    return {'done', 0}
+  end
   if item[8] > 0 and rev ~= item[8] then return {'moved', rev} end
   local fits, wrong = all_types(item[11][2] or {}, 'zset')
   if not fits then return {'type', wrong} end
@@ -108,6 +121,7 @@ local function commit(item)
   elseif kind == 'defer' then
     redis.call('HSET', KEYS[item[4]], 'progress', ARGV[action[2]], 'due', integer(action[3]))
   elseif kind == 'bury' then bury(item, action, rev) end
+  note(item)
   return {'done', rev}
 end
 

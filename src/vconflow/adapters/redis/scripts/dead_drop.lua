@@ -1,5 +1,6 @@
 -- Drop dead letters, and with them documents that nothing else keeps.
--- header: {dead key, listing key, items, expiring key, document ttl ms, index expiry ms}
+-- header: {dead key, listing key, items, expiring key, document ttl ms, index expiry ms,
+--          partners key}
 -- item: {id, uuid, document key, meta key, index text, index keys}
 local dead, dropped = KEYS[header[1]], 0
 
@@ -7,6 +8,7 @@ local function forget(item, meta, held)
   redis.call('DEL', KEYS[item[3]])
   if held[2] ~= held[3] and (held[4] or '') == item[5] then
     redis.call('ZREM', KEYS[header[2]], item[2])
+    if is_type(KEYS[header[7]], 'hash') then redis.call('HDEL', KEYS[header[7]], item[2]) end
     for _, key in ipairs(item[6]) do redis.call('ZREM', KEYS[key], item[2]) end
     redis.call('DEL', meta)
   end

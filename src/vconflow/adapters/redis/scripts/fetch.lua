@@ -9,6 +9,8 @@ for i, item in ipairs(header[2]) do
   local document = redis.pcall('GET', KEYS[item[1]])
   -- A replica may lack what its master has. It refuses writes, also this one that changes nothing.
   if not document then redis.call('DEL', KEYS[item[1]]) end
+  -- No string: a conserver keeps its documents with RedisJSON, under the names of ours.
+  if type(document) == 'table' then document = redis.pcall('JSON.GET', KEYS[item[1]]) end
   if type(document) == 'table' then document = false end
   local meta = redis.pcall('HMGET', KEYS[item[2]], 'rev', 'born', 'deleted', 'idx')
   if meta.err then meta = {} end

@@ -16,6 +16,15 @@ if now_ms > deadline then return redis.error_reply('LATE ' .. integer(now_ms)) e
 -- The revision after `rev`. It follows the clock so that it also grows past a forgotten one.
 local function next_rev(rev) return math.max((tonumber(rev) or 0) + 1, now_us) end
 
+-- A conserver keeps its search index in plain sets, under the names of ours. Such a set makes room
+-- and waits for `vconflow migrate`. Its new name is the only key that nobody declares.
+local function step_aside(key)
+  local aside = 'vconflow:aside:' .. key
+  if redis.call('EXISTS', aside) == 0 then return redis.call('RENAME', key, aside) end
+  redis.call('SUNIONSTORE', aside, aside, key)
+  redis.call('DEL', key)
+end
+
 local known_types = {}
 local function is_type(key, wanted)
   local found = known_types[key]
@@ -23,7 +32,14 @@ local function is_type(key, wanted)
     found = redis.call('TYPE', key).ok
     known_types[key] = found
   end
-  return found == 'none' or found == wanted
+  if found == 'none' or found == wanted then return true end
+  if found == 'set' and wanted == 'zset' then
+    step_aside(key)
+    known_types[key] = 'none'
+    return true
+  end
+  -- A conserver's document gives way to SET and DEL like any other.
+  return found == 'ReJSON-RL' and wanted == 'string'
 end
 
 local function all_types(keys, wanted)
@@ -33,9 +49,11 @@ local function all_types(keys, wanted)
   return true
 end
 
-local function owns(stream, id, consumer)
+-- `turn`, if given, is how often the entry must have been handed out.
+local function owns(stream, id, consumer, turn)
   local pending = redis.pcall('XPENDING', stream, GROUP, id, id, 1)
-  return pending.err == nil and pending[1] ~= nil and pending[1][2] == consumer
+  local row = pending.err == nil and pending[1] or nil
+  return row ~= nil and row[2] == consumer and (not turn or row[4] == turn)
 end
 
 -- Take the uuid out of the index keys it was in and put it into those it belongs to now. Index
@@ -66,6 +84,36 @@ local function add_entry(stream, uuid, at, origin, trace, feeds)
   -- An entry of a list that no chain reads is counted apart: it holds no stored document back.
   if not feeds then fields[#fields + 1] = 'egress'; fields[#fields + 1] = '1' end
   return redis.call('XADD', stream, '*', unpack(fields))
+end
+
+-- Append to the history of a vCon, and tell whoever listens to the events.
+-- journal: {expiry ms (0: no history), most records, channel}; record: opaque
+-- since: when something was appended lately, if that is known
+local is_heard
+local at = integer(now_ms) .. ' '
+local function remember(journal, key, uuid, record, since)
+  if journal[1] > 0 then
+    -- Of another type it is somebody else's: then there is no history, and nothing else suffers.
+    local length = redis.pcall('RPUSH', key, at .. record)
+    if type(length) == 'number' then
+      local is_fresh = length > 1 and since and now_ms - since < journal[1] * 0.1
+      if not is_fresh and (length == 1 or redis.call('PTTL', key) < journal[1] * 0.9) then
+        redis.call('PEXPIRE', key, integer(journal[1]))
+      end
+      if length > journal[2] then
+        -- The first one tells where it came from: it stays.
+        local first = redis.call('LINDEX', key, 0)
+        redis.call('LTRIM', key, length - journal[2] + 1, -1)
+        redis.call('LPUSH', key, first)
+      end
+    end
+  end
+  if is_heard == nil then
+    -- Our rights may not reach this far. Then nobody is told, and nothing else suffers.
+    local listeners = redis.pcall('PUBSUB', 'NUMSUB', journal[3])
+    is_heard = not listeners.err and tonumber(listeners[2]) > 0
+  end
+  if is_heard then redis.pcall('PUBLISH', journal[3], at .. uuid .. ' ' .. record) end
 end
 
 -- A document leaves Redis only when no list works on it and a readable storage holds this very

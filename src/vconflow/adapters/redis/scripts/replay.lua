@@ -1,5 +1,6 @@
 -- Move dead letters back to their list; each goes on where it stopped, or begins anew.
--- header: {dead key, stream key, from start, items}; item: {id, meta key, document key}
+-- header: {dead key, stream key, from start, items, journal, record arg}
+-- item: {id, meta key, document key, history key}
 local dead, stream, from_start, moved = KEYS[header[1]], KEYS[header[2]], header[3], 0
 for _, item in ipairs(header[4]) do
   local id, meta = item[1], KEYS[item[2]]
@@ -24,6 +25,7 @@ for _, item in ipairs(header[4]) do
       redis.call('PERSIST', KEYS[item[3]])
       redis.call('PERSIST', meta)
     end
+    remember(header[5], KEYS[item[4]], held['uuid'], ARGV[header[6]])
     moved = moved + 1
   end
 end
