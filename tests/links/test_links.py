@@ -250,6 +250,7 @@ async def online(tmp_path: Path) -> AsyncIterator[Resources]:
         yield Resources(
             name="hook",
             http=http,
+            fetcher=offline.fetcher,
             documents=offline.documents,
             clock=offline.clock,
             data_dir=tmp_path,

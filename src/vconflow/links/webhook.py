@@ -13,13 +13,13 @@ from msgspec import Meta
 
 from vconflow.errors import Permanent, Retryable
 from vconflow.model.vcon import Vcon
-from vconflow.ports.component import Options, Resources, Secret
+from vconflow.ports.component import SECRET_URL, Options, Resources, Secret
 from vconflow.ports.link import CONTINUE, LinkRun, Outcome
 
 __all__ = ["WebhookLink", "WebhookOptions"]
 
 # Other schemes than http cannot be posted to; none at all is what some configurations have.
-Url = Annotated[str, Meta(pattern="^(https?://.|(?!.*://).)")]
+Url = Annotated[str, Meta(pattern="^(https?://.|(?!.*://).)", extra={SECRET_URL: True})]
 
 
 class WebhookOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -16,7 +16,7 @@ from vconflow.model.identifiers import canonical_uuid
 from vconflow.model.reading import refuse
 from vconflow.model.schema import Document
 
-__all__ = ["Form", "form_of", "outer_uuid"]
+__all__ = ["MAX_NESTING", "Form", "form_of", "outer_uuid", "read_protected", "unpacked"]
 
 Form = Literal["unsigned", "signed", "encrypted"]
 
@@ -91,6 +91,23 @@ def outer_uuid(document: bytes, form: Form) -> str:
     return _encrypted(document) if form == "encrypted" else _signed(document, 1)
 
 
+def read_protected(text: str) -> dict[str, Any]:
+    """The members of a protected header; none if it is unreadable."""
+    try:
+        header = _ANY.decode(_unbase64(text))
+    except (ValueError, RecursionError):
+        return {}
+    return header if isinstance(header, dict) else {}
+
+
+def unpacked(payload: bytes) -> bytes:
+    """What was signed, without the gzip around it. Raises InvalidVcon."""
+    try:
+        return _gunzip(payload) if payload.startswith(_GZIP) else payload
+    except zlib.error:
+        raise _no_payload() from None
+
+
 def _encrypted(document: bytes) -> str:
     jwe = _envelope(_JWE, document)
     found = _agreed(
@@ -162,9 +179,8 @@ def _inner(payload: bytes) -> Inner:
 
 def _payload(text: str) -> bytes:
     try:
-        packed = _unbase64(text)
-        return _gunzip(packed) if packed.startswith(_GZIP) else packed
-    except (ValueError, zlib.error):
+        return unpacked(_unbase64(text))
+    except ValueError:
         raise _no_payload() from None
 
 

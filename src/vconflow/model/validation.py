@@ -28,9 +28,10 @@ _EMPTY = (b"null", b'""')
 class Facts(msgspec.Struct, frozen=True):
     """What the index knows of a vCon.
 
-    `uuid` is canonical; `created_at` is Unix seconds, 0.0 for a signed or encrypted one; `version`
-    is the `vcon` member. The search terms are those of the parties, each once, none empty, without
-    `tel:` and `mailto:`; a signed or encrypted vCon has none, since nobody vouches for them yet.
+    `uuid` is canonical; `created_at` is Unix seconds, of a signed or encrypted one what its uuid
+    tells of it, else 0.0; `version` is the `vcon` member. The search terms are those of the
+    parties, each once, none empty, without `tel:` and `mailto:`; a signed or encrypted vCon has
+    none, since nobody vouches for them yet.
     """
 
     uuid: str
@@ -52,7 +53,8 @@ def validate(document: bytes) -> Facts:
     form = form_of(read)
     require_uuid_once(document)
     if form != "unsigned":
-        return Facts(outer_uuid(document, form), 0.0, read.vcon, form)
+        uuid = outer_uuid(document, form)
+        return Facts(uuid, uuid_time(uuid) or 0.0, read.vcon, form)
     wrong_type = {problem.loc[0] for problem in problems}
     uuid = _uuid(read, problems) if "uuid" not in wrong_type else ""
     created_at = _created_at(read, uuid, problems) if "created_at" not in wrong_type else 0.0

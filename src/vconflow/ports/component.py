@@ -15,9 +15,15 @@ import msgspec
 
 from vconflow.ports.clock import Clock
 from vconflow.ports.documents import DocumentSaver
+from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.http import HttpSender
 
-__all__ = ["Component", "NoOptions", "Options", "Resources", "Secret"]
+__all__ = ["SECRET_URL", "Component", "NoOptions", "Options", "Resources", "Secret"]
+
+
+SECRET_URL = "secret_url"  # noqa: S105  # a mark, no password
+"""Marks the type of a URL whose path and parameters may be a credential, as those of many webhooks
+are: `Annotated[str, Meta(extra={SECRET_URL: True})]`."""
 
 
 class Secret:
@@ -66,6 +72,7 @@ class Resources:
 
     name: str
     http: HttpSender
+    fetcher: Fetcher
     documents: DocumentSaver
     clock: Clock
     data_dir: Path
