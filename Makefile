@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint format bench soak lock clean
+.PHONY: help setup setup-test run test lint format bench soak fuzz lock clean
 
 PYTHON ?= python3
 ARGS ?=
@@ -28,13 +28,13 @@ $(READY): requirements.lock pyproject.toml
 
 # The packages of a distribution start their service when they are installed; the tests start
 # their own servers, so policy-rc.d forbids that meanwhile.
-setup-test: setup ## Install redis-server and curl, which the tests need besides the locked packages
-	@{ command -v redis-server && command -v curl; } >/dev/null || { \
-		[ "$$(id -u)" = 0 ] || { echo 'please install the packages redis-server curl' >&2; exit 1; }; \
+setup-test: setup ## Install redis-server, curl and git, which the tests need besides the locked packages
+	@{ command -v redis-server && command -v curl && command -v git; } >/dev/null || { \
+		[ "$$(id -u)" = 0 ] || { echo 'please install the packages redis-server curl git' >&2; exit 1; }; \
 		policy=/usr/sbin/policy-rc.d; \
 		[ -e $$policy ] || { trap "rm -f $$policy" EXIT; \
 			printf '#!/bin/sh\nexit 101\n' > $$policy; chmod +x $$policy; }; \
-		apt-get update && apt-get install -y --no-install-recommends redis-server curl; }
+		apt-get update && apt-get install -y --no-install-recommends redis-server curl git; }
 
 run: setup ## Start vconflow with sample conversations and keep serving until Ctrl-C
 	$(BIN)/vconflow demo $(ARGS)
@@ -57,6 +57,9 @@ bench: setup ## Measure throughput and latency
 
 soak: setup ## Ten minutes of load under random faults, e.g. make soak ARGS="--minutes 2 --seed 7"
 	$(BIN)/python -m tests.soak $(ARGS)
+
+fuzz: setup ## Five minutes of hostile requests, e.g. make fuzz ARGS="--minutes 10 --seed 7"
+	$(BIN)/python -m tests.hostile $(ARGS)
 
 lock: setup ## Pin all dependencies anew; make lock ARGS=--upgrade takes newer ones
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
