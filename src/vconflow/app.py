@@ -1,6 +1,7 @@
 """The application: every client, pool and task, opened in order and closed in reverse."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,17 +12,29 @@ from starlette.types import ASGIApp
 
 from vconflow import __version__
 from vconflow.adapters.clock import SystemClock
+from vconflow.adapters.fetch import open_fetcher
 from vconflow.adapters.http import open_http
 from vconflow.adapters.redis.backend import RedisBackend, RedisOptions, open_backend
+from vconflow.adapters.redis.chain_switch import RedisChainSwitch
+from vconflow.adapters.redis.keys import Keys
 from vconflow.api import Build, ChainInfo, Dependency, Services, Topology, build_asgi
-from vconflow.components import Components
-from vconflow.config import Config, mask
+from vconflow.component_pool import open_pool
+from vconflow.components import Components, Surroundings
+from vconflow.config import Config
+from vconflow.conserver_data import tell_of_conserver_data
+from vconflow.errors import ConfigError, Problem
+from vconflow.following import dependencies, open_followers
+from vconflow.live_config import ConfigFile, LiveConfig, Watch, watching
 from vconflow.pipeline.breaker import Breaker, Breakers
 from vconflow.pipeline.chain import Chains
+from vconflow.pipeline.event_feed import EventFeed, open_event_feed
 from vconflow.pipeline.fanout import Fanout, breaker_of
+from vconflow.pipeline.followers import Followers
 from vconflow.pipeline.ingest import Ingest
 from vconflow.pipeline.replica import Policy, Ports, Replica, open_replica
 from vconflow.settings import Settings
+from vconflow.site import Site, open_site
+from vconflow.telemetry.audit import AuditLog, Level, open_audit
 from vconflow.watchdog import watch_loop
 
 __all__ = ["App", "open_app"]
@@ -37,7 +50,9 @@ class App:
     asgi: ASGIApp
     replica: Replica
     backend: RedisBackend
-    chains: Chains
+    site: Site
+    events: EventFeed
+    watch: Watch
 
 
 class _Saver:
@@ -55,30 +70,46 @@ async def open_app(
     settings: Settings,
     *,
     redis_url: str,
+    config_file: Path | None = None,
     redis_trouble: Callable[[], str] = str,
 ) -> AsyncIterator[App]:
     """Open everything and start processing; drain and close at the end.
 
-    `redis_trouble` says what is known to hinder Redis, which /ready shows. Raises `ConfigError`
-    when Redis or a component refuses to start.
+    `config_file` is where `config` came from, which is then watched. `redis_trouble` says what is
+    known to hinder Redis, which /ready shows. Raises `ConfigError` when Redis or a component
+    refuses to start.
     """
     async with AsyncExitStack() as stack:
+        audit = await stack.enter_async_context(_open_audit(settings))
         options = _redis_options(settings)
         backend = await stack.enter_async_context(open_backend(redis_url, options))
+        await tell_of_conserver_data(backend, config, settings.vcon_sorted_set_name)
         http = await stack.enter_async_context(open_http())
+        fetcher = await stack.enter_async_context(open_fetcher(settings.vconflow_fetch_allow))
         saver, clock = _Saver(), SystemClock()
-        data_dir = Path(settings.vconflow_data_dir)
-        components = Components(stack, http, saver, clock, data_dir)
+        surroundings = Surroundings(http, fetcher, saver, clock, Path(settings.vconflow_data_dir))
         breakers = Breakers(settings.vconflow_breaker_failures, clock.now)
-        fanout = await components.storages(
-            config, breakers, parallel=settings.conserver_parallel_storage
+        components = Components(
+            await stack.enter_async_context(open_pool()),
+            surroundings,
+            breakers,
+            concurrency=settings.chain_concurrency,
+            parallel=settings.conserver_parallel_storage,
         )
-        chains = await components.chains(config, concurrency=settings.chain_concurrency)
+        parts = await components.open(config)
         ports = _ports(backend, clock)
         replica, ingest, lookup = await stack.enter_async_context(
-            open_replica(ports, chains, fanout, _policy(settings))
+            open_replica(ports, parts.chains, parts.fanout, _policy(settings))
         )
         saver.ingest = ingest
+        site = await stack.enter_async_context(
+            open_site(config, parts, components, replica, backend.stream)
+        )
+        feed = await stack.enter_async_context(
+            open_event_feed(backend.event_source, clock, limit=settings.vconflow_max_event_streams)
+        )
+        file = ConfigFile(config_file) if config_file else None
+        live = LiveConfig(site, backend.config, os.environ, file)
         services = Services(
             settings=settings,
             ingest=ingest,
@@ -86,15 +117,40 @@ async def open_app(
             documents=backend.documents,
             egress=backend.egress,
             dead_letters=backend.dead_letters,
-            masked_config=lambda: mask(config),
-            topology=lambda: _topology(chains),
-            readiness=lambda: _readiness(backend, fanout, redis_trouble),
+            configuration=live,
+            chains=site,
+            history=backend.history,
+            events=feed,
+            followers=lambda: followers,
+            topology=lambda: _topology(replica.chains),
+            readiness=lambda: _readiness(backend, replica.fanout, redis_trouble, live, followers),
             stopping=lambda: replica.stopping,
+            access=lambda: site.config.access,
+            audit=audit,
             build=Build(__version__, settings.vconflow_commit, settings.vconflow_build_time),
         )
         await stack.enter_async_context(watch_loop(settings.vconflow_loop_stall))
+        await live.start()
         await replica.start()
-        yield App(build_asgi(services), replica, backend, chains)
+        poll = settings.vconflow_config_poll_seconds
+        watch = await stack.enter_async_context(watching(live, backend.config, file, poll=poll))
+        followers = await stack.enter_async_context(
+            open_followers(site, settings, backend, ingest, clock, lambda: replica.stopping)
+        )
+        yield App(build_asgi(services), replica, backend, site, feed, watch)
+
+
+@asynccontextmanager
+async def _open_audit(settings: Settings) -> AsyncIterator[AuditLog]:
+    async with AsyncExitStack() as stack:
+        path, level = settings.vconflow_audit_log, Level[settings.audit_level.upper()]
+        try:
+            log = await stack.enter_async_context(open_audit(level, path))
+        except OSError as error:
+            message = f"{path} cannot be opened: {error.strerror}"
+            problem = Problem(("VCONFLOW_AUDIT_LOG",), message, "unwritable")
+            raise ConfigError([problem]) from error
+        yield log
 
 
 def _redis_options(settings: Settings) -> RedisOptions:
@@ -104,6 +160,7 @@ def _redis_options(settings: Settings) -> RedisOptions:
         egress_lease=settings.vconflow_egress_lease_seconds,
         document_ttl=settings.vcon_redis_expiry,
         index_expiry=settings.vcon_index_expiry,
+        history_expiry=settings.vconflow_history_expiry,
         created_name=settings.vcon_sorted_set_name,
         durability=settings.vconflow_durability,
     )
@@ -118,6 +175,7 @@ def _ports(backend: RedisBackend, clock: SystemClock) -> Ports:
         dead_letters=backend.dead_letters,
         sweeper=backend.documents,
         clock=clock,
+        switch=RedisChainSwitch(backend.connections.commands, Keys()),
     )
 
 
@@ -146,7 +204,11 @@ def _topology(chains: Chains) -> Topology:
 
 
 async def _readiness(
-    backend: RedisBackend, fanout: Fanout, trouble: Callable[[], str]
+    backend: RedisBackend,
+    fanout: Fanout,
+    trouble: Callable[[], str],
+    live: LiveConfig,
+    followers: Followers,
 ) -> Sequence[Dependency]:
     async def storage(name: str) -> Dependency:
         breaker = fanout.breakers.of(breaker_of(name))
@@ -171,7 +233,10 @@ async def _readiness(
             return Dependency("redis", False, 0.0, trouble() or str(failure) or "no answer")
 
     links = [_down(it) for it in fanout.breakers.open_ones if it.name.startswith("link:")]
-    return [*await asyncio.gather(redis(), *map(storage, fanout.names)), *links]
+    refused = str(live.troubles)
+    configuration = Dependency("configuration", not refused, 0.0, refused, required=False)
+    measured = await asyncio.gather(redis(), *map(storage, fanout.names))
+    return [*measured, *links, configuration, *dependencies(followers)]
 
 
 def _down(breaker: Breaker) -> Dependency:

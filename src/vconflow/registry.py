@@ -25,6 +25,7 @@ __all__ = [
     "Target",
     "UnknownModule",
     "find",
+    "is_ours",
     "load",
     "modules",
 ]
@@ -81,6 +82,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
         "links.sampler": Target("vconflow.links.sampler:SamplerLink"),
         "links.tag": Target("vconflow.links.tag:TagLink"),
         "links.tag_router": Target("vconflow.links.tag_router:TagRouterLink"),
+        "links.verify": Target("vconflow.links.verify:VerifyLink", "verify", "joserfc"),
         "links.webhook": Target("vconflow.links.webhook:WebhookLink"),
     },
     Kind.STORAGE: {
@@ -162,6 +164,12 @@ def find(kind: Kind, module: str) -> Target:
         near = difflib.get_close_matches(name, modules(kind), n=1, cutoff=0.7)
         raise UnknownModule(module, near[0] if near else None)
     raise NotBuilt(f"the third-party module {module} cannot be run: its contract is not built yet")
+
+
+def is_ours(kind: Kind, module: str) -> bool:
+    """Whether a component of vconflow itself has this name, built or not."""
+    name = _canonical(module)
+    return name in BUILT_IN[kind] or name in NOT_BUILT[kind]
 
 
 def modules(kind: Kind) -> list[str]:

@@ -5,7 +5,7 @@ are ours; the others are those of the reference conserver, so that its environme
 """
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -19,7 +19,7 @@ from vconflow.config.findings import Findings
 from vconflow.ports.component import Secret
 from vconflow.redis_url import complaint_about
 
-__all__ = ["Settings", "environment"]
+__all__ = ["Settings", "check_names", "environment"]
 
 OURS = "VCONFLOW_"
 OURS_IN_TESTS = "VCONFLOW_TEST_"
@@ -81,6 +81,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     vcon_sorted_set_name: Annotated[
         str, Meta(description="The Redis key of the listing of all vCons.")
     ] = "vcons"
+    vconflow_history_expiry: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Seconds that what happened to a vCon can be read; 0 keeps no history.",
+        ),
+    ] = 86400
     egress_format_version: Annotated[
         str | None,
         Meta(description="The vCon version that egress hands out. Not built yet: each vCon's own."),
@@ -125,6 +132,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     vconflow_data_dir: Annotated[
         Path, Meta(description="Where the embedded Valkey and links keep their files.")
     ] = Path("data")
+    vconflow_config_poll_seconds: Annotated[
+        Duration,
+        Meta(
+            description="The configuration file and the stored configuration are looked at so "
+            "often in seconds, besides the news of their changes."
+        ),
+    ] = 5.0
     vconflow_host: Annotated[str, Meta(description="The address to listen on.")] = "127.0.0.1"
     vconflow_port: Annotated[
         int, Meta(ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
@@ -141,6 +155,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     vconflow_max_body_bytes: Annotated[
         Count, Meta(description="Largest request body in bytes, after decompression.")
     ] = 33554432
+    vconflow_allow_install: Annotated[
+        bool,
+        Meta(
+            description="Let `vconflow install` install the packages that the configuration file "
+            "names by `pip_name`."
+        ),
+    ] = False
+    vconflow_fetch_allow: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Networks (10.0.0.0/8) and hosts, separated by commas, that links may "
+            "fetch URLs of vCons from although they are private. Others that are private are "
+            "refused."
+        ),
+    ] = ()
     vconflow_max_inflight: Annotated[
         Count, Meta(description="vCons under way at once in this process, over all chains.")
     ] = 1024
@@ -160,10 +189,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     vconflow_egress_lease_seconds: Annotated[
         Duration,
         Meta(
-            description="Seconds after which uuids come back that egress gave to a client that "
-            "went away with its server."
+            description="Seconds after which uuids come back that egress gave to a client and "
+            "that nobody acknowledged, unless a lease asks for others."
         ),
     ] = 60.0
+    vconflow_max_event_streams: Annotated[
+        Count, Meta(description="Clients of `GET /events` at a time; others are told to come back.")
+    ] = 100
     vconflow_grace_seconds: Annotated[
         Annotated[float, Meta(ge=0)],
         Meta(description="Seconds that vCons under way get to finish when the process stops."),
@@ -201,6 +233,85 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     vconflow_build_time: Annotated[
         str, Meta(description="When this build was made, as GET /version says.")
     ] = "unknown"
+    vconflow_rate_limit: Annotated[
+        Annotated[float, Meta(ge=0)],
+        Meta(
+            description="Requests per second that each API key may make in the long run, counted "
+            "by each replica alone; 0 sets no limit. `rate_limit` of a key goes first."
+        ),
+    ] = 0.0
+    vconflow_rate_burst: Annotated[
+        int,
+        Meta(ge=0, description="Requests of one API key at once; 0 means those of one second."),
+    ] = 0
+    vconflow_failed_logins: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Wrong API keys per minute from one address, after which no key that was "
+            "not right from there before is looked at; 0 sets no limit.",
+        ),
+    ] = 300
+    vconflow_audit_log: Annotated[
+        Path | None,
+        Meta(
+            description="The file of the audit log; it may be rotated by moving it away. Unset: "
+            "standard error."
+        ),
+    ] = None
+    vconflow_audit_level: Annotated[
+        Literal["", "off", "admin", "changes", "all"],
+        Meta(
+            description="What the audit log says: `admin` what only admins may do and everything "
+            "refused, `changes` also what stores, hands on or deletes, `all` also what reads. "
+            "Unset: `all` if VCONFLOW_AUDIT_LOG is set, else `admin`."
+        ),
+    ] = ""
+    vconflow_max_connections: Annotated[
+        Count,
+        Meta(description="Connections at once; more are answered with 503 and closed."),
+    ] = 4096
+    vconflow_header_timeout: Annotated[
+        Duration,
+        Meta(description="Seconds within which the head of a request must be there."),
+    ] = 10.0
+    vconflow_body_timeout: Annotated[
+        Duration,
+        Meta(
+            description="Seconds in which a body must bring another KiB, or its end, and in which "
+            "a client must read something of its answer."
+        ),
+    ] = 30.0
+    vconflow_keep_alive: Annotated[
+        Count, Meta(description="Seconds that an idle connection is kept open.")
+    ] = 65
+    forwarded_allow_ips: Annotated[
+        str,
+        Meta(
+            description="Addresses and networks of proxies, separated by commas, whose "
+            "X-Forwarded-For and X-Forwarded-Proto count."
+        ),
+    ] = "127.0.0.1,::1"
+    vconflow_tls_certfile: Annotated[
+        Path | None,
+        Meta(description="The certificate chain, PEM: with it the API speaks TLS only."),
+    ] = None
+    vconflow_tls_keyfile: Annotated[
+        Path | None, Meta(description="Its private key, PEM. Unset: it is in the same file.")
+    ] = None
+    vconflow_tls_key_password: Annotated[
+        Secret | None, Meta(description="The password of the private key.")
+    ] = None
+    vconflow_tls_ca_certs: Annotated[
+        Path | None,
+        Meta(description="Authorities, PEM: clients must show a certificate of one of them."),
+    ] = None
+    vconflow_tls_min_version: Annotated[
+        Literal["1.2", "1.3"], Meta(description="The oldest TLS version that is spoken.")
+    ] = "1.2"
+    vconflow_tls_ciphers: Annotated[
+        str, Meta(description="OpenSSL's cipher list for TLS 1.2. Unset: that of Python.")
+    ] = ""
     vconflow_cors_origins: Annotated[
         tuple[str, ...],
         Meta(description="Origins, separated by commas, whose pages may call the API."),
@@ -210,6 +321,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     def chain_concurrency(self) -> int:
         """vCons under way at once per chain that does not say itself."""
         return self.conserver_vcon_concurrency or self.vconflow_chain_concurrency
+
+    @property
+    def audit_level(self) -> str:
+        """How much the audit log says; a file of its own gets everything."""
+        return self.vconflow_audit_level or ("all" if self.vconflow_audit_log else "admin")
 
     @classmethod
     def load(cls, env: Mapping[str, str], dotenv: Path | None = None) -> Self:
@@ -221,9 +337,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         given = {name: text for name, value in read if (text := value.strip())}
         fields = _fields(cls)
         findings = Findings()
-        for name in given:
-            if name.startswith(OURS) and name not in fields and not name.startswith(OURS_IN_TESTS):
-                findings.unknown((), "variable", name, fields)
+        _note_unknown(given, fields, findings)
         values = {
             name: _prepare(name, given[name], field)
             for name, field in fields.items()
@@ -235,6 +349,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         findings.raise_errors()
         assert settings is not None
         return settings
+
+
+def check_names(env: Mapping[str, str]) -> None:
+    """Raise ConfigError for every `VCONFLOW_` name that is no setting."""
+    findings = Findings()
+    given = [name for name, value in env.items() if value.strip()]
+    _note_unknown(given, _fields(Settings), findings)
+    findings.raise_errors()
+
+
+def _note_unknown(
+    names: Iterable[str], fields: Mapping[str, inspect.Field], findings: Findings
+) -> None:
+    for name in names:
+        if name.startswith(OURS) and name not in fields and not name.startswith(OURS_IN_TESTS):
+            findings.unknown((), "variable", name, fields)
 
 
 def environment(env: Mapping[str, str], dotenv: Path | None = None) -> dict[str, str]:

@@ -3,9 +3,10 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -14,14 +15,25 @@ from starlette.types import ASGIApp
 
 from vconflow.adapters.clock import SystemClock
 from vconflow.api import Build, ChainInfo, Dependency, Services, Topology
-from vconflow.errors import InvalidVcon, NotFound, Problem, RevisionMismatch
+from vconflow.config import Config, parse
+from vconflow.errors import Conflict, InvalidVcon, NotFound, Problem, RevisionMismatch
+from vconflow.live_config import LiveConfig
 from vconflow.model.entry import Entry
 from vconflow.model.identifiers import new_uuid
 from vconflow.model.validation import Facts, validate
+from vconflow.pipeline.event_feed import EventFeed
+from vconflow.ports.access import AccessRules
+from vconflow.ports.chain_control import ChainLink, ChainStatus, ListStatus
 from vconflow.ports.component import Secret
 from vconflow.ports.dead_letters import DeadLetter
 from vconflow.ports.documents import Document, Search
+from vconflow.ports.follow import FollowerStatus, Parked
+from vconflow.ports.history import HistoryRecord
+from vconflow.telemetry.audit import AuditLog
+from vconflow.testing.event_channel import EventChannel
+from vconflow.testing.memory.config_store import MemoryConfigStore
 from vconflow.testing.memory.dead_letters import MemoryDeadLetters
+from vconflow.testing.memory.history import Journal
 from vconflow.testing.memory.lists import Buried
 from vconflow.testing.memory.store import Store
 
@@ -69,6 +81,10 @@ class Settings:
     vconflow_max_body_bytes: int = 1_000_000
     vconflow_public_stats: bool = True
     vconflow_cors_origins: tuple[str, ...] = ()
+    vconflow_egress_lease_seconds: float = 60.0
+    vconflow_rate_limit: float = 0.0
+    vconflow_rate_burst: int = 0
+    vconflow_failed_logins: int = 300
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -87,8 +103,10 @@ class Core:
     def __init__(self) -> None:
         self.held: dict[str, Document] = {}
         self.facts: dict[str, Facts] = {}
+        self.owners: dict[str, str] = {}
         self.lists: dict[str, list[str]] = {}
         self.accepted: list[dict[str, Any]] = []
+        self.enqueued: list[dict[str, Any]] = []
         self.failing_storages: dict[str, str] = {}
         self.error: Exception | None = None
         self.under_way = 0
@@ -109,6 +127,8 @@ class Core:
         trace: str = "",
         expect_uuid: str | None = None,
         expect_rev: int | None = None,
+        idempotency_key: str = "",
+        exclusive: bool = False,
     ) -> Accepted:
         self._check()
         for name in lists:
@@ -117,6 +137,9 @@ class Core:
         facts = validate(document)
         if expect_uuid is not None and facts.uuid != expect_uuid:
             raise InvalidVcon([Problem(("uuid",), "is not the uuid of the address", "mismatch")])
+        if exclusive and self.owners.get(facts.uuid, owner) != owner:
+            raise Conflict("The vCon was stored by somebody else")
+        self.owners[facts.uuid] = owner
         await self._write()
         rev = self.held[facts.uuid].rev if facts.uuid in self.held else 0
         if expect_rev and expect_rev != rev:
@@ -125,7 +148,8 @@ class Core:
         self.facts[facts.uuid] = facts
         for name in lists:
             self.lists.setdefault(name, []).append(facts.uuid)
-        self.accepted.append({"source": source, "owner": owner, "trace": trace, "lists": lists})
+        asked = {"source": source, "owner": owner, "trace": trace, "lists": lists}
+        self.accepted.append({**asked, "key": idempotency_key, "exclusive": exclusive})
         return Accepted(facts.uuid, rev + 1)
 
     async def _write(self) -> None:
@@ -136,8 +160,17 @@ class Core:
         finally:
             self.under_way -= 1
 
-    async def enqueue(self, uuids: Sequence[str], list_name: str) -> int:
+    async def enqueue(
+        self,
+        uuids: Sequence[str],
+        list_name: str,
+        *,
+        owner: str = "",
+        trace: str = "",
+        idempotency_key: str = "",
+    ) -> int:
         self._check()
+        self.enqueued.append({"owner": owner, "trace": trace, "key": idempotency_key})
         if list_name not in TOPOLOGY.feeds:
             raise NotFound(f"Ingress list '{list_name}' is not configured")
         found = [uuid for uuid in uuids if uuid in self.held]
@@ -213,7 +246,7 @@ class Egress:
             Entry(f"{number}-0", list_name, uuid, at=0) for number, uuid in enumerate(uuids)
         ]
 
-    async def lease(self, list_name: str, count: int) -> list[Entry]:
+    async def lease(self, list_name: str, count: int, seconds: float | None = None) -> list[Entry]:
         self.leasing.set()
         if self.lease_gate is not None:
             await self.lease_gate.wait()
@@ -222,7 +255,7 @@ class Egress:
         self.leased += taken
         return taken
 
-    async def ack(self, list_name: str, entries: Sequence[Entry]) -> int:
+    async def ack(self, list_name: str, entries: Sequence[Entry]) -> list[str]:
         self.settled.set()
         if self.ack_gate is not None:
             await self.ack_gate.wait()
@@ -230,12 +263,19 @@ class Egress:
             raise self.settle_error
         self.acked += entries
         self.leased = [entry for entry in self.leased if entry not in entries]
-        return len(entries)
+        return [entry.lease_id for entry in entries]
 
-    async def give_back(self, list_name: str, entries: Sequence[Entry]) -> None:
+    async def give_back(self, list_name: str, entries: Sequence[Entry]) -> list[str]:
         self.waiting[list_name] = [*entries, *self.waiting[list_name]]
         self.leased = [entry for entry in self.leased if entry not in entries]
         self.settled.set()
+        return [entry.lease_id for entry in entries]
+
+    async def find(self, list_name: str, lease_ids: Sequence[str]) -> list[Entry]:
+        return [entry for entry in self.leased if entry.lease_id in lease_ids]
+
+    async def extend(self, list_name: str, entries: Sequence[Entry], seconds: float) -> list[str]:
+        return [entry.lease_id for entry in entries if entry in self.leased]
 
     async def depth(self, list_name: str) -> int:
         return len(self.waiting.get(list_name, []))
@@ -245,7 +285,8 @@ class Dead(MemoryDeadLetters):
     """Dead letters in memory; with `dies_again` all that is replayed dies at once."""
 
     def __init__(self) -> None:
-        super().__init__(Store(SystemClock()))
+        store = Store(SystemClock())
+        super().__init__(store, Journal(store, "", 0))
         self.replayed: list[str] = []
         self.from_start: list[bool] = []
         self.dies_again = False
@@ -282,6 +323,111 @@ class Dead(MemoryDeadLetters):
         return moved
 
 
+class ChainsDouble:
+    """Two chains that can be paused."""
+
+    def __init__(self) -> None:
+        self.paused: set[str] = set()
+        self.error: Exception | None = None
+
+    def _status(self, name: str) -> ChainStatus:
+        lists = TOPOLOGY.chains[name].ingress_lists
+        return ChainStatus(
+            name=name,
+            enabled=True,
+            paused=name in self.paused,
+            links=(ChainLink("mark", "links.tag"),),
+            storages=("pg",),
+            ingress_lists=lists,
+            egress_lists=TOPOLOGY.chains[name].egress_lists,
+            lists={name: ListStatus(3, 1, 0, 2.5) for name in lists},
+            depth=3 * len(lists),
+            oldest_seconds=2.5,
+            pending=len(lists),
+            dead=0,
+            in_flight=1,
+            retrying=0,
+            rate=0.5,
+            replica="one",
+        )
+
+    async def chains(self) -> list[ChainStatus]:
+        return [self._status(name) for name in TOPOLOGY.chains]
+
+    async def chain(self, name: str) -> ChainStatus:
+        if self.error is not None:
+            raise self.error
+        if name not in TOPOLOGY.chains:
+            raise NotFound(f"Chain '{name}' is not configured")
+        return self._status(name)
+
+    async def pause(self, name: str) -> None:
+        await self.chain(name)
+        self.paused.add(name)
+
+    async def resume(self, name: str) -> None:
+        await self.chain(name)
+        self.paused.discard(name)
+
+
+class FollowersDouble:
+    """One follower, `upstream`, with ids that it has parked."""
+
+    def __init__(self) -> None:
+        self.ids = [Parked("1-0", "no uuid", "not_a_uuid", "it is none", 1_700_000_000.0)]
+
+    async def followers(self) -> list[FollowerStatus]:
+        return [FollowerStatus("upstream", "out", "in", True, "", 0, len(self.ids))]
+
+    async def parked(self, name: str, count: int) -> list[Parked]:
+        if name != "upstream":
+            raise NotFound(f"Follower '{name}' is not configured")
+        return self.ids[:count]
+
+    async def retry(self, name: str) -> int:
+        return await self.drop(name)
+
+    async def drop(self, name: str) -> int:
+        moved = len(await self.parked(name, len(self.ids)))
+        self.ids = []
+        return moved
+
+
+class Remembered:
+    """The history of vCons, by uuid."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, list[HistoryRecord]] = {}
+
+    async def of(self, uuid: str) -> list[HistoryRecord]:
+        return self.records.get(uuid, [])
+
+
+CONFIG = """
+storages:
+  pg: {module: storage.postgres, options: {host: db.example, password: s3cret}}
+chains:
+  main: {ingress_lists: [inbox, second], storages: [pg], egress_lists: [out, later]}
+"""
+
+
+class SiteDouble:
+    """Runs by whatever it is told to; `refusal` is raised instead."""
+
+    def __init__(self) -> None:
+        self.config: Config = parse(CONFIG, {})
+        self.refusal: Exception | None = None
+
+    async def apply(
+        self, config: Config, confirm: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        if confirm is not None:
+            await confirm()
+        self.config = config
+
+
 @dataclass
 class World:
     """Everything behind one application, to be arranged and looked at by a test."""
@@ -290,10 +436,28 @@ class World:
     core: Core = field(default_factory=Core)
     egress: Egress = field(default_factory=Egress)
     dead: Dead = field(default_factory=Dead)
+    chains: ChainsDouble = field(default_factory=ChainsDouble)
+    followers: FollowersDouble = field(default_factory=FollowersDouble)
+    history: Remembered = field(default_factory=Remembered)
+    channel: EventChannel = field(default_factory=EventChannel)
+    listeners: int = 3
     dependencies: list[Dependency] = field(
         default_factory=lambda: [Dependency("redis", ok=True, ms=0.4)]
     )
     stopping: bool = False
+    access: AccessRules = field(default_factory=AccessRules)
+    audit: AuditLog = field(default_factory=AuditLog)
+    site: SiteDouble = field(default_factory=SiteDouble)
+    config_store: MemoryConfigStore = field(
+        default_factory=lambda: MemoryConfigStore(lambda: 1_700_000_000_000)
+    )
+
+    def __post_init__(self) -> None:
+        self.feed = EventFeed(self.channel, SystemClock(), self.listeners)
+
+    @cached_property
+    def configuration(self) -> LiveConfig:
+        return LiveConfig(self.site, self.config_store, {})
 
     def services(self) -> Services:
         async def readiness() -> list[Dependency]:
@@ -306,10 +470,16 @@ class World:
             documents=self.core,
             egress=self.egress,
             dead_letters=self.dead,
-            masked_config=lambda: {"storages": {"pg": {"options": {"password": "***"}}}},
+            chains=self.chains,
+            followers=lambda: self.followers,
+            history=self.history,
+            events=self.feed,
+            configuration=self.configuration,
             topology=lambda: TOPOLOGY,
             readiness=readiness,
             stopping=lambda: self.stopping,
+            access=lambda: self.access,
+            audit=self.audit,
             build=Build("1.2.3", "abc123", "2026-01-02"),
         )
 

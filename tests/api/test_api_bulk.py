@@ -169,3 +169,11 @@ async def test_one_vcon_may_be_posted_here_as_well(client: httpx.AsyncClient) ->
     document = make_vcon()
     response = await client.post("/vcons", content=document)
     assert (response.status_code, response.content) == (201, document)
+
+
+async def test_each_line_has_a_key_of_its_own(client: httpx.AsyncClient, world: World) -> None:
+    body = b"\n".join([line(), b"", line()])
+    await post(client, body, **{"idempotency-key": "load"})
+    assert {call["key"] for call in world.core.accepted} == {"load\n1", "load\n3"}
+    await post(client, body)
+    assert world.core.accepted[-1]["key"] == ""

@@ -94,11 +94,11 @@ def small_buffers(listener: socket.socket) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
 
-def connected(port: int, url: str) -> socket.socket:
+def connected(port: int, url: str, method: str = "GET") -> socket.socket:
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.connect(("127.0.0.1", port))
-    request = f"GET {url} HTTP/1.1\r\nHost: test\r\nx-conserver-api-token: {TOKEN}\r\n\r\n"
+    request = f"{method} {url} HTTP/1.1\r\nHost: test\r\nx-conserver-api-token: {TOKEN}\r\n\r\n"
     connection.sendall(request.encode())
     return connection
 
@@ -128,6 +128,18 @@ async def test_a_client_gone_in_the_middle_of_the_response_loses_nothing(world: 
     assert [entry.uuid for entry in world.egress.waiting["out"]] == uuids
 
 
+async def test_a_client_gone_in_the_middle_of_a_lease_holds_nothing(world: World) -> None:
+    uuids = [f"{number:036}" for number in range(10_000)]
+    world.egress.fill("out", uuids)
+    async with served(build_asgi(world.services()), small_buffers) as port:
+        url = "/egress/out/lease?limit=10000&seconds=86400"
+        with connected(port, url, "POST") as connection:
+            await asyncio.to_thread(connection.recv, 100)
+            assert not world.egress.settled.is_set()
+        await asyncio.wait_for(world.egress.settled.wait(), 10)
+    assert [entry.uuid for entry in world.egress.waiting["out"]] == uuids
+
+
 async def test_a_client_that_closes_right_after_reading_has_popped(world: World) -> None:
     uuids = [f"{number:036}" for number in range(10_000)]
     world.egress.fill("out", uuids)
@@ -149,6 +161,7 @@ def request_of(world: World, send: Callable[[Any], Awaitable[None]]) -> asyncio.
 
     scope = {
         "type": "http",
+        "scheme": "http",
         "method": "GET",
         "path": "/vcon/egress",
         "query_string": b"egress_list=out",

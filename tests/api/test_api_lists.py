@@ -28,6 +28,16 @@ async def test_ingress_by_uuid_skips_what_nobody_has(
     assert world.core.lists == {"inbox": [known]}
 
 
+@pytest.mark.parametrize("url", ["/vcon/ingress?ingress_list=inbox", "/chain/main/ingress"])
+async def test_ingress_carries_who_asks_and_their_trace(
+    client: httpx.AsyncClient, world: World, url: str
+) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    headers = {"traceparent": trace, "idempotency-key": "k"}
+    await client.post(url, json=[await stored(client)], headers=headers)
+    assert world.core.enqueued == [{"owner": "main", "trace": trace, "key": "k"}]
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "loc"),
     [

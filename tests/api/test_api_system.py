@@ -79,7 +79,8 @@ async def test_metrics_tell_requests_by_route_and_never_by_path(
 
 async def test_config_is_shown_masked(client: httpx.AsyncClient) -> None:
     response = await client.get("/config")
-    assert response.json() == {"storages": {"pg": {"options": {"password": "***"}}}}
+    options = {"host": "db.example", "password": "***"}
+    assert response.json()["storages"]["pg"]["options"] == options
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

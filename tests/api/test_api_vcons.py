@@ -191,6 +191,63 @@ async def test_put_loses_a_race_between_compare_and_store(
     assert response.status_code == 412
 
 
+async def test_put_over_whatever_is_there_does_not_care_for_races(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    document = make_vcon()
+    uuid = uuid_of(document)
+    await client.post("/vcon", content=document)
+    compared = world.core.revision
+
+    async def revision_then_somebody_stores(asked: str) -> object:
+        found = await compared(asked)
+        await world.core.accept(make_vcon(uuid), ())
+        return found
+
+    world.core.revision = revision_then_somebody_stores  # type: ignore[assignment, method-assign]
+    for headers in ({}, {"if-match": "*"}):
+        response = await client.put(f"/vcon/{uuid}", content=make_vcon(uuid), headers=headers)
+        assert response.status_code == 200
+
+
+async def test_put_where_nothing_should_be_is_412(client: httpx.AsyncClient, world: World) -> None:
+    document = make_vcon()
+    url = f"/vcon/{uuid_of(document)}"
+    await client.post("/vcon", content=document)
+    etag = (await client.get(url)).headers["etag"]
+    late = make_vcon(uuid_of(document), subject="second")
+    for unwanted in ("*", etag, f'"other", W/{etag}'):
+        refused = await client.put(url, content=late, headers={"if-none-match": unwanted})
+        assert refused.status_code == 412
+    assert world.core.held[uuid_of(document)].document == document
+    taken = await client.put(url, content=late, headers={"if-none-match": '"other"'})
+    assert taken.status_code == 200
+
+
+@pytest.mark.parametrize("refused", ["POST /vcon", "POST /vcons", "POST /vcon/ingress"])
+async def test_an_idempotency_key_may_be_any_text_of_255_characters(
+    client: httpx.AsyncClient, world: World, refused: str
+) -> None:
+    method, path = refused.split()
+    document = make_vcon()
+    params = {"ingress_list": "inbox"}
+    body = document if path != "/vcon/ingress" else b"[]"
+
+    async def send(key: bytes) -> httpx.Response:
+        headers = [(b"idempotency-key", key)]
+        return await client.request(method, path, params=params, content=body, headers=headers)
+
+    for key in (b"k" * 255, "schlüssel: {x} \u2028".encode(), b"*?[a-z]"):
+        assert (await send(key)).is_success
+        last = (world.core.accepted or world.core.enqueued)[-1]
+        assert last["key"] == key.decode("latin-1")
+    too_long = await send(b"k" * 256)
+    assert too_long.status_code == 422
+    [problem] = too_long.json()["detail"]
+    assert problem["loc"] == ["header", "Idempotency-Key"]
+    assert (await send(b"")).is_success
+
+
 async def test_put_of_an_unknown_vcon(client: httpx.AsyncClient, world: World) -> None:
     document = make_vcon()
     response = await client.put(f"/vcon/{uuid_of(document)}", content=document)

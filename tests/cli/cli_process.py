@@ -62,6 +62,10 @@ class Process:
         """Return the exit code of a command that ends by itself."""
         return self._process.wait(START_SECONDS)
 
+    def code(self) -> int | None:
+        """The exit code, None while it runs."""
+        return self._process.poll()
+
     def kill(self) -> None:
         """End it at once."""
         self._process.kill()

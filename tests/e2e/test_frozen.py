@@ -24,8 +24,8 @@ CONCURRENCY = 60
 LEASE = "1.5"
 
 
-def config_of(name: str, folder: Path, receiver: WebhookReceiver) -> dict[str, Any]:
-    hook = {"webhook-urls": [f"{receiver.url}/{name}"]}
+def config_of(folder: Path, receiver: WebhookReceiver) -> dict[str, Any]:
+    hook = {"webhook-urls": [f"{receiver.url}/${{VCONFLOW_REPLICA}}"]}
     return {
         "links": {"hook": {"module": "links.webhook", "options": hook}},
         "storages": {
@@ -90,7 +90,7 @@ async def staged(folder: Path, shared_data: Path, url: str) -> AsyncIterator[Sta
             proxied = f"redis://127.0.0.1:{proxy.port}"
 
             def start(name: str, address: str) -> Any:
-                config = config_of(name, folder, receiver)
+                config = config_of(folder, receiver)
                 return vconflow(
                     folder, config, name, REDIS_URL=address, VCONFLOW_LEASE_SECONDS=LEASE
                 )
@@ -160,7 +160,7 @@ async def test_another_process_has_its_name_by_then(
         await stage.begin()
         stage.one.freeze()
         await stage.taken_over()
-        config = config_of("again", tmp_path, stage.receiver)
+        config = config_of(tmp_path, stage.receiver)
         environment = {"REDIS_URL": valkey_url, "VCONFLOW_LEASE_SECONDS": LEASE}
         async with vconflow(
             tmp_path / "again", config, "again", VCONFLOW_REPLICA="one", **environment

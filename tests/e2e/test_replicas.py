@@ -16,11 +16,9 @@ COUNT = 1000
 LEASE = 2.0
 
 
-def config_of(
-    name: str, receiver: WebhookReceiver, concurrency: int, **chain: object
-) -> dict[str, Any]:
+def config_of(receiver: WebhookReceiver, concurrency: int, **chain: object) -> dict[str, Any]:
     """A chain whose webhook tells which replica called."""
-    hook = {"webhook-urls": [f"{receiver.url}/{name}"]}
+    hook = {"webhook-urls": [f"{receiver.url}/${{VCONFLOW_REPLICA}}"]}
     return {
         "links": {"hook": {"module": "links.webhook", "options": hook}},
         "chains": {
@@ -43,8 +41,8 @@ async def test_two_replicas_share_the_work(
         # Work that takes a while, as real links do, so that it is worth sharing.
         receiver.default = Reply(delay=0.02)
         async with (
-            vconflow(tmp_path, config_of("one", receiver, 16), "one", REDIS_URL=redis_url) as one,
-            vconflow(tmp_path, config_of("two", receiver, 16), "two", REDIS_URL=redis_url) as two,
+            vconflow(tmp_path, config_of(receiver, 16), "one", REDIS_URL=redis_url) as one,
+            vconflow(tmp_path, config_of(receiver, 16), "two", REDIS_URL=redis_url) as two,
             httpx.AsyncClient(base_url=one.url, timeout=30) as client,
         ):
             await bulk(one.url, documents)
@@ -63,14 +61,12 @@ async def test_of_two_replicas_one_is_killed_and_the_other_takes_over(
     storages = {"file": {"module": "storage.file", "options": {"path": str(tmp_path / "files")}}}
     environment = {"REDIS_URL": valkey_url, "VCONFLOW_LEASE_SECONDS": str(LEASE)}
 
-    def config(name: str) -> dict[str, Any]:
-        return config_of(name, receiver, 128, storages=["file"]) | {"storages": storages}
-
     with webhook_receiver() as receiver, redis_view(valkey_url) as redis:
         receiver.default = Reply(delay=0.5)
+        config = config_of(receiver, 128, storages=["file"]) | {"storages": storages}
         async with (
-            vconflow(tmp_path, config("one"), "one", **environment) as one,
-            vconflow(tmp_path, config("two"), "two", **environment) as two,
+            vconflow(tmp_path, config, "one", **environment) as one,
+            vconflow(tmp_path, config, "two", **environment) as two,
             httpx.AsyncClient(base_url=two.url, timeout=30) as client,
         ):
             await bulk(two.url, documents)

@@ -17,10 +17,10 @@ from vconflow.testing.webhook_receiver import Reply, WebhookReceiver, webhook_re
 COUNT = 60
 
 
-def config_of(receiver: WebhookReceiver, name: str = "one") -> dict[str, object]:
+def config_of(receiver: WebhookReceiver) -> dict[str, object]:
     hook = {
         "module": "links.webhook",
-        "options": {"webhook-urls": [f"{receiver.url}/{name}"]},
+        "options": {"webhook-urls": [receiver.url]},
     }
     chain = {"links": ["hook"], "ingress_lists": ["in"], "egress_lists": ["out"]}
     return {"links": {"hook": hook}, "chains": {"main": chain}}
@@ -117,7 +117,7 @@ async def test_the_other_replica_takes_what_a_stopping_one_leaves(
             uuids = await load(one, shared_data, 300)
             await until(lambda: len(receiver.received) >= 120)
             assert redis.pending_count("in") >= 100
-            async with vconflow(tmp_path, config_of(receiver, "two"), "two", **environment) as two:
+            async with vconflow(tmp_path, config_of(receiver), "two", **environment) as two:
                 mine = set(redis.pending("in", "one"))
                 code = await stop(one, signals)
                 assert code == (0 if signals == 1 else -signal.SIGTERM)

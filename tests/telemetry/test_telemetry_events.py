@@ -119,6 +119,8 @@ OCCURRENCES: list[tuple[Callable[[], None], Mapping[str, float], str | None]] = 
     (lambda: events.breaker_changed("link:a", is_open=False), {'breaker_open{"link:a"}': 0}, None),
     (lambda: events.breaker_opened("storage:file", "away"), {}, "warning breaker_opened"),
     (lambda: events.breaker_closed("storage:s3", 2.0), {}, "warning breaker_closed"),
+    (lambda: events.chain_paused("main", is_paused=True), {}, "warning chain_paused"),
+    (lambda: events.chain_paused("main", is_paused=False), {}, "warning chain_resumed"),
     (lambda: events.redis_lost(ERROR), {"redis_errors_total{}": 1}, "warning redis_lost"),
     (lambda: events.redis_back(2.0), {}, "info redis_back"),
     (lambda: events.redis_done("commit", 0.5), {'redis_seconds_sum{"commit"}': 0.5}, None),
@@ -184,6 +186,18 @@ def test_an_event_counts_and_speaks(
         changed = changes(happen)
     assert {name: changed[name] for name in expected} == pytest.approx(expected)
     assert [level_and_event(entry) for entry in captured] == ([line] if line else [])
+
+
+def test_what_is_gone_is_not_shown_any_more() -> None:
+    events.chain_measured("brief", 1, 2)
+    events.list_measured("brief", 1, 2, 3.0, 4)
+    events.breaker_changed("brief", is_open=True)
+    gauges = {name for name in samples() if "brief" in name}
+    assert len(gauges) == 7
+    for gone in (events.chain_gone, events.list_gone, events.breaker_gone):
+        gone("brief")
+        gone("brief")
+    assert not gauges & samples().keys()
 
 
 def test_every_event_is_tested_here() -> None:

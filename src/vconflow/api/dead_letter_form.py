@@ -13,18 +13,69 @@ from vconflow.api.refusals import InvalidRequest
 from vconflow.model.dates import rfc3339
 from vconflow.pipeline.dead_letters import Position
 from vconflow.ports.dead_letters import DeadLetter
+from vconflow.ports.ledger import Progress
 
-__all__ = ["cursor_of", "detailed", "letter_key", "letter_keys", "position_of", "shown"]
+__all__ = [
+    "DeadLetterDetail",
+    "DeadLetterSummary",
+    "cursor_of",
+    "detailed",
+    "letter_key",
+    "letter_keys",
+    "position_of",
+    "shown",
+]
 
 # Longer numbers than Redis itself can give make it refuse the whole command.
 _STREAM_ID = re.compile(r"\d{1,18}-\d{1,18}", re.ASCII)
 
 
-def shown(letter: DeadLetter) -> dict[str, Any]:
+class DeadLetterSummary(msgspec.Struct, frozen=True):
     """A dead letter as lists show it. `next_link` and `storages` say where it will resume.
 
-    Both are null when that is the first link of its chain.
+    Both are null when that is the first link of its chain. Times are RFC 3339.
     """
+
+    id: str
+    list: str
+    uuid: str
+    chain: str
+    stage: str
+    error_type: str
+    error: str
+    attempts: int
+    first_failure: str | None
+    last_failure: str | None
+    enqueued: str | None
+    next_link: str | None
+    storages: tuple[str, ...] | None
+    origin: str
+
+
+class DeadLetterDetail(DeadLetterSummary, frozen=True):
+    """The same with everything that is known."""
+
+    trace: str
+    traceback: str
+    progress: Progress
+
+
+def shown(letter: DeadLetter) -> DeadLetterSummary:
+    """A dead letter as lists show it."""
+    return DeadLetterSummary(**_summary(letter))
+
+
+def detailed(letter: DeadLetter) -> DeadLetterDetail:
+    """The same with everything that is known."""
+    return DeadLetterDetail(
+        **_summary(letter),
+        trace=letter.trace,
+        traceback=letter.traceback,
+        progress=letter.progress,
+    )
+
+
+def _summary(letter: DeadLetter) -> dict[str, Any]:
     return {
         "id": _name(letter),
         "list": letter.list,
@@ -40,16 +91,6 @@ def shown(letter: DeadLetter) -> dict[str, Any]:
         "next_link": letter.next_link or None,
         "storages": letter.storages,
         "origin": letter.origin,
-    }
-
-
-def detailed(letter: DeadLetter) -> dict[str, Any]:
-    """The same with everything that is known."""
-    return {
-        **shown(letter),
-        "trace": letter.trace,
-        "traceback": letter.traceback,
-        "progress": letter.progress,
     }
 
 

@@ -52,12 +52,14 @@ async def replay(call: Call) -> ASGIApp:
     step = await passes.replay(
         lists, wanted.chosen, wanted.limit, wanted.position, from_start=from_start
     )
+    call.note(lists=sorted(lists), replayed=step.moved)
     return await _told("replayed", step, passes, lists)
 
 
 async def drop(call: Call) -> ASGIApp:
     """Drop one dead letter, and its document if nothing else keeps it."""
     letter = await _letter(call)
+    call.note(uuid=letter.uuid, list=letter.list)
     if not await call.services.dead_letters.drop(letter.list, [letter.id]):
         raise NotFound("Dead letter not found")
     return Response(None, 204)
@@ -69,6 +71,7 @@ async def purge(call: Call) -> ASGIApp:
     lists = await _lists(call, wanted.list)
     passes = DeadLetterPasses(call.services.dead_letters)
     step = await passes.purge(lists, wanted.chosen, wanted.limit, wanted.position)
+    call.note(lists=sorted(lists), purged=step.moved)
     return await _told("purged", step, passes, lists)
 
 
@@ -93,6 +96,7 @@ async def _replay_ids(call: Call, ids: list[str], from_start: bool) -> Response:
     moved = 0
     for list_name, wanted in named.items():
         moved += await store.replay(list_name, wanted, from_start=from_start)
+    call.note(ids=ids, replayed=moved)
     step = Step(moved, len(ids), None)
     return await _told("replayed", step, DeadLetterPasses(store), named)
 

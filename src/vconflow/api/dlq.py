@@ -48,4 +48,5 @@ async def reprocess(call: Call) -> ASGIApp:
             break
         moved += await store.replay(list_name, [letter.id for letter in letters])
         after = letters[-1].id
+    call.note(list=list_name, replayed=moved)
     return json_response(moved)

@@ -11,6 +11,8 @@ from vconflow.api.refusals import UnknownPath, WrongMethod
 __all__ = ["Auth", "Match", "Route", "Router"]
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
+# The names of lists and chains may have slashes in them, which servers decode before we see them.
+_MATCHING = dict.fromkeys(("chain", "list"), "(?s:.+)")
 
 
 class Auth(enum.Enum):
@@ -22,6 +24,8 @@ class Auth(enum.Enum):
     """Holders of an API key that may store, hand on, fetch and delete vCons."""
     ADMIN = enum.auto()
     """Holders of an API key that may do everything."""
+    PARTNER = enum.auto()
+    """Holders of a partner key for the list that the request names, and nobody else."""
     STATS = enum.auto()
     """Everyone, unless VCONFLOW_PUBLIC_STATS is false."""
     NONE = enum.auto()
@@ -99,6 +103,7 @@ class Router:
 def _pattern(path: str, prefix: str) -> re.Pattern[str]:
     parts = _PARAMETER.split(path)
     text = "".join(
-        f"(?P<{part}>[^/]+)" if number % 2 else re.escape(part) for number, part in enumerate(parts)
+        f"(?P<{part}>{_MATCHING.get(part, '[^/]+')})" if number % 2 else re.escape(part)
+        for number, part in enumerate(parts)
     )
     return re.compile(f"(?:{re.escape(prefix)})?{text}")

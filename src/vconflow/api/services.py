@@ -7,14 +7,22 @@ from typing import Any, Protocol
 
 import msgspec
 
+from vconflow.pipeline.event_feed import EventFeed
+from vconflow.ports.access import AccessRules
+from vconflow.ports.chain_control import ChainControl
 from vconflow.ports.component import Secret
+from vconflow.ports.config_store import ConfigVersion
 from vconflow.ports.dead_letters import DeadLetters
 from vconflow.ports.documents import Document, Documents
 from vconflow.ports.egress import EgressLists
+from vconflow.ports.follow import FollowerControl
+from vconflow.ports.history import History
+from vconflow.telemetry.audit import AuditLog
 
 __all__ = [
     "Build",
     "ChainInfo",
+    "Configuration",
     "Dependency",
     "HttpSettings",
     "Ingest",
@@ -40,7 +48,15 @@ class HttpSettings(Protocol):
     @property
     def vconflow_public_stats(self) -> bool: ...
     @property
+    def vconflow_egress_lease_seconds(self) -> float: ...
+    @property
     def vconflow_cors_origins(self) -> Sequence[str]: ...
+    @property
+    def vconflow_rate_limit(self) -> float: ...
+    @property
+    def vconflow_rate_burst(self) -> int: ...
+    @property
+    def vconflow_failed_logins(self) -> int: ...
 
 
 class AcceptedVcon(Protocol):
@@ -65,15 +81,29 @@ class Ingest(Protocol):
         trace: str = "",
         expect_uuid: str | None = None,
         expect_rev: int | None = None,
+        idempotency_key: str = "",
+        exclusive: bool = False,
     ) -> AcceptedVcon:
         """Validate, store and enqueue; see `ports.intake.Acceptance` for `expect_rev`.
 
-        Raises InvalidVcon, NotFound, RevisionMismatch, Overloaded or Unavailable.
+        `exclusive` refuses a vCon that another owner stored; `api.idempotency` reads the key.
+        Raises InvalidVcon, NotFound, Conflict, RevisionMismatch, Overloaded or Unavailable.
         """
         ...
 
-    async def enqueue(self, uuids: Sequence[str], list_name: str) -> int:
-        """Put stored vCons on a list; how many were skipped because nobody has them."""
+    async def enqueue(
+        self,
+        uuids: Sequence[str],
+        list_name: str,
+        *,
+        owner: str = "",
+        trace: str = "",
+        idempotency_key: str = "",
+    ) -> int:
+        """Put stored vCons on a list; how many were skipped because nobody has them.
+
+        Raises NotFound, Conflict, Retryable.
+        """
         ...
 
 
@@ -96,6 +126,45 @@ class Lookup(Protocol):
     async def revision(self, uuid: str) -> Document: ...
 
     async def delete(self, uuid: str) -> DeletionReport: ...
+
+
+class Configuration(Protocol):
+    """The configuration in force: shown without its secrets, changed, and rolled back.
+
+    A document is the content of a configuration file as JSON. Changes take effect in this replica
+    before the call returns, and in the others soon after. They raise ConfigError with every
+    problem and its place, Conflict when somebody else was faster, RevisionMismatch when `expected`
+    is not the serial of the current version, or Unavailable.
+    """
+
+    @property
+    def serial(self) -> int:
+        """The serial of the version in force, 0 before there is any."""
+        ...
+
+    async def shown(self) -> tuple[int, dict[str, Any]]:
+        """The serial of the version in force, and its masked document."""
+        ...
+
+    async def replace(
+        self, document: Any, *, by: str, comment: str = "", expected: int | None = None
+    ) -> ConfigVersion:
+        """Make a document the configuration; a masked value in it keeps the stored secret."""
+        ...
+
+    async def versions(self) -> Sequence[ConfigVersion]:
+        """What is kept, the newest first."""
+        ...
+
+    async def version(self, serial: int) -> dict[str, Any]:
+        """The masked document of a version. Raises NotFound."""
+        ...
+
+    async def roll_back(
+        self, serial: int, *, by: str, comment: str = "", expected: int | None = None
+    ) -> ConfigVersion:
+        """Make an earlier version the configuration again, as a new one. Raises NotFound."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -140,6 +209,9 @@ class Build:
     build_time: str = "unknown"
 
 
+_NO_RULES = AccessRules()
+
+
 @dataclass(frozen=True)
 class Services:
     """Everything a handler may use. `stopping` is true from the first signal to stop."""
@@ -150,8 +222,15 @@ class Services:
     documents: Documents
     egress: EgressLists
     dead_letters: DeadLetters
-    masked_config: Callable[[], dict[str, Any]]
+    configuration: Configuration
+    chains: ChainControl
+    history: History
+    events: EventFeed
+    followers: Callable[[], FollowerControl]
     topology: Callable[[], Topology]
     readiness: Callable[[], Awaitable[Sequence[Dependency]]]
     stopping: Callable[[], bool] = field(default=lambda: False)
+    access: Callable[[], AccessRules] = field(default=lambda: _NO_RULES)
+    """The rules in force; another object whenever they may have changed."""
+    audit: AuditLog = field(default_factory=AuditLog)
     build: Build = field(default_factory=lambda: Build("0"))

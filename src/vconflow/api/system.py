@@ -5,6 +5,7 @@ import asyncio
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from vconflow.api.answers import Health, Readiness, Version
 from vconflow.api.call import Call
 from vconflow.api.codec import json_response
 from vconflow.api.services import Build
@@ -13,12 +14,8 @@ from vconflow.telemetry.metrics import render
 __all__ = ["health", "metrics", "ready", "reindex", "version"]
 
 
-def _version(build: Build) -> dict[str, str]:
-    return {
-        "version": build.version,
-        "git_commit": build.commit,
-        "build_time": build.build_time,
-    }
+def _version(build: Build) -> Version:
+    return Version(build.version, build.commit, build.build_time)
 
 
 async def version(call: Call) -> ASGIApp:
@@ -28,20 +25,20 @@ async def version(call: Call) -> ASGIApp:
 
 async def health(call: Call) -> ASGIApp:
     """Say that the event loop runs. Touches nothing else: a Redis outage is no reason to kill."""
-    return json_response({"status": "healthy", "version": _version(call.services.build)})
+    return json_response(Health("healthy", _version(call.services.build)))
 
 
 async def ready(call: Call) -> ASGIApp:
     """Say whether traffic should come here, with the state of each dependency."""
     if call.services.stopping():
-        return json_response({"status": "stopping", "dependencies": []}, 503)
+        return json_response(Readiness("stopping", []), 503)
     dependencies = await call.services.readiness()
     is_ready = all(dependency.ok or not dependency.required for dependency in dependencies)
     if not is_ready:
         status = "unavailable"
     else:
         status = "ready" if all(dependency.ok for dependency in dependencies) else "degraded"
-    return json_response({"status": status, "dependencies": dependencies}, 200 if is_ready else 503)
+    return json_response(Readiness(status, list(dependencies)), 200 if is_ready else 503)
 
 
 async def metrics(_call: Call) -> ASGIApp:

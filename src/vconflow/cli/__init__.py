@@ -11,9 +11,13 @@ from vconflow import __version__
 __all__ = ["main"]
 
 _COMMANDS = {
+    "chains": "chains",
     "check-config": "check_config",
     "dead-letters": "dead_letters",
     "demo": "demo",
+    "events": "events",
+    "migrate": "migrate",
+    "install": "install",
     "reference": "reference",
     "serve": "serve",
     "submit": "submit",

@@ -1,26 +1,76 @@
 """`vconflow check-config`: what is wrong with a configuration, before anything starts."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
-from vconflow.cli.startup import errors_shown, load_config, show_warnings
+from vconflow.cli.startup import load_config, show_missing_packages
 from vconflow.config import ChainConfig, Config
+from vconflow.config.hints import hint_for
+from vconflow.errors import ConfigError, Problem
 
 __all__ = ["command"]
 
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def command(file: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+def command(file: Path, as_json: bool) -> None:
     """Check the configuration FILE: 0 when it is fine, else 1 with every error and its place."""
-    with errors_shown():
+    try:
         config = load_config(file)
-        show_warnings(config)
+    except ConfigError as error:
+        _report(file, error.problems, "error", as_json=as_json)
+        raise SystemExit(1) from None
+    _report(file, config.warnings, "warning", as_json=as_json, config=config)
+
+
+def _report(
+    file: Path,
+    problems: Sequence[Problem],
+    level: str,
+    *,
+    as_json: bool,
+    config: Config | None = None,
+) -> None:
+    if as_json:
+        click.echo(
+            msgspec.json.format(msgspec.json.encode(_as_json(file, problems, level, config)))
+        )
+        return
+    for problem in problems:
+        click.echo(f"{level}: {problem}", err=True)
+        if hint := hint_for(problem):
+            click.echo(f"    {hint}", err=True)
+    if config is None:
+        return
+    show_missing_packages(file)
     click.echo(f"{file}: errors: 0, warnings: {len(config.warnings)}")
     click.echo(_counts(config))
     for chain in config.chains.values():
         click.echo(f"chain {chain.name}{_state(chain)}: {_way(chain)}")
+
+
+def _as_json(
+    file: Path, problems: Sequence[Problem], level: str, config: Config | None
+) -> dict[str, Any]:
+    told = [
+        {
+            "level": level,
+            "loc": problem.loc,
+            "place": problem.place,
+            "msg": problem.message,
+            "type": problem.type,
+            "hint": hint_for(problem),
+        }
+        for problem in problems
+    ]
+    chains = config.chains.values() if config else ()
+    states = {chain.name: _state(chain).strip(" ()") or "runs" for chain in chains}
+    return {"file": str(file), "ok": config is not None, "problems": told, "chains": states}
 
 
 def _counts(config: Config) -> str:

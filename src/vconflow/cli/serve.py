@@ -9,6 +9,7 @@ from vconflow.cli.startup import (
     load_config,
     load_settings,
     run_server,
+    show_missing_packages,
     show_warnings,
 )
 from vconflow.server import Running, serve
@@ -43,14 +44,17 @@ def command(
     """
     with errors_shown():
         settings = load_settings(data_dir)
-        config = load_config(config_file or settings.conserver_config_file)
+        file = config_file or settings.conserver_config_file
+        config = load_config(file)
         show_warnings(config)
+        show_missing_packages(file)
         serving = serve(
             config,
             settings,
             host=settings.vconflow_host if host is None else host,
             port=settings.vconflow_port if port is None else port,
             data_dir=settings.vconflow_data_dir,
+            config_file=file,
             on_ready=announce,
         )
         code = run_server(serving, settings, level=settings.log_level)

@@ -1,12 +1,15 @@
 """The options of every command that talks to a running server."""
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypedDict, TypeVar, Unpack
 
 import click
 
+from vconflow.cli.startup import errors_shown
 from vconflow.client import ATTEMPTS, DEFAULT_HEADER, Client
+from vconflow.settings import check_names
 
 __all__ = ["Server", "ServerOptions", "server_options"]
 
@@ -52,6 +55,8 @@ class Server:
     """A server as the options name it, reached over at most `connections` connections."""
 
     def __init__(self, connections: int, **options: Unpack[ServerOptions]) -> None:
+        with errors_shown():
+            check_names(os.environ)
         self.connections = connections
         self._options = options
 

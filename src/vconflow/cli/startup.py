@@ -13,10 +13,18 @@ import uvloop
 from vconflow import config
 from vconflow.config import Config
 from vconflow.errors import ConfigError, Problem, VconflowError
-from vconflow.settings import Settings
+from vconflow.packages import missing, read_packages
+from vconflow.settings import Settings, check_names
 from vconflow.telemetry import log
 
-__all__ = ["errors_shown", "load_config", "load_settings", "run_server", "show_warnings"]
+__all__ = [
+    "errors_shown",
+    "load_config",
+    "load_settings",
+    "run_server",
+    "show_missing_packages",
+    "show_warnings",
+]
 
 
 def load_settings(data_dir: Path | None = None) -> Settings:
@@ -34,7 +42,8 @@ def load_settings(data_dir: Path | None = None) -> Settings:
 
 
 def load_config(path: Path) -> Config:
-    """Read a configuration file. Raises ConfigError."""
+    """Read a configuration file. Raises ConfigError, for a bad environment too."""
+    check_names(os.environ)
     if not path.exists():
         message = f"no configuration file {path}: name one with --config or CONSERVER_CONFIG_FILE"
         raise ConfigError([Problem((), message, "missing")])
@@ -59,6 +68,13 @@ def show_warnings(loaded: Config) -> None:
     """Say on stderr what is ignored, not built yet or held."""
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
+
+
+def show_missing_packages(path: Path) -> None:
+    """Say on stderr which packages that the file names by `pip_name` are not installed."""
+    for package in missing(read_packages(path, os.environ)):
+        text = f"{package.shown} is not installed: run `vconflow install`"
+        click.echo(f"warning: {package.place}: {text}", err=True)
 
 
 def run_server(serving: Coroutine[Any, Any, int], settings: Settings, *, level: str) -> int:

@@ -11,13 +11,24 @@ from vconflow.telemetry.log import debug_enabled, get_logger
 
 __all__ = [
     "accepted",
+    "audit_lost",
     "auth_off",
     "breaker_changed",
     "breaker_closed",
+    "breaker_gone",
     "breaker_opened",
+    "certificate_loaded",
     "chain_full",
+    "chain_gone",
     "chain_held",
     "chain_measured",
+    "chain_paused",
+    "config_applied",
+    "config_refused",
+    "config_trouble",
+    "config_unwatched",
+    "connection_refused",
+    "conserver_data_found",
     "dead_lettered",
     "dead_letters_moved",
     "document_missing",
@@ -25,11 +36,23 @@ __all__ = [
     "drain_started",
     "enqueue_skipped",
     "entry_done",
+    "event_feed_lost",
+    "follower_back",
+    "follower_failed",
+    "follower_measured",
+    "follower_parked",
+    "follower_pulled",
+    "follower_started",
+    "follower_stopped",
+    "follower_succeeded",
+    "follower_unwritten",
     "http_done",
     "lease_lost",
     "link_done",
+    "list_gone",
     "list_measured",
     "loop_lag",
+    "package_installed",
     "parked",
     "partner_accepted",
     "recovered",
@@ -181,6 +204,66 @@ def document_missing(list_name: str, entry: str, uuid: str) -> None:
     _log.error("document_missing", list=list_name, entry=entry, uuid=uuid)
 
 
+# Following other servers
+
+
+def follower_started(follower: str, list_name: str) -> None:
+    """It is the turn of this replica to pull another server's egress into a list."""
+    _log.info("follower_started", follower=follower, list=list_name)
+
+
+def follower_stopped(follower: str, waiting: int, *, is_removed: bool) -> None:
+    """Another replica has the turn, or will; of one that was removed, `waiting` ids are left."""
+    if is_removed and waiting:
+        _log.error("follower_removed_too_early", follower=follower, waiting=waiting)
+    else:
+        _log.info("follower_stopped", follower=follower, waiting=waiting)
+
+
+def follower_pulled(follower: str, outcome: str, count: int) -> None:
+    """Of so many ids the vCon was `stored` here, or is fetched `again`."""
+    if count:
+        metrics.FOLLOWER_PULLED(follower, outcome).inc(count)
+        if debug_enabled():
+            _log.debug("follower_pulled", follower=follower, outcome=outcome, count=count)
+
+
+def follower_parked(follower: str, uuid: str, reason: str, error: str) -> None:
+    """The vCon of an id cannot be had; the id is kept where people see it."""
+    metrics.FOLLOWER_PULLED(follower, reason).inc()
+    _log.error("follower_parked", follower=follower, uuid=uuid[:100], reason=reason, error=error)
+
+
+def follower_failed(follower: str, error: BaseException, failures: int, delay: float) -> None:
+    """The other server, or Redis, is away; told once, until `follower_back`."""
+    metrics.FOLLOWER_FAILURES(follower).inc()
+    if failures == 1:
+        _log.warning("follower_failed", follower=follower, delay=round(delay, 3), **_told(error))
+    elif debug_enabled():
+        _log.debug("follower_failed", follower=follower, failures=failures, **_told(error))
+
+
+def follower_back(follower: str) -> None:
+    """The other server answers again."""
+    _log.warning("follower_back", follower=follower)
+
+
+def follower_succeeded(follower: str, now: float) -> None:
+    """A look at the other server went well, whatever it brought."""
+    metrics.FOLLOWER_SUCCESS(follower).set(now)
+
+
+def follower_unwritten(follower: str, uuids: Sequence[str]) -> None:
+    """Ids left the other server, and Redis took none of them before the process ended."""
+    _log.critical("follower_unwritten", follower=follower, uuids=list(uuids))
+
+
+def follower_measured(follower: str, waiting: int, parked: int) -> None:
+    """How many ids are written down, and how many are parked."""
+    metrics.FOLLOWER_WAITING(follower).set(waiting)
+    metrics.FOLLOWER_PARKED(follower).set(parked)
+
+
 # Who owns what
 
 
@@ -215,9 +298,19 @@ def chain_full(chain: str, waiting: int, *, is_full: bool) -> None:
     _log.warning("chain_full" if is_full else "chain_reads_again", chain=chain, waiting=waiting)
 
 
+def chain_paused(chain: str, *, is_paused: bool) -> None:
+    """Somebody paused a chain, so that this replica reads nothing of it, or lets it go on."""
+    _log.warning("chain_paused" if is_paused else "chain_resumed", chain=chain)
+
+
 def breaker_changed(name: str, *, is_open: bool) -> None:
     """A breaker opened, closed or is known from now on."""
     metrics.BREAKER_OPEN(name).set(is_open)
+
+
+def breaker_gone(name: str) -> None:
+    """What a breaker guarded is not configured any more."""
+    metrics.BREAKER_OPEN.forget(name)
 
 
 def breaker_opened(name: str, error: str) -> None:
@@ -237,6 +330,12 @@ def redis_lost(error: BaseException) -> None:
     """Redis could not be reached or refused work."""
     metrics.REDIS_ERRORS().inc()
     _log.warning("redis_lost", **_told(error))
+
+
+def event_feed_lost(error: BaseException) -> None:
+    """The subscription to events broke, and those who listen may miss some."""
+    metrics.REDIS_ERRORS().inc()
+    _log.warning("event_feed_lost", **_told(error))
 
 
 def redis_back(seconds: float) -> None:
@@ -262,6 +361,29 @@ def valkey_back() -> None:
     _log.warning("valkey_back")
 
 
+def config_applied(source: str, serial: int, version: str, by: str) -> None:
+    """A version of the configuration came into force; `source` is `file`, `api`, `store`, …."""
+    metrics.CONFIG_RELOADS(source, "applied").inc()
+    metrics.CONFIG_SERIAL().set(serial)
+    _log.info("config_applied", source=source, serial=serial, version=version, by=by)
+
+
+def config_refused(source: str, problems: int, error: str) -> None:
+    """A configuration has that many problems; the one in force stays. `error` names no secret."""
+    metrics.CONFIG_RELOADS(source, "refused").inc()
+    _log.warning("config_refused", source=source, problems=problems, error=error[:LONGEST_ERROR])
+
+
+def config_trouble(*, is_there: bool) -> None:
+    """The file, or the stored version, is one that cannot be used, or that is over."""
+    metrics.CONFIG_REFUSED().set(is_there)
+
+
+def config_unwatched(error: BaseException) -> None:
+    """The system cannot tell when the configuration file changes; it is looked at now and then."""
+    _log.warning("config_unwatched", **_told(error))
+
+
 def drain_started(inflight: int) -> None:
     """The process is stopping and lets that many entries finish."""
     _log.info("drain_started", inflight=inflight)
@@ -272,9 +394,40 @@ def drain_ended(finished: int, handed_over: int) -> None:
     _log.info("drain_ended", finished=finished, handed_over=handed_over)
 
 
+def conserver_data_found(found: str) -> None:
+    """Another conserver left data in the same Redis; `found` counts it."""
+    _log.warning("conserver_data_found", found=found, hint="run vconflow migrate")
+
+
 def auth_off(host: str) -> None:
     """The API answers anybody who reaches `host`."""
     _log.warning("auth_off", host=host, hint="set CONSERVER_API_TOKEN")
+
+
+def audit_lost(count: int, reason: str) -> None:
+    """Lines of the audit log could not be written; the requests went on."""
+    metrics.AUDIT_LOST().inc(count)
+    _log.error("audit_lost", count=count, reason=reason)
+
+
+def connection_refused(reason: str) -> None:
+    """A connection was ended before its request reached a route; `reason` is one of a few words."""
+    metrics.CONNECTIONS_REFUSED(reason).inc()
+    if debug_enabled():
+        _log.debug("connection_refused", reason=reason)
+
+
+def certificate_loaded(files: Sequence[str], error: BaseException | None = None) -> None:
+    """The TLS certificate has changed and is used from now on; with `error` the old one is."""
+    if error is None:
+        _log.info("certificate_loaded", files=list(files))
+    else:
+        _log.error("certificate_unusable", files=list(files), **_told(error))
+
+
+def package_installed(name: str, version: str, source: str) -> None:
+    """`vconflow install` has installed a package of a third party."""
+    _log.warning("package_installed", name=name, version=version, source=source)
 
 
 def http_done(route: str, method: str, status: int, seconds: float) -> None:
@@ -315,3 +468,20 @@ def chain_measured(chain: str, inflight: int, waiting: int) -> None:
     """How many entries of a chain are being processed, and how many rest until they may go on."""
     metrics.INFLIGHT(chain).set(inflight)
     metrics.WAITING(chain).set(waiting)
+
+
+def chain_gone(chain: str) -> None:
+    """A chain is not configured any more."""
+    metrics.INFLIGHT.forget(chain)
+    metrics.WAITING.forget(chain)
+
+
+def list_gone(list_name: str) -> None:
+    """No chain reads or writes a list any more; what it holds stays."""
+    for gauge in (
+        metrics.LIST_DEPTH,
+        metrics.PENDING,
+        metrics.LIST_OLDEST,
+        metrics.DEAD_LETTERS,
+    ):
+        gauge.forget(list_name)

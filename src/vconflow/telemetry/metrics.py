@@ -37,6 +37,11 @@ class Labelled(Generic[InstrumentT]):
         child = self._children.get(values)
         return self._make(values) if child is None else child
 
+    def forget(self, *values: str) -> None:
+        """Show it no more: what it measured is gone."""
+        if self._children.pop(values, None) is not None:
+            self._instrument.remove(*values)
+
     def _make(self, values: tuple[str, ...]) -> InstrumentT:
         if len(self._children) >= MOST_CHILDREN:
             return self._instrument.labels(*("other" for _ in values))
@@ -101,6 +106,20 @@ TAKEN_OVER = _counter("taken_over_total", "Entries taken over from dead replicas
 RECOVERED = _counter("recovered_total", "Own entries found again at the start.", "list")
 CHAIN_HELD = _counter("chain_held_total", "Times that reading of a chain was held.", "chain")
 
+FOLLOWER_PULLED = _counter(
+    "follower_pulled_total", "Ids pulled from another server.", "follower", "outcome"
+)
+FOLLOWER_FAILURES = _counter(
+    "follower_failures_total", "Times that following another server failed.", "follower"
+)
+FOLLOWER_SUCCESS = _gauge(
+    "follower_last_success_seconds", "When following last went well, in Unix time.", "follower"
+)
+FOLLOWER_WAITING = _gauge(
+    "follower_waiting", "Ids pulled whose vCon is not stored here yet.", "follower"
+)
+FOLLOWER_PARKED = _gauge("follower_parked", "Ids whose vCon cannot be had.", "follower")
+
 WAITING = _gauge("waiting", "Entries that wait for a retry or for a breaker.", "chain")
 INFLIGHT = _gauge("inflight", "Entries being processed.", "chain")
 LIST_DEPTH = _gauge("list_depth", "Entries that nobody has taken yet.", "list")
@@ -112,10 +131,21 @@ BREAKER_OPEN = _gauge("breaker_open", "1 while a breaker is open.", "name")
 HTTP_SECONDS = _histogram(
     "http_seconds", "Time until a request was answered.", FAST, "route", "method", "status"
 )
+AUDIT_LOST = _counter("audit_lost_total", "Lines of the audit log that could not be written.")
+CONNECTIONS_REFUSED = _counter(
+    "connections_refused_total", "Connections ended before a request reached a route.", "reason"
+)
 REDIS_SECONDS = _histogram("redis_seconds", "Time that Redis took.", FAST, "command")
 REDIS_ERRORS = _counter("redis_errors_total", "Failures to reach Redis.")
 EMBEDDED_RESTARTS = _counter(
     "embedded_restarts_total", "Times that the embedded Valkey had to be started again."
+)
+CONFIG_RELOADS = _counter(
+    "config_reloads_total", "Configurations taken or refused.", "source", "outcome"
+)
+CONFIG_SERIAL = _gauge("config_serial", "The version of the configuration in force.")
+CONFIG_REFUSED = _gauge(
+    "config_refused", "1 while the file, or the stored version, is one that cannot be used."
 )
 UNHANDLED = _counter("unhandled_total", "Errors that nothing expected.")
 LOOP_LAG = _histogram("loop_lag_seconds", "How late the event loop ran.", FAST)
