@@ -421,9 +421,12 @@ def test_signatures_inside_signatures_are_limited() -> None:
     assert places(document) == [("payload", "too_deep")]
 
 
-def test_a_gzip_bomb_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(envelope, "MAX_PAYLOAD", 10_000)
-    assert places(jws(gzip.compress(doc(x="0" * 100_000)))) == [("payload", "too_large")]
+def test_a_gzip_bomb_ends_early() -> None:
+    bomb = jws(gzip.compress(doc(x="0" * 100_000)))
+    assert validate(bomb, unpack=200_000).uuid == UUID
+    with pytest.raises(InvalidVcon, match="payload: the payload is cut off or unpacks"):
+        validate(bomb, unpack=10_000)
+    assert places(jws(gzip.compress(b" " * 40_000_000))) == [("payload", "too_large")]
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ class VerifyLink:
         if verified is None:
             raise failure
         try:
-            return unpacked(verified)
+            return await asyncio.to_thread(unpacked, verified)
         except InvalidVcon as error:
             raise Permanent(str(error)) from None
 

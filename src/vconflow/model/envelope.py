@@ -21,7 +21,7 @@ __all__ = ["MAX_NESTING", "Form", "form_of", "outer_uuid", "read_protected", "un
 Form = Literal["unsigned", "signed", "encrypted"]
 
 MAX_NESTING = 4
-MAX_PAYLOAD = 64 * 1024 * 1024
+MAX_PAYLOAD = 32 * 1024 * 1024
 """Bytes that a payload may have once it is unpacked; a gzip bomb ends here."""
 
 _GZIP = b"\x1f\x8b"
@@ -82,13 +82,14 @@ def form_of(read: Document) -> Form:
     return "unsigned"
 
 
-def outer_uuid(document: bytes, form: Form) -> str:
+def outer_uuid(document: bytes, form: Form, unpack: int = MAX_PAYLOAD) -> str:
     """Return the canonical uuid of a signed or encrypted vCon.
 
     Taken from the headers, else from a `uuid` beside them, else from the payload of a signed one.
-    Raises InvalidVcon when there is none, or when two headers contradict each other.
+    Raises InvalidVcon when there is none, when two headers contradict each other, or when a payload
+    has to be read that unpacks to more than `unpack` bytes (type `too_large`).
     """
-    return _encrypted(document) if form == "encrypted" else _signed(document, 1)
+    return _encrypted(document) if form == "encrypted" else _signed(document, 1, unpack)
 
 
 def read_protected(text: str) -> dict[str, Any]:
@@ -100,10 +101,10 @@ def read_protected(text: str) -> dict[str, Any]:
     return header if isinstance(header, dict) else {}
 
 
-def unpacked(payload: bytes) -> bytes:
-    """What was signed, without the gzip around it. Raises InvalidVcon."""
+def unpacked(payload: bytes, limit: int = MAX_PAYLOAD) -> bytes:
+    """What was signed, without the gzip around it: at most `limit` bytes. Raises InvalidVcon."""
     try:
-        return _gunzip(payload) if payload.startswith(_GZIP) else payload
+        return _gunzip(payload, limit) if payload.startswith(_GZIP) else payload
     except zlib.error:
         raise _no_payload() from None
 
@@ -122,7 +123,7 @@ def _encrypted(document: bytes) -> str:
     return found
 
 
-def _signed(document: bytes, depth: int) -> str:
+def _signed(document: bytes, depth: int, unpack: int) -> str:
     jws = _envelope(_JWS, document)
     if not jws.signatures:
         raise refuse(("signatures",), "a signed vCon needs a signature", "missing")
@@ -133,10 +134,10 @@ def _signed(document: bytes, depth: int) -> str:
         return found
     if depth == MAX_NESTING:
         raise refuse(("payload",), "too many signatures inside each other", "too_deep")
-    payload = _payload(jws.payload)
+    payload = _payload(jws.payload, unpack)
     inner = _inner(payload)
     if inner.payload and inner.signatures:
-        return _signed(payload, depth + 1)
+        return _signed(payload, depth + 1, unpack)
     if inner.uuid is None:
         raise refuse(("uuid",), "neither a header nor the payload holds a uuid", "missing")
     return _canonical(inner.uuid)
@@ -177,9 +178,9 @@ def _inner(payload: bytes) -> Inner:
         raise _no_payload() from None
 
 
-def _payload(text: str) -> bytes:
+def _payload(text: str, unpack: int) -> bytes:
     try:
-        return unpacked(_unbase64(text))
+        return unpacked(_unbase64(text), unpack)
     except ValueError:
         raise _no_payload() from None
 
@@ -188,9 +189,9 @@ def _no_payload() -> InvalidVcon:
     return refuse(("payload",), "no header holds a uuid and the payload is no vCon", "missing")
 
 
-def _gunzip(packed: bytes) -> bytes:
+def _gunzip(packed: bytes, limit: int) -> bytes:
     unpacker = zlib.decompressobj(wbits=31)
-    plain = unpacker.decompress(packed, MAX_PAYLOAD)
+    plain = unpacker.decompress(packed, limit)
     if not unpacker.eof:
         raise refuse(("payload",), "the payload is cut off or unpacks to too much", "too_large")
     return plain

@@ -11,7 +11,7 @@ import msgspec
 from vconflow.errors import InvalidVcon, Problem
 from vconflow.model.crossrefs import check_references
 from vconflow.model.dates import instant
-from vconflow.model.envelope import form_of, outer_uuid
+from vconflow.model.envelope import MAX_PAYLOAD, form_of, outer_uuid
 from vconflow.model.identifiers import canonical_uuid, uuid_time
 from vconflow.model.reading import read_document, read_struct, require_uuid_once
 from vconflow.model.schema import Document, Party, Reference
@@ -43,17 +43,18 @@ class Facts(msgspec.Struct, frozen=True):
     names: tuple[str, ...] = ()
 
 
-def validate(document: bytes) -> Facts:
+def validate(document: bytes, *, unpack: int = MAX_PAYLOAD) -> Facts:
     """Check a document and return its facts.
 
     Raises InvalidVcon with all problems found, up to `MAX_PROBLEMS`; only broken JSON ends the
-    search at once.
+    search at once. `unpack` is how many bytes a signed payload may have once it is unpacked, where
+    that is needed.
     """
     read, problems = read_document(document)
     form = form_of(read)
     require_uuid_once(document)
     if form != "unsigned":
-        uuid = outer_uuid(document, form)
+        uuid = outer_uuid(document, form, unpack)
         return Facts(uuid, uuid_time(uuid) or 0.0, read.vcon, form)
     wrong_type = {problem.loc[0] for problem in problems}
     uuid = _uuid(read, problems) if "uuid" not in wrong_type else ""

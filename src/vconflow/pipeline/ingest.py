@@ -161,7 +161,12 @@ class Ingest:
     @staticmethod
     async def _validate(document: bytes) -> Facts:
         if len(document) < _LARGE:
-            return validate(document)
+            try:
+                return validate(document, unpack=_LARGE)
+            except InvalidVcon as error:
+                # A signed payload may be packed, and unfold to a thousand times its size.
+                if error.problems[0].type != "too_large":
+                    raise
         return await asyncio.to_thread(validate, document)
 
     @staticmethod
