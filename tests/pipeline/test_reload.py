@@ -254,13 +254,15 @@ async def shown(*words: bytes) -> int:
 
 
 async def test_what_is_gone_is_not_measured_any_more(valkey_url: str) -> None:
-    before = configured({"brief_link": link()}, brief=chain(["brief_link"], lists=["brief_list"]))
+    before = configured(
+        {"fleeting_link": link()}, fleeting=chain(["fleeting_link"], lists=["fleeting_list"])
+    )
     async with running(valkey_url, before) as one, asyncio.timeout(30):
-        await one.submit(vcon(), to="brief_list")
-        while await shown(b"brief") < 3:
+        await one.submit(vcon(), to="fleeting_list")
+        while await shown(b"fleeting") < 3:
             await asyncio.sleep(0.05)
         await one.site.apply(configured())
-        while await shown(b"brief"):
+        while await shown(b"fleeting"):
             await asyncio.sleep(0.05)
 
 
