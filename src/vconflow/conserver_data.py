@@ -2,8 +2,8 @@
 
 from vconflow.adapters.redis.backend import RedisBackend
 from vconflow.adapters.redis.keys import Keys
-from vconflow.adapters.redis.migration_routes import Route, dead_list, storage_dead_list
-from vconflow.adapters.redis.migration_survey import Survey, survey
+from vconflow.adapters.redis.migration.routes import Route, dead_list, storage_dead_list
+from vconflow.adapters.redis.migration.survey import Survey, survey
 from vconflow.config import Config
 from vconflow.errors import VconflowError
 from vconflow.telemetry import events

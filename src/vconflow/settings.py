@@ -15,7 +15,7 @@ from msgspec import Meta, inspect
 
 from vconflow.config.conversion import convert_struct
 from vconflow.config.field_types import alternatives
-from vconflow.config.findings import Findings
+from vconflow.config.findings import Findings, nearest
 from vconflow.ports.component import Secret
 from vconflow.redis_url import complaint_about
 
@@ -47,7 +47,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     )
 
     conserver_api_token: Annotated[
-        Secret | None, Meta(description="The key that opens the API. Unset: the API is open.")
+        Secret | None,
+        Meta(description="The main key. Without it and any other key the API is open."),
     ] = None
     conserver_api_token_file: Annotated[
         str | None,
@@ -362,9 +363,13 @@ def check_names(env: Mapping[str, str]) -> None:
 def _note_unknown(
     names: Iterable[str], fields: Mapping[str, inspect.Field], findings: Findings
 ) -> None:
+    meant = {field.removeprefix(OURS): field for field in fields}
     for name in names:
         if name.startswith(OURS) and name not in fields and not name.startswith(OURS_IN_TESTS):
-            findings.unknown((), "variable", name, fields)
+            # What all names begin with would make any two of them look alike.
+            found = nearest(name.removeprefix(OURS), meant)
+            hint = f", did you mean {meant[found]!r}?" if found else ""
+            findings.error((), f"unknown variable {name!r}{hint}", "unknown_variable")
 
 
 def environment(env: Mapping[str, str], dotenv: Path | None = None) -> dict[str, str]:

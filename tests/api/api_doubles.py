@@ -94,6 +94,7 @@ class Accepted(msgspec.Struct, frozen=True):
 
 class Deletion(msgspec.Struct, frozen=True):
     found: bool
+    done: tuple[str, ...]
     failed: dict[str, str]
 
 
@@ -109,12 +110,14 @@ class Core:
         self.enqueued: list[dict[str, Any]] = []
         self.failing_storages: dict[str, str] = {}
         self.error: Exception | None = None
+        self.refused = 0
         self.under_way = 0
         self.most_under_way = 0
         self.gate: asyncio.Event | None = None
 
     def _check(self) -> None:
         if self.error is not None:
+            self.refused += 1
             raise self.error
 
     async def accept(
@@ -192,7 +195,7 @@ class Core:
     async def delete(self, uuid: str, facts: Facts | None = None) -> Any:
         self._check()
         found = self.held.pop(uuid, None) is not None
-        return Deletion(found, self.failing_storages)
+        return Deletion(found, ("files",), self.failing_storages)
 
     async def fetch(self, uuids: Sequence[str]) -> list[Document]:
         return [await self.revision(uuid) for uuid in uuids]

@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from vconflow.http_server import HttpServer, http_server
+from vconflow.server.http import HttpServer, http_server
 from vconflow.settings import Settings
 
 PATIENCE = 30.0

@@ -113,7 +113,9 @@ async def test_a_load_waits_while_the_server_is_overloaded(
 ) -> None:
     world.core.error = Overloaded("too much is under way")
     posting = asyncio.create_task(post(client, line()))
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(30):
+        while not world.core.refused:
+            await asyncio.sleep(0.01)
     world.core.error = None
     assert (await posting).json()["accepted"] == 1
 

@@ -263,3 +263,20 @@ async def test_what_makes_no_sense_is_refused_with_its_place(
 async def test_what_is_no_id_is_not_found(client: httpx.AsyncClient, method: str) -> None:
     for letter_id in ("nonsense", "inbox:", ":1-0", "inbox:1-0", "inbox:99999999999999999999-0"):
         assert (await client.request(method, f"/dead-letters/{letter_id}")).status_code == 404
+
+
+async def test_the_newest_of_all_lists_come_first(client: httpx.AsyncClient, world: World) -> None:
+    for list_name, uuids in (("inbox", "ab"), ("quiet", "cd"), ("second", "e"), ("inbox", "f")):
+        world.dead.fill(list_name, [*uuids])
+
+    async def newest(limit: int) -> list[str]:
+        answer = (await client.get(f"/dead-letters/newest?limit={limit}")).json()
+        assert answer["total"] == 6
+        return [letter["uuid"] for letter in answer["dead_letters"]]
+
+    assert await newest(1) == ["f"]
+    assert await newest(3) == ["f", "e", "d"]
+    assert await newest(100) == ["f", "e", "d", "c", "b", "a"]
+    for limit in (0, 101):
+        refused = await client.get(f"/dead-letters/newest?limit={limit}")
+        assert refused.json()["detail"][0]["loc"] == ["query", "limit"]

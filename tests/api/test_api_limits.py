@@ -178,7 +178,7 @@ async def test_an_answer_that_nobody_reads_is_given_up() -> None:
 
 
 async def test_too_many_connections_are_sent_away() -> None:
-    async with serving(echo, vconflow_max_connections=2) as (port, _):
+    async with serving(echo, vconflow_max_connections=2) as (port, server):
         async with connected(port) as one, connected(port) as two, connected(port) as three:
             for client, expected in ((one, 200), (two, 200), (three, 503)):
                 client.send(GET)
@@ -186,7 +186,9 @@ async def test_too_many_connections_are_sent_away() -> None:
                 assert status(head) == expected
             assert b"retry-after: 1" in head
             assert await three.answer() == b'{"detail":"Too many connections"}'
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(PATIENCE):
+            while server.server_state.connections:
+                await asyncio.sleep(0.01)
         async with connected(port) as again:
             again.send(GET)
             assert status(await again.head()) == 200

@@ -16,6 +16,7 @@ from vconflow.api import build_asgi
 from vconflow.api.call import Call
 from vconflow.api.lists import _named_lists
 from vconflow.api.openapi.document import OPERATIONS, describe
+from vconflow.api.openapi.lists import UUIDS_BODY
 from vconflow.api.openapi.operation import Operation
 from vconflow.api.openapi.vcon_schema import COMPONENTS, EXAMPLE
 from vconflow.api.parameters import Query
@@ -181,7 +182,8 @@ def call_of(world: World, route: Route, query: set[str], headers: set[str]) -> C
     """A request with these parameters; what it says makes sense."""
     operation = OPERATIONS[route.handler]
     is_vcon = operation.body is not None and operation.body.example is not None
-    body = make_vcon(UUID) if is_vcon else b"{}"
+    is_uuids = operation.body is UUIDS_BODY
+    body = make_vcon(UUID) if is_vcon else json.dumps([UUID] if is_uuids else {}).encode()
     scope = {
         "type": "http",
         "method": route.methods.split()[0],

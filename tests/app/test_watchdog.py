@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 
-from vconflow.watchdog import EXIT_CODE, watch_loop
+from vconflow.app.watchdog import EXIT_CODE, watch_loop
 
 
 async def test_a_loop_that_runs_is_left_alone() -> None:
@@ -28,7 +28,7 @@ async def test_a_stuck_loop_is_noticed() -> None:
 def test_the_process_ends_and_says_where_it_was_stuck() -> None:
     code = """
 import asyncio, time
-from vconflow.watchdog import watch_loop
+from vconflow.app.watchdog import watch_loop
 async def stuck_here():
     async with watch_loop(0.3):
         await asyncio.sleep(0.1)

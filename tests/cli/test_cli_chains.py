@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from cli_dead_letters import CONFIG, TOKEN
+from cli_dead_letters import TOKEN, served
 from cli_process import Process, vconflow
 from click.testing import CliRunner, Result
 
@@ -24,11 +24,7 @@ def server(
     valkey_server: servers.RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Process]:
     """One server for all tests of this file."""
-    folder = tmp_path_factory.mktemp("server")
-    (folder / "config.yml").write_text(CONFIG)
-    env = {"REDIS_URL": valkey_server.url, "CONSERVER_API_TOKEN": TOKEN}
-    with vconflow(folder, "serve", "--port", "0", env=env) as process:
-        process.url()
+    with served(tmp_path_factory.mktemp("server"), valkey_server.url) as process:
         yield process
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 import redis
-from cli_dead_letters import CONFIG, TOKEN, egress
-from cli_process import Process, vconflow
+from cli_dead_letters import TOKEN, egress, served
+from cli_process import Process
 from click.testing import CliRunner, Result
 
 from vconflow.cli import main
@@ -28,14 +28,9 @@ def server(
     valkey_server: servers.RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Process]:
     """One server for all tests of this file; each empties the lists."""
-    folder = tmp_path_factory.mktemp("server")
-    (folder / "config.yml").write_text(CONFIG)
     with redis.Redis.from_url(valkey_server.url) as client:
         client.flushall()
-    env = {"REDIS_URL": valkey_server.url, "CONSERVER_API_TOKEN": TOKEN}
-    env["VCONFLOW_GRACE_SECONDS"] = "1"
-    with vconflow(folder, "serve", "--port", "0", env=env) as process:
-        process.url()
+    with served(tmp_path_factory.mktemp("server"), valkey_server.url) as process:
         yield process
 
 

@@ -131,6 +131,8 @@ def test_the_demo_shows_what_became_of_the_samples_twice(tmp_path: Path) -> None
         assert rows(demo.stdout)["handed on"] == ["24 on finished, 2 on complaints"]
         assert len(list((tmp_path / "data/storage/files").rglob("*.json"))) == 24
         assert len(httpx.get(f"{url}/vcons/search?name=Ida Holm").json()) == 1
+        assert f"In a browser: {url}/status" in demo.stdout
+        assert httpx.get(f"{url}/status").text.startswith("<!DOCTYPE html>")
         assert demo.stop(signal.SIGINT) == 0
     with vconflow(tmp_path, "demo", "--port", "0") as demo:
         demo.wait_for("Ctrl-C stops the server")

@@ -77,7 +77,7 @@ def test_each_warning_names_its_part_and_says_what_follows(
         for step in problem["loc"]:
             part = part[step]  # what it talks about is there
         assert problem["hint"], problem
-        assert re.search(r"not built|held|cannot be run", problem["msg"]), problem
+        assert re.search(r"not built|held|cannot be run|not imported", problem["msg"]), problem
         if isinstance(part, dict) and "module" in part and problem["loc"][0] != "imports":
             assert part["module"] in problem["msg"]
 

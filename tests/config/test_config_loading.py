@@ -151,9 +151,9 @@ def test_chains_that_use_what_is_not_built_are_held() -> None:
     """)
     held = {name: chain.held for name, chain in config.chains.items()}
     assert held == {
-        "one": "link 'summarize' (links.analyze) is not built yet",
-        "two": "link 'own' (my_module) is not built yet; storage 's3' (storage.s3) is not built "
-        "yet; tracer 'jlinc' (tracers.jlinc) is not built yet",
+        "one": "not built yet: link 'summarize' (links.analyze)",
+        "two": "not built yet: link 'own' (my_module), storage 's3' (storage.s3), "
+        "tracer 'jlinc' (tracers.jlinc)",
         "off": None,
         "runs": None,
     }
@@ -264,8 +264,8 @@ def test_the_reference_sample_loads_and_names_what_waits() -> None:
     config = load(SAMPLES / "reference-config.yml", {})
     assert config.chains["support"].held is None
     held = config.chains["analysed"].held or ""
-    assert held.startswith("link 'deepgram' (links.deepgram_link) is not built yet; link 'summ")
-    assert "tracer 'jlinc' (tracers.jlinc) is not built yet" in held
+    assert held.startswith("not built yet: link 'deepgram' (links.deepgram_link), link 'summ")
+    assert "tracer 'jlinc' (tracers.jlinc)" in held
     assert getattr(config.storages["postgres"].options, "port", None) == 5432
     waiting = {w.place for w in config.warnings if w.type == "not_built"}
     assert waiting >= {"links.custom_pypi_link", "storages.mongo"}

@@ -63,17 +63,21 @@ def unmasked(document: Any) -> tuple[Any, list[str]]:
     return result, [problem.place for problem in findings.errors]
 
 
+def change(document: Any, path: str, value: Any) -> None:
+    """Put a value where the path leads; None removes what is there."""
+    *above, last = [int(key) if key.isdigit() else key for key in path.split("/")]
+    for key in above:
+        document = document[key]
+    if value is None:
+        del document[last]
+    else:
+        document[last] = value
+
+
 def edited(path: str, value: Any) -> tuple[Any, list[str]]:
     """What comes of the shown document after one value of it is changed."""
     _, shown = stored()
-    *above, last = [int(key) if key.isdigit() else key for key in path.split("/")]
-    place: Any = shown
-    for key in above:
-        place = place[key]
-    if value is None:
-        del place[last]
-    else:
-        place[last] = value
+    change(shown, path, value)
     return unmasked(shown)
 
 
@@ -105,14 +109,7 @@ def test_an_edit_keeps_every_other_secret(path: str, value: Any) -> None:
     result, problems = edited(path, value)
     assert problems == []
     expected = copy.deepcopy(DOCUMENT)
-    *above, last = [int(key) if key.isdigit() else key for key in path.split("/")]
-    place: Any = expected
-    for key in above:
-        place = place[key]
-    if value is None:
-        del place[last]
-    else:
-        place[last] = value
+    change(expected, path, value)
     assert result == expected
 
 

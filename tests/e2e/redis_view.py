@@ -1,6 +1,7 @@
 """What Redis itself says about lists: the truth that replicas, dead or alive, are measured by."""
 
 import asyncio
+import inspect
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,7 +59,7 @@ def redis_view(url: str) -> Iterator[RedisView]:
 
 
 async def until(condition: Callable[[], object], seconds: float = 60, every: float = 0.02) -> None:
-    """Wait for something to become true. Raises TimeoutError."""
+    """Wait for something to become true, or for what is awaited to. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not (await found if inspect.isawaitable(found := condition()) else found):
             await asyncio.sleep(every)

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import httpx
 import redis.asyncio
 import yaml
 from loading import bulk, vcons
+from redis_view import until
 from vconflow_process import VconflowProcess, pop_all, vconflow
 
 COUNT = 600
@@ -39,12 +40,6 @@ async def replica(
         httpx.AsyncClient(base_url=process.url, timeout=30) as client,
     ):
         yield process, client
-
-
-async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
-    async with asyncio.timeout(seconds):
-        while not await holds():
-            await asyncio.sleep(0.05)
 
 
 async def has_tag(client: httpx.AsyncClient, tag: str) -> bool:

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,13 @@ import asyncpg
 import httpx
 import pytest
 from loading import Sender, vcons
+from redis_view import until
 from vconflow_process import pop_all, vconflow
 
 from vconflow.testing import servers
 from vconflow.testing.webhook_receiver import Received, Reply, webhook_receiver
 
 OUTAGE = 30.0
-
-
-async def until(condition: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(120):
-        while not await condition():
-            await asyncio.sleep(0.05)
 
 
 async def dependency(client: httpx.AsyncClient, name: str) -> dict[str, Any]:
@@ -82,7 +76,7 @@ async def test_postgres_is_away_for_30_seconds(tmp_path: Path, shared_data: Path
             async def all_in_files() -> bool:
                 return await in_files() == documents.keys()
 
-            await until(all_in_files)
+            await until(all_in_files, 120)
             assert (await dependency(client, "storage:pg"))["ok"] is False
             assert "waits" in (await dependency(client, "storage:pg"))["error"]
             assert await breaker_of(client, "storage:pg") == "1.0"
@@ -146,7 +140,7 @@ async def test_a_webhook_that_is_out_of_order(
             async def is_open() -> bool:
                 return await breaker_of(client, "link:hook") == "1.0"
 
-            await until(is_open)
+            await until(is_open, 120)
             assert (await dependency(client, "link:hook"))["ok"] is False
             # Long enough for all attempts of all of them, if they were made.
             await asyncio.sleep(3)

@@ -13,7 +13,7 @@ from loading import bulk, vcons
 from redis_view import RedisView, redis_view, until
 from vconflow_process import VconflowProcess, pop_all, vconflow
 
-from vconflow.watchdog import EXIT_CODE
+from vconflow.app.watchdog import EXIT_CODE
 
 GOOD = 50
 OOM_KILL = -9

@@ -11,9 +11,10 @@ from certificates import Authority
 from cryptography import x509
 from vconflow_process import vconflow
 
+from vconflow.client import Client, GaveUp
 from vconflow.errors import ConfigError
+from vconflow.server.tls import Tls, tls_of
 from vconflow.settings import Settings
-from vconflow.tls import Tls, tls_of
 
 CONFIG: dict[str, Any] = {"chains": {"main": {"ingress_lists": ["inbox"], "links": []}}}
 
@@ -67,6 +68,30 @@ async def test_tls_with_client_certificates_and_a_new_certificate_without_a_rest
                 await asyncio.sleep(0.2)
         assert await presented(port, known) == renewed
         assert "sesame" not in process.log.read_text()
+
+
+async def test_the_commands_trust_the_authorities_of_ssl_cert_file_on_loopback_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority("ours")
+    cert, key, _ = authority.issue(tmp_path, "server")
+    environment = {
+        "VCONFLOW_TLS_CERTFILE": str(cert),
+        "VCONFLOW_TLS_KEYFILE": str(key),
+        "CONSERVER_API_TOKEN": "token",
+    }
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(authority.pem)
+    async with vconflow(tmp_path / "run", CONFIG, **environment) as process:
+        with pytest.raises(GaveUp, match="CERTIFICATE_VERIFY_FAILED"):
+            await chains_of(process.url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        assert await chains_of(process.url) == ["main"]
+
+
+async def chains_of(url: str) -> list[str]:
+    async with Client.open(url, token="token", attempts=1) as client:
+        return [chain["name"] for chain in await client.chains.list()]
 
 
 async def presented(port: int, context: ssl.SSLContext) -> int:

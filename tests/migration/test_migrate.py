@@ -62,12 +62,13 @@ def test_the_search_index_stays_complete(
 ) -> None:
     here, elsewhere = named("Ann", parties=[{"name": "Ann", "tel": "tel:+15550199"}]), str(uuid4())
     conserver.post(here)
-    client.sadd("name:Ann", elsewhere, "no uuid")
+    prefixed = str(uuid4())
+    client.sadd("name:Ann", elsewhere, f"vcon:{prefixed}", "no uuid")
     client.sadd("mailto:busy@example.org", *(uuids := [str(uuid4()) for _ in range(2000)]))
     assert client.type("tel:tel:+15550199") == "set"
     code, _, _ = run_migrate(tmp_path / "one", redis_json.url, "--yes")
     assert code == 1
-    assert set(client.zrange("name:Ann", 0, -1)) == {here["uuid"], elsewhere}
+    assert set(client.zrange("name:Ann", 0, -1)) == {here["uuid"], elsewhere, prefixed}
     assert client.zrange("tel:+15550199", 0, -1) == [here["uuid"]]
     assert not client.exists("tel:tel:+15550199", "vconflow:aside:name:Ann")
     assert set(client.zrange("mailto:busy@example.org", 0, -1)) == set(uuids)

@@ -4,19 +4,21 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vconflow.adapters.clock import SystemClock
 from vconflow.adapters.redis.backend import RedisBackend, RedisOptions, open_backend
+from vconflow.app.options import ports_of
 from vconflow.model.identifiers import new_uuid
 from vconflow.model.vcon import Vcon
 from vconflow.pipeline.chain import Chain, Chains, Step
 from vconflow.pipeline.fanout import Fanout, StorageUnit
 from vconflow.pipeline.ingest import Ingest
 from vconflow.pipeline.lookup import Lookup
-from vconflow.pipeline.replica import Policy, Ports, Replica, open_replica
+from vconflow.pipeline.replica import Policy, Replica, open_replica
 from vconflow.pipeline.retry import RetryPolicy
+from vconflow.ports.chain_control import NoSwitch
 from vconflow.ports.link import CONTINUE, LinkRun, Outcome
 from vconflow.ports.storage import Storage
 from vconflow.testing.memory_storage import MemoryStorage
@@ -106,15 +108,7 @@ async def site(
     units = dict(storages or {})
     options = RedisOptions(replica=name, lease=lease, document_ttl=document_ttl)
     async with open_backend(url, options) as backend:
-        ports = Ports(
-            backend.intake,
-            backend.documents,
-            backend.ledger,
-            backend.stream,
-            backend.dead_letters,
-            backend.documents,
-            SystemClock(),
-        )
+        ports = replace(ports_of(backend, SystemClock()), switch=NoSwitch())
         by_name = Chains({chain.name: chain for chain in chains})
         settings = Policy(lease=lease, grace=policy.pop("grace", 5.0), **policy)
         async with open_replica(ports, by_name, Fanout(units), settings) as (

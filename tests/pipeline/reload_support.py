@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,15 +14,15 @@ from vconflow.adapters.clock import SystemClock
 from vconflow.adapters.redis.backend import RedisOptions, open_backend
 from vconflow.adapters.redis.chain_switch import RedisChainSwitch
 from vconflow.adapters.redis.keys import Keys
-from vconflow.component_pool import ComponentPool, open_pool
-from vconflow.components import Components, Surroundings
+from vconflow.app.options import ports_of
 from vconflow.config import Config
 from vconflow.config.loading import build
 from vconflow.model.vcon import Vcon
 from vconflow.pipeline.breaker import Breakers
-from vconflow.pipeline.replica import Policy, Ports, open_replica
-from vconflow.ports.chain_control import ChainSwitch
+from vconflow.pipeline.replica import Policy, open_replica
 from vconflow.site import Site, open_site
+from vconflow.site.component_pool import ComponentPool, open_pool
+from vconflow.site.components import Components, Surroundings
 
 FAST = {"attempts": 3, "base": 0.01, "max": 0.02}
 SLOW = {"attempts": 100, "base": 3_000_000, "max": 3_000_000}
@@ -107,19 +107,9 @@ async def running(
 ) -> AsyncIterator[Running]:
     """A replica as the application opens it, without HTTP."""
     async with open_backend(url, RedisOptions(replica=name, lease=lease)) as backend:
-        switch: ChainSwitch = (RedisChainSwitch if hears else _DeafSwitch)(
-            backend.connections.commands, Keys()
-        )
-        ports = Ports(
-            backend.intake,
-            backend.documents,
-            backend.ledger,
-            backend.stream,
-            backend.dead_letters,
-            backend.documents,
-            SystemClock(),
-            switch,
-        )
+        ports = ports_of(backend, SystemClock())
+        if not hears:
+            ports = replace(ports, switch=_DeafSwitch(backend.connections.commands, Keys()))
         nothing = cast("Any", None)
         around = Surroundings(nothing, nothing, nothing, ports.clock, Path("unused"))
         async with open_pool() as pool:

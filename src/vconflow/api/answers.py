@@ -15,6 +15,7 @@ __all__ = [
     "DeadLettersPurged",
     "Deletion",
     "Health",
+    "NewestDeadLetters",
     "Place",
     "Problems",
     "QueueDepth",
@@ -93,10 +94,10 @@ class BulkReport(Struct, frozen=True):
 
 
 class StorageDeletion(Struct, frozen=True):
-    """How a deletion went in one storage."""
+    """How a deletion went in one storage; `error` is empty when it holds nothing now."""
 
     ok: bool
-    error: str
+    error: str = ""
 
 
 class Deletion(Struct, frozen=True):
@@ -112,6 +113,13 @@ class DeadLetterPage(Struct, frozen=True):
 
     dead_letters: list[DeadLetterSummary]
     cursor: str | None
+
+
+class NewestDeadLetters(Struct, frozen=True):
+    """The newest dead letters, and how many there are in all."""
+
+    dead_letters: list[DeadLetterSummary]
+    total: Count
 
 
 class DeadLettersMoved(Struct, frozen=True):

@@ -1,13 +1,14 @@
 """The ASGI application: every request gets an id, a route, a key check and exactly one answer."""
 
+import os
 import re
-import secrets
 import time
+from contextvars import ContextVar
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bind_contextvars, reset_contextvars
+from structlog.contextvars import STRUCTLOG_KEY_PREFIX
 
 from vconflow.api.audit import TARGET, Target, audit
 from vconflow.api.call import Call
@@ -26,10 +27,14 @@ _VALID_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _REQUEST_ID = b"x-request-id"
 _UNMATCHED = "unmatched"
 _GONE = 499
+# What structlog's bind_contextvars makes, which looks it up and gathers tokens at each call.
+_OF_LOG_LINES: ContextVar[str] = ContextVar(f"{STRUCTLOG_KEY_PREFIX}request_id")
 _CLOSE = (b"connection", b"close")
 _EXPOSED = (
     "ETag",
     "X-Request-Id",
+    "X-Vcon-Server-Version",
+    "X-Vcon-Server-Commit",
     "X-Skipped",
     "X-More",
     "Retry-After",
@@ -73,7 +78,8 @@ class _Observed:
             return
         request_id = _request_id(scope)
         status = _GONE
-        is_unread = scope.get("extensions", {}).get("vconflow.is_unread", _never)
+        extensions = scope.get("extensions")
+        is_unread = extensions.get("vconflow.is_unread") if extensions else None
 
         async def stamped(message: Message) -> None:
             nonlocal status
@@ -81,24 +87,26 @@ class _Observed:
                 status = message["status"]
                 headers = self._headers.added_to(message["headers"], scope["scheme"])
                 headers.append((_REQUEST_ID, request_id))
-                headers += scope.get(EXTRA_HEADERS, ())
-                if is_unread():
+                if EXTRA_HEADERS in scope:
+                    headers += scope[EXTRA_HEADERS]
+                if is_unread is not None and is_unread():
                     headers.append(_CLOSE)
                 message["headers"] = headers
             await send(message)
 
         begun = time.perf_counter()
-        tokens = bind_contextvars(request_id=request_id.decode("latin-1"))
+        token = _OF_LOG_LINES.set(request_id.decode("latin-1"))
         try:
             await self._app(scope, receive, stamped)
         finally:
             seconds = time.perf_counter() - begun
-            target: Target | None = scope.get(TARGET)
+            # It refers to the scope, and a circle would leave every request to the collector.
+            target: Target | None = scope.pop(TARGET, None)
             template = target.route.path if target else _UNMATCHED
             events.http_done(template, scope["method"], status, seconds)
             if target is not None:
                 audit(self._audit, target, status, request_id)
-            reset_contextvars(**tokens)
+            _OF_LOG_LINES.reset(token)
 
 
 class _Dispatcher:
@@ -136,11 +144,7 @@ def _request_id(scope: Scope) -> bytes:
         if name == _REQUEST_ID and _VALID_ID.fullmatch(value):
             found: bytes = value
             return found
-    return secrets.token_hex(16).encode()
-
-
-def _never() -> bool:
-    return False
+    return os.urandom(16).hex().encode()
 
 
 def _without_body(send: Send) -> Send:

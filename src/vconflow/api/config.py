@@ -1,5 +1,7 @@
 """/config: the configuration that is in force, its earlier versions, and changing it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.responses import Response
@@ -31,14 +33,11 @@ async def replace(call: Call) -> Response:
     body = await read_body(call.headers, call.receive, limit)
     document = decode_json(body, Any)
     expected = await _expected(call)
-    try:
+    with _problems_in("body"):
         version = await call.services.configuration.replace(
             document, by=call.owner or "api", comment=comment, expected=expected
         )
-        call.note(version=version.serial)
-    except ConfigError as error:
-        problems = [Problem(("body", *it.loc), it.message, it.type) for it in error.problems]
-        raise InvalidRequest(problems) from None
+    call.note(version=version.serial)
     return _changed(version)
 
 
@@ -59,15 +58,22 @@ async def read_version(call: Call) -> ASGIApp:
 async def roll_back(call: Call) -> Response:
     """Make an earlier version the configuration of every replica, as a new version."""
     serial, comment, expected = _serial(call), _comment(call), await _expected(call)
-    try:
+    with _problems_in("version"):
         version = await call.services.configuration.roll_back(
             serial, by=call.owner or "api", comment=comment, expected=expected
         )
-        call.note(current=version.serial)
-    except ConfigError as error:
-        problems = [Problem(("version", *it.loc), it.message, it.type) for it in error.problems]
-        raise InvalidRequest(problems) from None
+    call.note(current=version.serial)
     return _changed(version)
+
+
+@contextmanager
+def _problems_in(part: str) -> Iterator[None]:
+    """What is wrong with a configuration is wrong with this part of the request."""
+    try:
+        yield
+    except ConfigError as error:
+        problems = [Problem((part, *it.loc), it.message, it.type) for it in error.problems]
+        raise InvalidRequest(problems) from None
 
 
 def _changed(version: ConfigVersion) -> Response:

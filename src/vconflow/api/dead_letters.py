@@ -1,12 +1,13 @@
 """/dead-letters: what could not be processed and why; putting it back to work, or dropping it."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from vconflow.api.answers import NewestDeadLetters
 from vconflow.api.call import Call
 from vconflow.api.codec import json_response, read_body
 from vconflow.api.dead_letter_form import cursor_of, detailed, letter_key, letter_keys, shown
@@ -15,7 +16,9 @@ from vconflow.errors import NotFound
 from vconflow.pipeline.dead_letters import DeadLetterPasses, Step
 from vconflow.ports.dead_letters import DeadLetter
 
-__all__ = ["drop", "page", "purge", "read", "replay"]
+__all__ = ["drop", "newest", "page", "purge", "read", "replay"]
+
+_MOST_NEWEST: Final = 100
 
 
 async def page(call: Call) -> ASGIApp:
@@ -29,6 +32,14 @@ async def page(call: Call) -> ASGIApp:
     letters, position = await passes.page(lists, wanted.chosen, wanted.limit, wanted.position)
     items = [shown(letter) for letter in letters]
     return json_response({"dead_letters": items, "cursor": cursor_of(position)})
+
+
+async def newest(call: Call) -> ASGIApp:
+    """Return the last dead letters of all lists, the newest first, and how many there are."""
+    limit = call.query.integer("limit", 20, 1, _MOST_NEWEST)
+    passes = DeadLetterPasses(call.services.dead_letters)
+    letters, total = await passes.newest(call.services.topology().lists, limit)
+    return json_response(NewestDeadLetters([shown(letter) for letter in letters], total))
 
 
 async def read(call: Call) -> ASGIApp:

@@ -5,18 +5,16 @@ packaged files alone, so that it works without internet.
 """
 
 import asyncio
-import hashlib
 import importlib.util
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from vconflow.api import preconditions
 from vconflow.api.call import Call
+from vconflow.api.pages import HTML, page_answer, relative_base
 from vconflow.errors import NotFound, Unavailable
 
 __all__ = ["asset", "description", "page"]
@@ -36,7 +34,6 @@ _POLICY: Final = (
     "frame-ancestors 'none'"
 )
 _CACHED: Final = "public, max-age=3600"
-_FRESH: Final = "no-cache"
 
 _PAGE: Final = """<!DOCTYPE html>
 <html lang="en">
@@ -76,15 +73,13 @@ async def description(call: Call) -> ASGIApp:
         prefix,
         bool(prefix) and path.startswith(prefix + "/"),
     )
-    return _answer(call, body, "application/json", _FRESH)
+    return page_answer(call, body, "application/json", policy=_POLICY)
 
 
 async def page(call: Call) -> ASGIApp:
     """Show this API as a page where it can be tried."""
-    # Relative, so that it works below any path; `/docs/` is a folder deeper than `/docs`.
-    base = "" if call.scope["path"].endswith("/") else "docs/"
-    body = _PAGE.format(base=base).encode()
-    return _answer(call, body, "text/html; charset=utf-8", _FRESH)
+    body = _PAGE.format(base=relative_base(call, "docs")).encode()
+    return page_answer(call, body, HTML, policy=_POLICY)
 
 
 async def asset(call: Call) -> ASGIApp:
@@ -93,7 +88,7 @@ async def asset(call: Call) -> ASGIApp:
     if name not in _ASSETS:
         raise NotFound("Not Found")
     body = await asyncio.to_thread(_file, name)
-    return _answer(call, body, _ASSETS[name], _CACHED)
+    return page_answer(call, body, _ASSETS[name], policy=_POLICY, cache=_CACHED)
 
 
 @lru_cache(maxsize=4)
@@ -117,21 +112,3 @@ def _file(name: str) -> bytes:
     if found is None or not found.submodule_search_locations:
         raise Unavailable("swagger-ui-py is not installed")
     return (Path(found.submodule_search_locations[0]) / "static" / name).read_bytes()
-
-
-def _answer(call: Call, body: bytes, media_type: str, cache: str) -> Response:
-    etag = f'"{_digest(body)}"'
-    headers = {
-        "ETag": etag,
-        "Cache-Control": cache,
-        "Content-Security-Policy": _POLICY,
-    }
-    wanted = call.header(b"if-none-match")
-    if wanted and preconditions.matches_weakly(wanted, etag):
-        return Response(None, 304, headers)
-    return Response(body, 200, headers | {"Content-Type": media_type})
-
-
-@lru_cache(maxsize=16)
-def _digest(body: bytes) -> str:
-    return hashlib.blake2b(body, digest_size=16).hexdigest()

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vconflow.api.call import Call
 from vconflow.api.codec import json_response
+from vconflow.api.disconnect import wait_for_disconnect
 from vconflow.api.lists import chain_of
 from vconflow.errors import Conflict, NotFound, Retryable
 from vconflow.model.entry import Entry
@@ -100,7 +101,7 @@ class Handover:
         """
         response = json_response(self._answer)
         body = bytes(response.body)
-        gone = asyncio.ensure_future(_wait_for_disconnect(receive))
+        gone = asyncio.ensure_future(wait_for_disconnect(receive))
         try:
             await asyncio.sleep(0)
             if gone.done():
@@ -126,11 +127,6 @@ class Handover:
         except Retryable as error:
             # The response is out; what is not acknowledged comes back when its lease ends.
             _log.warning("egress_not_settled", list=self._list_name, error=str(error))
-
-
-async def _wait_for_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _shielded(settling: Coroutine[Any, Any, None]) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vconflow.api.call import Call
+from vconflow.api.disconnect import wait_for_disconnect
 from vconflow.api.parameters import Query
 from vconflow.api.refusals import InvalidRequest
 from vconflow.api.services import Topology
@@ -91,7 +92,7 @@ class _Stream:
         abort = scope.get("extensions", {}).get("vconflow.abort", lambda: None)
         async with self._held:
             writing = asyncio.ensure_future(self._write(send))
-            gone = asyncio.ensure_future(_wait_for_disconnect(receive))
+            gone = asyncio.ensure_future(wait_for_disconnect(receive))
             ending = asyncio.ensure_future(self._listener.wait_for_end())
             tasks = (writing, gone, ending)
             try:
@@ -143,8 +144,3 @@ def _shown(event: HistoryRecord | Gap) -> bytes:
 
 def _event(name: str, data: Any, lines: bytes = b"") -> bytes:
     return b"event: %b\n%bdata: %b\n\n" % (name.encode(), lines, _encode(data))
-
-
-async def _wait_for_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

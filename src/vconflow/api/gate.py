@@ -47,16 +47,13 @@ class Gate:
         if auth is Auth.PARTNER:
             call.caller = self._partner(call)
         else:
-            call.caller = await self._holder(call)
+            key = self._keys.key_of(call.headers)
+            found = await self._keys.find(key)
+            call.caller = self._judge(call, key, found, "Invalid API Key")
             _check_role(call.caller, _NEEDED.get(auth, Role.READ))
         rate = call.caller.rate_limit or self._rate
         if rate is not None:
             self._spend(call, rate)
-
-    async def _holder(self, call: Call) -> Caller:
-        key = self._keys.key_of(call.headers)
-        found = await self._keys.find(key)
-        return self._judge(call, key, found, "Invalid API Key")
 
     def _partner(self, call: Call) -> Caller:
         key = self._keys.key_of(call.headers)
@@ -68,9 +65,11 @@ class Gate:
 
     def _judge(self, call: Call, key: bytes, found: Caller | None, refusal: str) -> Caller:
         address = client_of(call.scope)
+        if found is not None and self._failed.is_proven(address, found.name):
+            return found
         wait = self._failed.wait_of(address) if key else 0
         # A right key that is new here is not taken either: the answer would tell a guesser.
-        if wait and not (found and self._failed.is_proven(address, found.name)):
+        if wait:
             raise TooManyRequests("Too many wrong API keys from this address", wait)
         if found is not None:
             self._failed.succeeded(address, found.name)

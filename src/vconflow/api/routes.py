@@ -16,6 +16,7 @@ from vconflow.api import (
     followers,
     history,
     lists,
+    status,
     system,
     vcons,
 )
@@ -60,6 +61,7 @@ ROUTES: Final = (
     Route("GET HEAD", "/dead-letters", dead_letters.page, READ, "dlq"),
     Route("DELETE", "/dead-letters", dead_letters.purge, ADMIN, "dlq"),
     Route("POST", "/dead-letters/replay", dead_letters.replay, ADMIN, "dlq"),
+    Route("GET HEAD", "/dead-letters/newest", dead_letters.newest, READ, "dlq"),
     Route("GET HEAD", "/dead-letters/{dead_letter}", dead_letters.read, READ, "dlq"),
     Route("DELETE", "/dead-letters/{dead_letter}", dead_letters.drop, ADMIN, "dlq"),
     Route("GET HEAD", "/config", config.read, ADMIN, "config"),
@@ -77,4 +79,6 @@ ROUTES: Final = (
     Route("GET HEAD", "/openapi.json", docs.description, NONE, "system"),
     Route("GET HEAD", "/docs", docs.page, NONE, "system"),
     Route("GET HEAD", "/docs/{asset}", docs.asset, NONE, "system"),
+    Route("GET HEAD", "/status", status.page, NONE, "system"),
+    Route("GET HEAD", "/status/{asset}", status.asset, NONE, "system"),
 )

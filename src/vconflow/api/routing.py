@@ -15,8 +15,8 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 _MATCHING = dict.fromkeys(("chain", "list"), "(?s:.+)")
 
 
-class Auth(enum.Enum):
-    """Who may use a route."""
+class Auth(enum.IntEnum):
+    """Who may use a route. A number, since every request looks it up: other enums hash slowly."""
 
     READ = enum.auto()
     """Holders of any API key."""

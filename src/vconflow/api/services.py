@@ -108,10 +108,14 @@ class Ingest(Protocol):
 
 
 class DeletionReport(Protocol):
-    """What a deletion came to: whether a copy was found, and which storages failed and why."""
+    """What a deletion came to: whether a copy was found, which storages are done, and which failed
+    and why.
+    """
 
     @property
     def found(self) -> bool: ...
+    @property
+    def done(self) -> Sequence[str]: ...
     @property
     def failed(self) -> Mapping[str, str]: ...
 

@@ -4,8 +4,15 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from vconflow.api import preconditions
+from vconflow.api.answers import Deletion, StorageDeletion
 from vconflow.api.call import Call
-from vconflow.api.codec import etag_of, json_response, read_body, vcon_response
+from vconflow.api.codec import (
+    echo_response,
+    etag_of,
+    json_response,
+    read_body,
+    vcon_response,
+)
 from vconflow.api.idempotency import idempotency_key
 from vconflow.api.lists import ingress_lists
 from vconflow.api.parameters import path_uuid, search_terms, uuids_of
@@ -32,7 +39,7 @@ async def create(call: Call) -> ASGIApp:
         document, lists, owner=call.owner, trace=call.trace, idempotency_key=key
     )
     call.note(uuid=accepted.uuid)
-    return Response(document, 201, media_type=_JSON)
+    return echo_response(document, 201)
 
 
 async def read(call: Call) -> ASGIApp:
@@ -78,12 +85,14 @@ async def _expected_rev(call: Call, current: Document) -> int:
 
 
 async def delete(call: Call) -> ASGIApp:
-    """Delete a vCon everywhere; 207 names the storages that could not."""
+    """Delete a vCon everywhere; 207 says for each storage whether it could."""
     uuid = path_uuid(call.path["vcon_uuid"])
     deletion = await call.services.lookup.delete(uuid)
     if deletion.failed:
-        failed = {name: {"ok": False, "error": why} for name, why in deletion.failed.items()}
-        return json_response({"uuid": uuid, "found": deletion.found, "storages": failed}, 207)
+        storages = {name: StorageDeletion(True) for name in deletion.done} | {
+            name: StorageDeletion(False, why) for name, why in deletion.failed.items()
+        }
+        return json_response(Deletion(uuid, deletion.found, storages), 207)
     # Also when it was not there: the client whose first answer was lost asks again.
     return Response(None, 204)
 

@@ -21,7 +21,7 @@ ResultT = TypeVar("ResultT")
 _NUMBERS = ("depth", "in_flight", "pending", "retrying", "dead", "rate")
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="How chains do; pause and resume them.")
 @server_options
 @click.option("--json", "as_json", is_flag=True, help="JSON, each chain on a line.")
 @click.pass_context
@@ -41,7 +41,7 @@ def command(ctx: click.Context, as_json: bool, **options: Unpack[ServerOptions])
     _show(chains)
 
 
-@command.command("pause")
+@command.command("pause", short_help="Stop reading the lists of a chain.")
 @click.argument("name")
 @click.pass_obj
 def pause_command(options: ServerOptions, name: str) -> None:
@@ -52,7 +52,7 @@ def pause_command(options: ServerOptions, name: str) -> None:
     _run(options, lambda client: client.chains.pause(name))
 
 
-@command.command("resume")
+@command.command("resume", short_help="Read the lists of a chain again.")
 @click.argument("name")
 @click.pass_obj
 def resume_command(options: ServerOptions, name: str) -> None:

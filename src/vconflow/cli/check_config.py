@@ -1,6 +1,7 @@
 """`vconflow check-config`: what is wrong with a configuration, before anything starts."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ from vconflow.errors import ConfigError, Problem
 __all__ = ["command"]
 
 
-@click.command()
+@click.command(short_help="Check a configuration file.")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 def command(file: Path, as_json: bool) -> None:
-    """Check the configuration FILE: 0 when it is fine, else 1 with every error and its place."""
+    """Check the configuration FILE: 0 when it is fine, else 1 with every error and its place.
+
+    Warnings name what is not built yet, held or ignored; the way through each chain is shown.
+    """
     try:
         config = load_config(file)
     except ConfigError as error:
@@ -41,9 +45,10 @@ def _report(
             msgspec.json.format(msgspec.json.encode(_as_json(file, problems, level, config)))
         )
         return
-    for problem in problems:
-        click.echo(f"{level}: {problem}", err=True)
-        if hint := hint_for(problem):
+    for hint, alike in groupby(problems, hint_for):
+        for problem in alike:
+            click.echo(f"{level}: {problem}", err=True)
+        if hint:
             click.echo(f"    {hint}", err=True)
     if config is None:
         return

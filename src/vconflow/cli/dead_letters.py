@@ -45,7 +45,7 @@ def _conditions(command: CommandT) -> CommandT:
     return server_options(command)
 
 
-@click.group()
+@click.group(short_help="What could not be processed: see, replay, purge.")
 def command() -> None:
     """See what could not be processed and why; put it back to work, or drop it.
 
@@ -75,6 +75,8 @@ def list_command(limit: int | None, as_json: bool, **options: Unpack[Options]) -
 @_as_json
 def show_command(letter_id: str, as_json: bool, **options: Unpack[ServerOptions]) -> None:
     """Show everything about one dead letter, with the traceback."""
+    if not letter_id:  # a variable of a script that is not set
+        raise click.BadParameter("is empty", param_hint="ID")
     letter = _run(Server(1, **options), lambda client: client.dead_letters.show(letter_id))
     show_letter(letter, as_json=as_json)
 

@@ -16,7 +16,7 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 HOST = "127.0.0.1"
 
 
-@click.command()
+@click.command(short_help="Serve with sample conversations.")
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),

@@ -102,6 +102,7 @@ class DemoRun:
                 f"  curl {key}'{url}/vcon/egress?egress_list=complaints&limit=2'",
                 f"  curl {url}/ready",
                 f"  curl {url}/metrics",
+                f"In a browser: {url}/status and {url}/docs",
                 f"The configuration is {self._samples / 'config.yml'}",
                 "Ctrl-C stops the server; the data stays.",
             )
@@ -150,5 +151,8 @@ def _token(settings: Settings) -> str | None:
         return settings.conserver_api_token.reveal()
     if settings.conserver_api_token_file is None:
         return None
-    lines = Path(settings.conserver_api_token_file).read_text(encoding="utf-8").splitlines()
+    try:
+        lines = Path(settings.conserver_api_token_file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None  # the server says so itself
     return next((line.strip() for line in lines if line.strip()), None)

@@ -16,7 +16,7 @@ __all__ = ["command"]
 _ENDS = {"dropped": "dropped: this reads too slowly", "end": "the server ended the stream"}
 
 
-@click.command()
+@click.command(short_help="Print what happens to vCons.")
 @server_options
 @click.option("--type", "types", multiple=True, type=click.Choice(KINDS), help="Only these.")
 @click.option("--chain", "chains", multiple=True, help="Only those of these chains.")

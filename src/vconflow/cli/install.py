@@ -7,22 +7,16 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from vconflow.cli.startup import errors_shown, load_settings
+from vconflow.cli.startup import config_option, errors_shown, load_settings
 from vconflow.errors import ConfigError, Problem
-from vconflow.installing import Lock, install, read_lock, resolve, write_lock
-from vconflow.packages import read_packages
+from vconflow.packages import Lock, install, read_lock, read_packages, resolve, write_lock
 from vconflow.telemetry import events
 
 __all__ = ["command"]
 
 
-@click.command()
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The configuration file. Default: CONSERVER_CONFIG_FILE, else ./config.yml.",
-)
+@click.command(short_help="Install packages named by pip_name.")
+@config_option
 @click.option("--upgrade", is_flag=True, help="Resolve anew although there is a lock that fits.")
 def command(config_file: Path | None, upgrade: bool) -> None:
     """Install the packages that the configuration file names by `pip_name`.

@@ -10,11 +10,11 @@ import msgspec
 from rich.console import Console
 
 from vconflow.adapters.redis.migration import Migration, open_migration
-from vconflow.adapters.redis.migration_routes import Route
-from vconflow.adapters.redis.migration_survey import Survey
+from vconflow.adapters.redis.migration.routes import Route
+from vconflow.adapters.redis.migration.survey import Survey
 from vconflow.cli.migrate_run import Row, follow, migrate, steadily
 from vconflow.cli.migrate_table import show_found, show_result
-from vconflow.cli.startup import errors_shown, load_config, load_settings
+from vconflow.cli.startup import config_option, errors_shown, load_config, load_settings
 from vconflow.conserver_data import routes_of, stray_route
 from vconflow.errors import ConfigError, Problem, Retryable
 from vconflow.redis_url import complaint_about, shown
@@ -33,13 +33,8 @@ class Asked(msgspec.Struct, frozen=True):
     following: bool
 
 
-@click.command()
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The configuration file. Default: CONSERVER_CONFIG_FILE, else ./config.yml.",
-)
+@click.command(short_help="Take over what a conserver keeps in Redis.")
+@config_option
 @click.option("--redis-url", help="The Redis of the conserver. Default: REDIS_URL.")
 @click.option(
     "--list", "lists", multiple=True, help="Also this Redis list, which no chain names. Repeatable."
@@ -86,11 +81,8 @@ def _url(given: str | None, settings: Settings) -> str:
 async def _run(url: str, settings: Settings, routes: list[Route], asked: Asked) -> bool:
     """Whether nothing had to be put away."""
     console, rows = Console(stderr=True), list[Row]()
-    options = {
-        "created_name": settings.vcon_sorted_set_name,
-        "index_expiry": settings.vcon_index_expiry,
-    }
-    async with open_migration(url, **options) as migration:  # type: ignore[arg-type]
+    listing, expiry = settings.vcon_sorted_set_name, settings.vcon_index_expiry
+    async with open_migration(url, created_name=listing, index_expiry=expiry) as migration:
         routes = [*routes, *(stray_route(name) for name in asked.lists)]
         console.print(f"looking at Redis at {shown(url)} ...", markup=False, highlight=False)
         found = await steadily(lambda: migration.survey(routes), console)

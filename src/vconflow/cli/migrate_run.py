@@ -11,8 +11,8 @@ import msgspec
 from rich.console import Console
 
 from vconflow.adapters.redis.migration import Migration
-from vconflow.adapters.redis.migration_routes import Moved, Route
-from vconflow.adapters.redis.migration_survey import Survey
+from vconflow.adapters.redis.migration.routes import Moved, Route
+from vconflow.adapters.redis.migration.survey import Survey
 from vconflow.cli.progress import counting
 from vconflow.errors import Retryable
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vconflow.adapters.redis.migration_routes import Refusal, Route
-from vconflow.adapters.redis.migration_survey import Survey
+from vconflow.adapters.redis.migration.routes import Refusal, Route
+from vconflow.adapters.redis.migration.survey import Survey
 from vconflow.cli.migrate_run import Row, title
 
 __all__ = ["show_found", "show_result"]
@@ -49,6 +49,8 @@ def show_result(rows: Iterable[Row], refusals: list[Refusal], invalid: list[Refu
     counts = [(row.what, row.moved, row.refused) for row in rows]
     if counts:
         _print(("what", "taken over", "put away"), counts)
+    if any(refused for _, _, refused in counts):
+        click.echo("what was put away is kept in Redis under vconflow:refused:<key>")
     _details("put away", refusals, lambda it: f"{it.key}: {it.reason} (kept as {it.kept})")
     _details(
         "taken over although it is no valid vCon", invalid, lambda it: f"{it.key}: {it.reason}"

@@ -1,22 +1,22 @@
-"""`vconflow reference`: every link, storage, option and variable, as Markdown."""
+"""`vconflow reference`: sections, components, variables and routes, as Markdown."""
 
 from pathlib import Path
 
 import click
 
-from vconflow.reference import render
+from vconflow.cli.reference_text import render
 
 __all__ = ["command"]
 
 
-@click.command()
+@click.command(short_help="Describe all settings, options and routes.")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Write to this file instead of standard output.",
 )
 def command(output: Path | None) -> None:
-    """Describe every link, storage and option that this version has, as Markdown."""
+    """Describe every section, link, storage, variable and route of this version, as Markdown."""
     text = render()
     if output is None:
         click.echo(text, nl=not text.endswith("\n"))

@@ -1,10 +1,12 @@
 """`vconflow serve`: the server."""
 
+import gc
 from pathlib import Path
 
 import click
 
 from vconflow.cli.startup import (
+    config_option,
     errors_shown,
     load_config,
     load_settings,
@@ -16,14 +18,11 @@ from vconflow.server import Running, serve
 
 __all__ = ["announce", "command"]
 
+_NEW_OBJECTS = 10_000
 
-@click.command()
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The configuration file. Default: CONSERVER_CONFIG_FILE, else ./config.yml.",
-)
+
+@click.command(short_help="Run the server.")
+@config_option
 @click.option("--host", help="The address to listen on. Default: VCONFLOW_HOST, else 127.0.0.1.")
 @click.option(
     "--port",
@@ -55,10 +54,19 @@ def command(
             port=settings.vconflow_port if port is None else port,
             data_dir=settings.vconflow_data_dir,
             config_file=file,
-            on_ready=announce,
+            on_ready=_ready,
         )
         code = run_server(serving, settings, level=settings.log_level)
     raise SystemExit(code)
+
+
+async def _ready(running: Running) -> None:
+    # What is there now stays: the garbage collector need not look at it again and again. A vCon on
+    # its way leaves no circles behind, so that it need not look often either.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS)
+    await announce(running)
 
 
 async def announce(running: Running) -> None:

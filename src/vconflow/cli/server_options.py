@@ -22,7 +22,7 @@ _OPTIONS = (
         show_envvar=True,
         default="http://127.0.0.1:8000",
         show_default=True,
-        help="The server.",
+        help="The server. SSL_CERT_FILE names authorities of your own.",
     ),
     click.option("--token", envvar="CONSERVER_API_TOKEN", show_envvar=True, help="The API key."),
     click.option(

@@ -18,6 +18,7 @@ from vconflow.settings import Settings, check_names
 from vconflow.telemetry import log
 
 __all__ = [
+    "config_option",
     "errors_shown",
     "load_config",
     "load_settings",
@@ -25,6 +26,13 @@ __all__ = [
     "show_missing_packages",
     "show_warnings",
 ]
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The configuration file. Default: CONSERVER_CONFIG_FILE, else ./config.yml.",
+)
 
 
 def load_settings(data_dir: Path | None = None) -> Settings:
@@ -36,9 +44,23 @@ def load_settings(data_dir: Path | None = None) -> Settings:
         click.echo(
             "warning: EGRESS_FORMAT_VERSION is not built yet: vCons stay as they are", err=True
         )
+    if settings.conserver_api_token_file is not None:
+        _check_key_file(Path(settings.conserver_api_token_file))
     if data_dir is None:
         return settings
     return msgspec.structs.replace(settings, vconflow_data_dir=data_dir)
+
+
+def _check_key_file(path: Path) -> None:
+    """Say on stderr that it cannot be read; it may come later, so that is no error."""
+    try:
+        path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        message = (
+            f"{path} cannot be read: {reason}; unknown keys are answered with 503 until it can"
+        )
+        click.echo(f"warning: CONSERVER_API_TOKEN_FILE: {message}", err=True)
 
 
 def load_config(path: Path) -> Config:
@@ -46,7 +68,7 @@ def load_config(path: Path) -> Config:
     check_names(os.environ)
     if not path.exists():
         message = f"no configuration file {path}: name one with --config or CONSERVER_CONFIG_FILE"
-        raise ConfigError([Problem((), message, "missing")])
+        raise ConfigError([Problem((), message, "no_file")])
     return config.load(path, os.environ)
 
 

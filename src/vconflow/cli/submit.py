@@ -21,7 +21,7 @@ __all__ = ["command"]
 _REASONS_SHOWN: Final = 20
 
 
-@click.command()
+@click.command(short_help="Send files of vCons to a server.")
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, readable=True, path_type=Path)
 )

@@ -58,8 +58,9 @@ class Client:
             headers=headers,
             limits=limits,
             timeout=timeout,
-            # A proxy cannot reach what runs on this very machine.
+            # A proxy cannot reach what runs on this very machine. SSL_CERT_FILE counts there too.
             trust_env=host not in _LOOPBACK,
+            verify=httpx.create_ssl_context(),
         ) as http:
             yield cls(http, attempts=attempts)
 

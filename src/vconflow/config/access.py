@@ -14,7 +14,14 @@ from vconflow.config.types import Count, Positive
 from vconflow.ports.access import AccessRules, ApiKey, PartnerKey, RateLimit, Role
 from vconflow.ports.component import Secret
 
-__all__ = ["API_KEY_KEYS", "PARTNER_KEYS", "read_access"]
+__all__ = [
+    "API_KEY_KEYS",
+    "PARTNER_KEYS",
+    "ApiKeyKeys",
+    "PartnerKeys",
+    "RateKeys",
+    "read_access",
+]
 
 API_KEY_KEYS = ("role", "rate_limit")
 """What may be shown of an API key."""
@@ -29,7 +36,7 @@ _RESERVED = frozenset({"main"})
 Seen = dict[str, Loc]
 
 
-class _Rate(msgspec.Struct, frozen=True, kw_only=True):
+class RateKeys(msgspec.Struct, frozen=True, kw_only=True):
     """How often a key may be used."""
 
     per_second: Annotated[Positive, Meta(description="Requests per second in the long run.")]
@@ -38,20 +45,28 @@ class _Rate(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
 
-class _ApiKey(msgspec.Struct, frozen=True, kw_only=True):
-    """One key of the API."""
+class ApiKeyKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be written about one key of the API."""
 
-    key: Secret
-    role: str
-    rate_limit: dict[str, Any] | None = None
+    key: Annotated[Secret, Meta(description="The key itself.")]
+    role: Annotated[str, Meta(description="`read`, `write` or `admin`; each includes the former.")]
+    rate_limit: Annotated[
+        dict[str, Any] | None,
+        Meta(description="See below; unset, `VCONFLOW_RATE_LIMIT` and `VCONFLOW_RATE_BURST`."),
+    ] = None
 
 
-class _Partner(msgspec.Struct, frozen=True, kw_only=True):
-    """One key of a partner."""
+class PartnerKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be written about one key of a partner."""
 
-    name: str
-    key: Secret
-    rate_limit: dict[str, Any] | None = None
+    name: Annotated[
+        str, Meta(description="Owner of what the partner stores; stays when the key changes.")
+    ]
+    key: Annotated[Secret, Meta(description="The key itself.")]
+    rate_limit: Annotated[
+        dict[str, Any] | None,
+        Meta(description="See below; unset, `VCONFLOW_RATE_LIMIT` and `VCONFLOW_RATE_BURST`."),
+    ] = None
 
 
 def read_access(
@@ -77,7 +92,7 @@ def _api_keys(section: Mapping[str, Any], seen: Seen, findings: Findings) -> Ite
         loc: Loc = ("api_keys", name)
         if not _is_name(name, loc, findings):
             continue
-        given = convert_struct(_ApiKey, raw, loc, findings)
+        given = convert_struct(ApiKeyKeys, raw, loc, findings)
         if given is None or not _is_key(given.key.reveal(), (*loc, "key"), findings):
             continue
         _claim(given.key, (*loc, "key"), seen, findings)
@@ -116,7 +131,7 @@ def _partner_key(item: Any, loc: Loc, findings: Findings) -> PartnerKey | None:
         if not _is_key(item, loc, findings):
             return None
         return PartnerKey(_fingerprint(item), Secret(item))
-    given = convert_struct(_Partner, item, loc, findings)
+    given = convert_struct(PartnerKeys, item, loc, findings)
     if given is None or not _is_name(given.name, (*loc, "name"), findings):
         return None
     if not _is_key(given.key.reveal(), (*loc, "key"), findings):
@@ -127,7 +142,7 @@ def _partner_key(item: Any, loc: Loc, findings: Findings) -> PartnerKey | None:
 def _rate(raw: Mapping[str, Any] | None, loc: Loc, findings: Findings) -> RateLimit | None:
     if raw is None:
         return None
-    rate = convert_struct(_Rate, raw, (*loc, "rate_limit"), findings)
+    rate = convert_struct(RateKeys, raw, (*loc, "rate_limit"), findings)
     if rate is None:
         return None
     return RateLimit(rate.per_second, rate.burst or max(1, round(rate.per_second)))

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from vconflow.config.conversion import convert_struct
 from vconflow.config.findings import Findings, Loc
@@ -16,9 +17,9 @@ from vconflow.config.types import (
     TracerConfig,
 )
 
-__all__ = ["Components", "read_chains"]
+__all__ = ["ChainKeys", "Components", "read_chains"]
 
-Name = Annotated[str, msgspec.Meta(min_length=1)]
+Name = Annotated[str, Meta(min_length=1)]
 Names = tuple[Name, ...]
 
 
@@ -31,15 +32,28 @@ class Components(msgspec.Struct, frozen=True, kw_only=True):
     names: Mapping[str, Collection[str]]
 
 
-class _ChainKeys(msgspec.Struct, kw_only=True):
-    links: Names = ()
-    storages: Names = ()
-    ingress_lists: Names = ()
-    egress_lists: Names = ()
-    tracers: Names = ()
-    enabled: bool = True
-    concurrency: Count | None = None
-    timeout: Positive | None = None
+class ChainKeys(msgspec.Struct, kw_only=True):
+    """What may be written about one chain."""
+
+    links: Annotated[Names, Meta(description="Names of links, in the order they are run.")] = ()
+    storages: Annotated[Names, Meta(description="Names of storages, written in parallel.")] = ()
+    ingress_lists: Annotated[
+        Names, Meta(description="What it takes; a list feeds at most one enabled chain.")
+    ] = ()
+    egress_lists: Annotated[
+        Names, Meta(description="Where a vCon is put when all storages have it.")
+    ] = ()
+    tracers: Annotated[Names, Meta(description="Names of tracers.")] = ()
+    enabled: Annotated[
+        bool, Meta(description="With `false` the chain accepts nothing and does not run.")
+    ] = True
+    concurrency: Annotated[
+        Count | None,
+        Meta(description="vCons under way at once; unset, `VCONFLOW_CHAIN_CONCURRENCY`."),
+    ] = None
+    timeout: Annotated[
+        Positive | None, Meta(description="Seconds for all links of one attempt; unset, no limit.")
+    ] = None
 
 
 def read_chains(
@@ -50,12 +64,13 @@ def read_chains(
     for name, raw in section.items():
         loc = ("chains", name)
         _check_names(raw, components, loc, findings)
-        keys = convert_struct(_ChainKeys, raw, loc, findings, closed=False)
+        keys = convert_struct(ChainKeys, raw, loc, findings, closed=False)
         if keys is None:
             continue
         held = _held(keys, components) if keys.enabled else None
         if held:
-            findings.warn(loc, f"held, it keeps its vCons and does not run: {held}", "held")
+            message = f"held: it accepts and keeps its vCons, and does not run; {held}"
+            findings.warn(loc, message, "held")
         chains[name] = ChainConfig(name=name, held=held, **msgspec.structs.asdict(keys))
     _check_lists(chains, findings)
     return chains
@@ -76,12 +91,13 @@ def _check_names(raw: Any, components: Components, loc: Loc, findings: Findings)
                 findings.error(place, message, "duplicate")
 
 
-def _held(keys: _ChainKeys, components: Components) -> str | None:
+def _held(keys: ChainKeys, components: Components) -> str | None:
     """Why the chain cannot run with this version, naming every component that is missing."""
-    return "; ".join(_missing(keys, components)) or None
+    missing = ", ".join(_missing(keys, components))
+    return f"not built yet: {missing}" if missing else None
 
 
-def _missing(keys: _ChainKeys, components: Components) -> Iterator[str]:
+def _missing(keys: ChainKeys, components: Components) -> Iterator[str]:
     for what, names, known in (
         ("link", keys.links, components.links),
         ("storage", keys.storages, components.storages),
@@ -90,7 +106,7 @@ def _missing(keys: _ChainKeys, components: Components) -> Iterator[str]:
         for name in names:
             component = known.get(name)
             if component and component.unbuilt:
-                yield f"{what} {name!r} ({component.module}) is not built yet"
+                yield f"{what} {name!r} ({component.module})"
 
 
 def _check_lists(chains: Mapping[str, ChainConfig], findings: Findings) -> None:

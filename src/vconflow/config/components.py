@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from vconflow import registry
 from vconflow.config.conversion import convert_struct
@@ -20,26 +21,36 @@ from vconflow.config.types import (
 from vconflow.ports.component import Options
 from vconflow.registry import Kind
 
-__all__ = ["read_links", "read_storages", "read_tracers"]
+__all__ = ["ComponentKeys", "read_links", "read_storages", "read_tracers"]
 
 
-class _ComponentKeys(msgspec.Struct, kw_only=True):
-    """The keys of a component; `pip_name` and the lists are the reference's and have no effect."""
+class ComponentKeys(msgspec.Struct, kw_only=True):
+    """What may be written about one link, storage or tracer."""
 
-    module: Annotated[str, msgspec.Meta(min_length=1)]
-    options: dict[str, Any] = {}
-    pip_name: str | None = None
-    ingress_lists: tuple[str, ...] = msgspec.field(name="ingress-lists", default=())
-    egress_lists: tuple[str, ...] = msgspec.field(name="egress-lists", default=())
-    timeout: Positive = 60.0
-    retry: dict[str, Any] = {}
+    module: Annotated[str, Meta(min_length=1, description="A built-in, or `package.module:Class`.")]
+    options: Annotated[dict[str, Any], Meta(description="The options of the module.")] = {}
+    timeout: Annotated[
+        Positive, Meta(description="Seconds for one attempt of a link, one write of a storage.")
+    ] = 60.0
+    retry: Annotated[dict[str, Any], Meta(description="How often to try again: see below.")] = {}
+    pip_name: Annotated[
+        str | None, Meta(description="The package that `vconflow install` installs for it.")
+    ] = None
+    ingress_lists: Annotated[
+        tuple[str, ...], Meta(description="Without effect; examples of the reference have it.")
+    ] = msgspec.field(name="ingress-lists", default=())
+    egress_lists: Annotated[
+        tuple[str, ...], Meta(description="Without effect; examples of the reference have it.")
+    ] = msgspec.field(name="egress-lists", default=())
 
 
-class _StorageKeys(_ComponentKeys, kw_only=True):
+class StorageKeys(ComponentKeys, kw_only=True):
+    """What may be written about one storage."""
+
     batch: dict[str, Any] | int = {}
 
 
-KeysT = TypeVar("KeysT", bound=_ComponentKeys)
+KeysT = TypeVar("KeysT", bound=ComponentKeys)
 
 
 class _Found(msgspec.Struct, kw_only=True):
@@ -57,7 +68,7 @@ def read_links(
     links = {}
     for name, raw in section.items():
         loc = ("links", name)
-        if keys := _keys(_ComponentKeys, raw, loc, findings):
+        if keys := _keys(ComponentKeys, raw, loc, findings):
             links[name] = LinkConfig(
                 name=name,
                 timeout=keys.timeout,
@@ -73,7 +84,7 @@ def read_storages(
     storages = {}
     for name, raw in section.items():
         loc = ("storages", name)
-        if keys := _keys(_StorageKeys, raw, loc, findings):
+        if keys := _keys(StorageKeys, raw, loc, findings):
             storages[name] = StorageConfig(
                 name=name,
                 timeout=keys.timeout,
@@ -90,7 +101,7 @@ def read_tracers(
     tracers = {}
     for name, raw in section.items():
         loc = ("tracers", name)
-        if keys := _keys(_ComponentKeys, raw, loc, findings):
+        if keys := _keys(ComponentKeys, raw, loc, findings):
             tracers[name] = TracerConfig(
                 name=name,
                 timeout=keys.timeout,
@@ -104,7 +115,7 @@ def _keys(cls: type[KeysT], raw: Any, loc: Loc, findings: Findings) -> KeysT | N
 
 
 def _common(
-    kind: Kind, keys: _ComponentKeys, loc: Loc, findings: Findings, allowed: Allowances | None
+    kind: Kind, keys: ComponentKeys, loc: Loc, findings: Findings, allowed: Allowances | None
 ) -> dict[str, Any]:
     retry = convert_struct(RetryConfig, keys.retry, (*loc, "retry"), findings) or RetryConfig()
     found = _find(kind, keys, loc, findings, allowed)
@@ -118,7 +129,7 @@ def _batch(raw: dict[str, Any] | int, loc: Loc, findings: Findings) -> BatchConf
 
 
 def _find(
-    kind: Kind, keys: _ComponentKeys, loc: Loc, findings: Findings, allowed: Allowances | None
+    kind: Kind, keys: ComponentKeys, loc: Loc, findings: Findings, allowed: Allowances | None
 ) -> _Found:
     is_trusted = allowed is None or allowed.may_load(kind, keys.module)
     try:

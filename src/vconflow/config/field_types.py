@@ -104,7 +104,11 @@ def _describe_one(kind: inspect.Type) -> str:
 WORDINGS: dict[type[inspect.Type], Callable[[Any], str]] = {
     inspect.VarTupleType: lambda kind: f"list of {_inner(kind.item_type)}",
     inspect.ListType: lambda kind: f"list of {_inner(kind.item_type)}",
-    inspect.DictType: lambda kind: f"mapping to {_inner(kind.value_type)}",
+    inspect.DictType: lambda kind: (
+        "mapping"
+        if isinstance(kind.value_type, inspect.AnyType)
+        else f"mapping to {_inner(kind.value_type)}"
+    ),
     inspect.StructType: lambda kind: (
         "mapping {" + ", ".join(field.encode_name for field in kind.fields) + "}"
     ),

@@ -23,6 +23,7 @@ _HINTS: Final = {
     "no_ingress": "Name a list under `ingress_lists`, or set `enabled: false`.",
     "not_built": "The configuration loads all the same, and an enabled chain that uses it is held:"
     " it accepts vCons and keeps them in its lists.",
+    "not_imported": "`vconflow install` installs it; links and storages name their own modules.",
     "syntax": "Everything after this place is unread: repair it first.",
     "unknown_key": "Correct the name or take it out.",
     "unknown_link": "Name a link of the section `links`, or add it there.",

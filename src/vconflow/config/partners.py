@@ -54,6 +54,6 @@ def read_imports(section: Mapping[str, Any], findings: Findings) -> dict[str, Im
         keys = {"module": raw} if isinstance(raw, str) else raw
         found = convert_struct(ImportConfig, keys, loc, findings, closed=False)
         if found:
-            findings.warn(loc, "imports are not built yet", "not_built")
+            findings.warn(loc, "is not imported yet", "not_imported")
             imports[name] = found
     return imports

@@ -97,19 +97,29 @@ class ChainConfig(msgspec.Struct, frozen=True, kw_only=True):
 class ImportConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A module to import at start, and the package it comes from when that is not its name."""
 
-    module: str
-    pip_name: str | None = None
+    module: Annotated[str, Meta(description="The module, `package.module`.")]
+    pip_name: Annotated[
+        str | None, Meta(description="The package that `vconflow install` installs for it.")
+    ] = None
 
 
 class FollowerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Another server whose egress list is pulled into a list here."""
 
-    url: str
-    egress_list: str
-    follower_ingress_list: str
-    auth_token: Secret | None = None
-    pulling_interval: Positive = 60.0
-    fetch_vcon_limit: Count = 1
+    url: Annotated[str, Meta(description="The other server, with or without `/api`.")]
+    egress_list: Annotated[str, Meta(description="The list that is pulled, over there.")]
+    follower_ingress_list: Annotated[
+        str, Meta(description="The list here; an enabled chain has to read it.")
+    ]
+    auth_token: Annotated[
+        Secret | None, Meta(description="Its API key, sent as `x-conserver-api-token`.")
+    ] = None
+    pulling_interval: Annotated[
+        Positive, Meta(description="Seconds until the next pull, after one that was not full.")
+    ] = 60.0
+    fetch_vcon_limit: Annotated[
+        Count, Meta(description="Ids in one pull; more than 10,000 count as 10,000.")
+    ] = 1
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

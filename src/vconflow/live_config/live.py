@@ -11,12 +11,12 @@ from vconflow.errors import (
     ConfigError,
     Conflict,
     NotFound,
-    Problem,
     RevisionMismatch,
     Unavailable,
 )
 from vconflow.live_config.builder import Builder
 from vconflow.live_config.file import ConfigFile
+from vconflow.live_config.in_force import InForce
 from vconflow.live_config.trouble import Troubles
 from vconflow.ports.config_store import ConfigStore, ConfigVersion, NewVersion, StoredConfig
 from vconflow.telemetry import events
@@ -24,8 +24,6 @@ from vconflow.telemetry import events
 __all__ = ["Applier", "LiveConfig"]
 
 _ROUNDS: Final = 10
-_TRY_AGAIN_SECONDS: Final = 60.0
-"""Until a stored version that could not be used is tried again: its storage may be back."""
 
 
 class Applier(Protocol):
@@ -59,14 +57,10 @@ class LiveConfig:
         self._store = store
         self._file = file
         self._builder = Builder(site.config.raw, env)
-        self._monotonic = monotonic
+        self._in_force = InForce(monotonic)
         self._turn = asyncio.Lock()
         self._file_hash = site.config.version
         self._content: bytes | None = None
-        self._current: ConfigVersion | None = None
-        self._in_force = 0
-        self._try_again_at = 0.0
-        self.troubles = Troubles()
 
     async def start(self) -> None:
         """Take what is stored, or store the file's: the latter if it is new.
@@ -80,11 +74,16 @@ class LiveConfig:
     @property
     def serial(self) -> int:
         """See `Configuration.serial`."""
-        return self._in_force
+        return self._in_force.serial
+
+    @property
+    def troubles(self) -> Troubles:
+        """What is wrong with configurations that are not in force."""
+        return self._in_force.troubles
 
     async def shown(self) -> tuple[int, dict[str, Any]]:
         """See `Configuration.shown`."""
-        serial, config = self._in_force, self._site.config
+        serial, config = self.serial, self._site.config
         return serial, await asyncio.to_thread(mask, config)
 
     async def versions(self) -> list[ConfigVersion]:
@@ -137,7 +136,7 @@ class LiveConfig:
                 config = await asyncio.to_thread(self._builder.from_file, file.text(content))
                 await self._adopt(config, source)
             except ConfigError as error:
-                self._refused(source, "file", error)
+                self._in_force.refused_file(error, source)
             else:
                 self.troubles.end("file")
             self._content = content
@@ -161,7 +160,7 @@ class LiveConfig:
             if stored is not None and stored.version.file_hash == config.version:
                 await self._take(stored, source)
                 return
-            self._current = stored.version if stored else None
+            self._in_force.stored = stored.version if stored else None
             new = NewVersion(
                 document=config.raw, hash=config.version, file_hash=config.version, by="file"
             )
@@ -176,9 +175,9 @@ class LiveConfig:
         serial = await self._store.serial()
         if serial == 0:
             # Redis has lost everything: what runs is all that is left.
-            self._current = None
+            self._in_force.stored = None
             await self._adopt(self._site.config, "store")
-        elif serial != self._serial or self._is_worth_another_try():
+        elif serial != self._in_force.stored_serial or self._in_force.is_worth_another_try:
             stored = await self._store.current()
             if stored is not None:
                 await self._take(stored, "store")
@@ -186,23 +185,22 @@ class LiveConfig:
     async def _take(self, stored: StoredConfig, source: str) -> None:
         """Run by a stored version if this replica can; else keep what runs and say so."""
         version = stored.version
-        self._current = version
+        self._in_force.stored = version
         if version.hash == self._site.config.version:
-            self._done(version, source)
+            self._in_force.took(version, source)
             return
         try:
             config = await asyncio.to_thread(self._builder.from_elsewhere, stored.document)
             await self._apply(config)
         except ConfigError as error:
-            self._try_again_at = self._monotonic() + _TRY_AGAIN_SECONDS
-            self._refused(source, "store", error, version.serial)
+            self._in_force.refused_stored(version, error, source)
         else:
-            self._done(version, source)
+            self._in_force.took(version, source)
 
     async def _change(
         self, config: Config, current: ConfigVersion, by: str, comment: str, source: str
     ) -> ConfigVersion:
-        if config.version == current.hash and self._in_force == current.serial:
+        if config.version == current.hash and self.serial == current.serial:
             return current
         new = NewVersion(
             document=config.raw,
@@ -219,18 +217,19 @@ class LiveConfig:
 
     async def _make(self, config: Config, new: NewVersion, source: str) -> ConfigVersion:
         """Open a configuration, store it and run by it; else all is as it was."""
-        expected = self._serial
+        in_force = self._in_force
+        expected = in_force.stored_serial
 
         async def store() -> None:
-            self._current = await self._store.put(new, expected=expected)
+            in_force.stored = await self._store.put(new, expected=expected)
 
         if config.version == self._site.config.version:
             await store()
         else:
             await self._apply(config, store)
-        assert self._current is not None
-        self._done(self._current, source)
-        return self._current
+        assert in_force.stored is not None
+        in_force.took(in_force.stored, source)
+        return in_force.stored
 
     async def _apply(
         self, config: Config, confirm: Callable[[], Awaitable[None]] | None = None
@@ -243,13 +242,14 @@ class LiveConfig:
     async def _on_base(self, base: int, expected: int | None) -> ConfigVersion:
         """Catch up and return the current version. Raises Conflict or RevisionMismatch."""
         await self._catch_up()
-        if self._current is None:
+        stored = self._in_force.stored
+        if stored is None:
             raise Unavailable("the stored configuration cannot be read now")
-        if expected not in (None, self._serial):
+        if expected not in (None, stored.serial):
             raise RevisionMismatch("The configuration has another version")
-        if base not in (0, self._serial):
+        if base not in (0, stored.serial):
             raise Conflict("The configuration was changed by somebody else meanwhile")
-        return self._current
+        return stored
 
     async def _checked(self, source: str, check: Callable[..., Config], *given: Any) -> Config:
         try:
@@ -263,26 +263,3 @@ class LiveConfig:
         if stored is None:
             raise NotFound(f"No version {serial} of the configuration is kept")
         return stored
-
-    # What is known
-
-    @property
-    def _serial(self) -> int:
-        return self._current.serial if self._current else 0
-
-    def _is_worth_another_try(self) -> bool:
-        return self._in_force != self._serial and self._monotonic() >= self._try_again_at
-
-    def _done(self, version: ConfigVersion, source: str) -> None:
-        self.troubles.end("store")
-        if self._in_force != version.serial:
-            self._in_force = version.serial
-            events.config_applied(source, version.serial, version.hash, version.by)
-
-    def _refused(self, source: str, what: str, error: ConfigError, serial: int = 0) -> None:
-        first: Problem = error.problems[0]
-        found = f"version {serial}" if what == "store" else "the file"
-        others = f" and {len(error.problems) - 1} more" if len(error.problems) > 1 else ""
-        where = f" at {first.place}" if first.place else ""
-        self.troubles.begin(what, f"{found} cannot be used: {first.type}{where}{others}")
-        events.config_refused(source, len(error.problems), str(error))

@@ -1,6 +1,5 @@
 """The entries this replica owns: one task for each, from its first read to its ack."""
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,11 +7,11 @@ from dataclasses import dataclass
 from vconflow.errors import Unavailable
 from vconflow.model.entry import Entry
 from vconflow.pipeline.breaker import Breakers
-from vconflow.pipeline.cancelling import cancel_all
 from vconflow.pipeline.chain import Chain
 from vconflow.pipeline.commits import Commits
 from vconflow.pipeline.generation import Generation
 from vconflow.pipeline.outage import Outage
+from vconflow.pipeline.owned import Key, OwnedEntries
 from vconflow.pipeline.processor import Done, Waiting
 from vconflow.pipeline.rates import Rates
 from vconflow.pipeline.returns import Returns
@@ -69,13 +68,11 @@ class Consumer:
         self._slots = Slots(limits.total, self._freed)
         self._resting = WaitingRoom(clock, breakers, limits.waiting, self._freed)
         self._suspects = Suspects(limits.crashes)
-        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._dropped: set[tuple[str, str]] = set()
-        self._busy: set[tuple[str, str]] = set()
+        self._owned = OwnedEntries()
         self._room = Room(current, self._slots, self._resting, self._suspects, breakers)
         self._returns = Returns(stream)
         self._stopping = False
-        self._retired: list[tuple[str, str]] = []
+        self._retired: list[Key] = []
         self._left: dict[str, list[str]] = {}
         self.rates = Rates()
         self.on_free: Callable[[], None] = lambda: None
@@ -92,14 +89,11 @@ class Consumer:
 
     def owned(self) -> dict[str, list[str]]:
         """Entry ids by list."""
-        owned: dict[str, list[str]] = {}
-        for list_name, entry in self._tasks:
-            owned.setdefault(list_name, []).append(entry)
-        return owned
+        return self._owned.by_list()
 
     def dropped(self, list_name: str) -> list[str]:
         """Entries of a list whose task ended by an error, and which still are under our name."""
-        return [entry for name, entry in self._dropped if name == list_name]
+        return self._owned.dropped(list_name)
 
     @property
     def free(self) -> int:
@@ -138,7 +132,7 @@ class Consumer:
         count = 0
         for item in resumed:
             entry = item.entry
-            if (entry.list, entry.id) not in self._tasks:
+            if (entry.list, entry.id) not in self._owned:
                 self._start(entry, item.progress)
                 count += 1
         return count
@@ -148,22 +142,19 @@ class Consumer:
 
         One that has just been acknowledged is gone too, only that its task does not know yet.
         """
-        task = self._tasks.get((list_name, entry))
-        if task is None or task.done() or self._commits.is_under_way(list_name, entry):
-            return
-        del self._tasks[list_name, entry]
-        events.lease_lost(list_name, entry)
-        task.cancel()
+        key = (list_name, entry)
+        if self._owned.is_under_way(key) and not self._commits.is_under_way(*key):
+            events.lease_lost(list_name, entry)
+            self._owned.let_go(key)
 
     def reconfigure(self) -> None:
         """Another generation is in force: let go of what rests and runs nowhere here any more."""
         current = self._current()
         self._slots.set_limits({it.name: it.concurrency for it in current.chains.by_name.values()})
-        for key, task in list(self._tasks.items()):
-            if key not in self._busy and current.runs(key[0]) is None:
-                del self._tasks[key]
+        for key in self._owned.keys:
+            if key not in self._owned.busy and current.runs(key[0]) is None:
+                self._owned.let_go(key)
                 self._returns.add(*key)
-                task.cancel()
 
     async def give_back(self) -> None:
         """Leave to others what is not read here any more. Raises Unavailable."""
@@ -173,22 +164,9 @@ class Consumer:
         """`slot_of` is the chain whose slot the entry holds already."""
         key = (entry.list, entry.id)
         if slot_of:
-            self._busy.add(key)
-        task = asyncio.create_task(self._work(entry, progress, slot_of))
-        self._tasks[key] = task
-        self._dropped.discard(key)
+            self._owned.busy.add(key)
         self._returns.take_back(*key)
-        task.add_done_callback(lambda done: self._ended(key, done))
-
-    def _ended(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
-        broke = task.cancelled() or task.exception() is not None
-        if self._tasks.get(key, task) is task:
-            self._busy.discard(key)
-        # What `lose` took out is not under our name any more.
-        if self._tasks.get(key) is task:
-            del self._tasks[key]
-            if broke:
-                self._dropped.add(key)
+        self._owned.start(key, self._work(entry, progress, slot_of))
 
     async def _work(self, entry: Entry, progress: Progress, slot_of: str) -> None:
         key = (entry.list, entry.id)
@@ -221,7 +199,7 @@ class Consumer:
                     return Waiting(progress)
                 slot_of = chain.name
                 await self._slots.acquire(slot_of, chain.concurrency)
-            self._busy.add(key)
+            self._owned.busy.add(key)
             try:
                 generation = self._current()
                 if (chain := generation.runs(entry.list)) is None:
@@ -232,7 +210,7 @@ class Consumer:
                     self._count(chain, result)
                 return result
             finally:
-                self._busy.discard(key)
+                self._owned.busy.discard(key)
                 self._slots.release(slot_of)
 
     def _count(self, chain: Chain, done: Done) -> None:
@@ -247,16 +225,15 @@ class Consumer:
 
     async def drain(self, grace: float) -> int:
         """Give entries `grace` seconds to finish, then cancel them; how many are left."""
-        before = len(self._tasks)
+        before = len(self._owned)
         events.drain_started(before)
-        for key in self._resting.keys & self._tasks.keys():
+        for key in self._resting.keys.intersection(self._owned.keys):
             self._retired.append(key)
-            self._tasks[key].cancel()
-        busy = [task for key, task in self._tasks.items() if key not in self._resting.keys]
-        if busy:
-            await asyncio.wait(busy, timeout=grace)
-        left = dict.fromkeys((*self._retired, *self._tasks))
-        await cancel_all(list(self._tasks.values()))
+            self._owned.cancel(key)
+        busy = [key for key in self._owned.keys if key not in self._resting.keys]
+        await self._owned.wait(busy, grace)
+        left = dict.fromkeys((*self._retired, *self._owned.keys))
+        await self._owned.cancel_all()
         for list_name, entry in left:
             self._left.setdefault(list_name, []).append(entry)
         events.drain_ended(before - len(left), len(left))

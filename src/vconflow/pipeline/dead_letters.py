@@ -85,6 +85,17 @@ class DeadLetterPasses:
         """How many dead letters the lists have."""
         return sum(extent.count for extent in (await self.store.extents(list(lists))).values())
 
+    async def newest(self, lists: Collection[str], limit: int) -> tuple[list[DeadLetter], int]:
+        """The last `limit` letters of all lists, the newest first, and how many there are."""
+        extents = await self.store.extents(list(lists))
+        found: list[DeadLetter] = []
+        for name in sorted(extents, key=lambda name: _order(extents[name].newest), reverse=True):
+            if len(found) == limit and _order(extents[name].newest) < _order(found[-1].id):
+                break  # neither this list nor those that follow have a newer one
+            found += await self.store.newest(name, limit)
+            found = sorted(found, key=lambda letter: _order(letter.id), reverse=True)[:limit]
+        return found, sum(extent.count for extent in extents.values())
+
     async def page(
         self,
         lists: Collection[str],

@@ -97,23 +97,15 @@ class Failures:
         assert isinstance(failed.error, Exception)
         delay = policy.delay(max(1, progress.attempts), failed.error, self.random)
         due = int((self.clock.now() + delay) * 1000)
-        entry = run.entry
-        events.retry_scheduled(
-            run.chain.name,
-            entry.list,
-            entry.uuid,
-            failed.stage,
-            failed.error,
-            progress.attempts,
-            delay,
-        )
+        entry = _failed_entry(run, failed)
+        events.retry_scheduled(entry, failed.error, attempt=progress.attempts, delay=delay)
         return Defer(msgspec.structs.replace(progress, due=due))
 
     def _bury(self, run: Run, failed: StepFailed, progress: Progress) -> Bury:
-        chain, entry, kind = run.chain.name, run.entry, type(failed.error).__name__
-        text, attempts = progress.error, progress.attempts
-        events.dead_lettered(chain, entry.list, entry.uuid, failed.stage, kind, text, attempts)
-        return Bury(progress, chain, failed.stage, kind, text, trimmed_traceback(failed.error))
+        kind, text = type(failed.error).__name__, progress.error
+        events.dead_lettered(_failed_entry(run, failed), kind, text, attempts=progress.attempts)
+        trace = trimmed_traceback(failed.error)
+        return Bury(progress, run.chain.name, failed.stage, kind, text, trace)
 
     def _policy(self, run: Run, stage: str) -> RetryPolicy:
         kind, _, names = stage.partition(":")
@@ -147,6 +139,10 @@ def storages_failed(failures: Mapping[str, Exception]) -> StepFailed:
     only_outages = all(is_outage(error) for error in passing.values())
     breakers = tuple(map(breaker_of, sorted(passing))) if only_outages else ()
     return StepFailed(stage, error, breakers)
+
+
+def _failed_entry(run: Run, failed: StepFailed) -> events.FailedEntry:
+    return events.FailedEntry(run.chain.name, run.entry.list, run.entry.uuid, failed.stage)
 
 
 def _joined(error: Permanent | Retryable, failures: Mapping[str, Exception]) -> Exception:

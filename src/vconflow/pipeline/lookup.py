@@ -17,9 +17,12 @@ __all__ = ["Deletion", "Lookup", "OutOfReach"]
 
 
 class Deletion(msgspec.Struct, frozen=True):
-    """What DELETE did: whether anything was there, and which storages failed and why."""
+    """What DELETE did: whether anything was there, which storages hold nothing now, and which
+    failed and why.
+    """
 
     found: bool
+    done: tuple[str, ...]
     failed: dict[str, str]
 
 
@@ -78,7 +81,8 @@ class Lookup:
         with fanout.usage:
             removal = await remove_copies(self._documents, fanout, uuid)
         failed = {name: str(error) for name, error in removal.failed.items()}
-        return Deletion(found or removal.found, failed)
+        done = tuple(name for name in fanout.names if name not in failed)
+        return Deletion(found or removal.found, done, failed)
 
     async def _or_stored(self, uuid: str, found: Document) -> bytes | None:
         if found.document is not None or found.deleted or not self._read_storages:

@@ -62,6 +62,10 @@ class DeadLetters(Protocol):
         """
         ...
 
+    async def newest(self, list_name: str, count: int) -> list[DeadLetter]:
+        """The last `count` dead letters of a list, the newest first."""
+        ...
+
     async def find(self, list_name: str, ids: Sequence[str]) -> list[DeadLetter]:
         """Those of the dead letters that are there, in the order of `ids`."""
         ...

@@ -1,7 +1,7 @@
 """What happened to a vCon, as it is remembered for a while and told to whoever listens."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import msgspec
 
@@ -22,17 +22,7 @@ Kind = Literal[
 is tried again later; `handed-out` went to a client by egress and was acknowledged.
 """
 
-KINDS: tuple[Kind, ...] = (
-    "accepted",
-    "enqueued",
-    "completed",
-    "halted",
-    "failed",
-    "dead-lettered",
-    "handed-out",
-    "replayed",
-    "deleted",
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class StepTime(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -19,7 +19,7 @@ bound = bound_contextvars
 """The same for the length of a `with`."""
 
 # One line per request or per connection: nothing that happens for every vCon is above DEBUG.
-_CHATTY = ("httpcore", "httpx", "uvicorn", "uvicorn.access", "uvicorn.error")
+_CHATTY = ("httpcore", "httpx", "uvicorn", "uvicorn.access", "uvicorn.error", "watchfiles")
 
 
 def configure(level: str = "info", *, pretty: bool | None = None, to: TextIO | None = None) -> None:

@@ -46,6 +46,14 @@ class RedisDeadLetters:
         """See `DeadLetters.browse`."""
         return await self._range(list_name, f"({after}" if after else "-", until or "+", count)
 
+    async def newest(self, list_name: str, count: int) -> list[DeadLetter]:
+        """See `DeadLetters.newest`."""
+        with redis_errors():
+            reply = await self._client.execute_command(
+                "XREVRANGE", self._keys.dead(list_name), "+", "-", "COUNT", count
+            )
+        return [_dead_letter(list_name, item) for item in reply]
+
     async def find(self, list_name: str, ids: Sequence[str]) -> list[DeadLetter]:
         """See `DeadLetters.find`."""
         key = self._keys.dead(list_name)

@@ -13,7 +13,7 @@ from vconflow.adapters.redis.index import index_keys, index_of, index_text
 from vconflow.adapters.redis.intake import BATCH_TTL
 from vconflow.adapters.redis.keys import Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
-from vconflow.errors import Conflict, InvalidVcon, Unavailable
+from vconflow.errors import InvalidVcon, Unavailable
 from vconflow.model.validation import Facts, validate
 from vconflow.ports.documents import Document, Search
 from vconflow.ports.history import HistoryRecord
@@ -106,7 +106,7 @@ class RedisDocuments:
             if reply[0] != b"index":
                 return bool(reply[0])
             text = reply[1].decode()
-        raise Conflict("the vCon is being replaced by others all the time")
+        raise Unavailable("The vCon is being replaced by others all the time")
 
     async def page(
         self, *, offset: int, limit: int, since: float | None, until: float | None

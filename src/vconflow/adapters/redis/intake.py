@@ -52,7 +52,7 @@ class RedisIntake:
             if not todo:
                 return results
         for position in todo:
-            results[position] = Unavailable("the vCon is being replaced by others all the time")
+            results[position] = Unavailable("The vCon is being replaced by others all the time")
         return results
 
     async def _call(self, items: list[tuple[Acceptance, str]]) -> list[list[Any]]:
@@ -141,9 +141,9 @@ def _error(reply: list[Any]) -> Exception:
         case b"moved":
             return RevisionMismatch("the vCon has changed since")
         case b"gone":
-            return Conflict("the vCon was deleted meanwhile")
+            return Conflict("The vCon was deleted meanwhile")
         case b"owner":
-            return Conflict("the vCon was stored by another key")
+            return Conflict("The vCon was stored by another key")
         case b"reused":
             return Conflict("Idempotency-Key reused with another body")
         case _:

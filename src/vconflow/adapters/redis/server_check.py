@@ -1,5 +1,7 @@
 """What kind of server we accept: one that keeps what it has accepted."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from redis import exceptions as driver
@@ -15,11 +17,30 @@ _OLDEST = (7, 0)
 
 async def check_server(client: Redis, durability: str) -> None:
     """Raise `ConfigError` for a server that cannot be reached, is too old or could lose vCons."""
-    try:
+    with _refusals():
         info = _parse_info(await client.execute_command("INFO", "server"))
         policy = await _setting(client, "maxmemory-policy")
         fsync = await _setting(client, "appendfsync")
         appendonly = await _setting(client, "appendonly")
+    _check_version(info)
+    if policy not in ("noeviction", ""):
+        raise _refusal(
+            f"maxmemory-policy is {policy!r}: a full server would evict accepted conversations; "
+            "set it to 'noeviction'"
+        )
+    if durability and appendonly != "yes":
+        raise _refusal(f"VCONFLOW_DURABILITY={durability} needs 'appendonly yes'")
+    if durability == "fsync" and fsync != "always":
+        raise _refusal(
+            "VCONFLOW_DURABILITY=fsync needs 'appendonly yes' and 'appendfsync always', "
+            f"the server has appendonly {appendonly}, appendfsync {fsync}"
+        )
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
     except (driver.AuthenticationError, driver.NoPermissionError) as error:
         raise _refusal(f"the server refuses the credentials: {error}") from error
     except driver.ResponseError as error:
@@ -32,19 +53,6 @@ async def check_server(client: Redis, durability: str) -> None:
     # The last one is uvloop's word for a connection that the other side has closed.
     except (driver.ConnectionError, driver.TimeoutError, OSError, RuntimeError) as error:
         raise _refusal(f"cannot reach the server: {str(error) or 'no answer'}") from error
-    _check_version(info)
-    if policy not in ("noeviction", ""):
-        raise _refusal(
-            f"maxmemory-policy is {policy!r}: a full server would evict accepted conversations; "
-            "set it to 'noeviction'"
-        )
-    if durability and appendonly != "yes":
-        raise _refusal(f"VCONFLOW_DURABILITY={durability} needs 'appendonly yes'")
-    if durability == "fsync" and (appendonly != "yes" or fsync != "always"):
-        raise _refusal(
-            "VCONFLOW_DURABILITY=fsync needs 'appendonly yes' and 'appendfsync always', "
-            f"the server has appendonly {appendonly}, appendfsync {fsync}"
-        )
 
 
 def _check_version(info: dict[str, str]) -> None:

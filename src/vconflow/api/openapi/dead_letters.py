@@ -7,7 +7,12 @@ import msgspec
 from msgspec import Meta
 
 from vconflow.api import dead_letters
-from vconflow.api.answers import DeadLetterPage, DeadLettersMoved, DeadLettersPurged
+from vconflow.api.answers import (
+    DeadLetterPage,
+    DeadLettersMoved,
+    DeadLettersPurged,
+    NewestDeadLetters,
+)
 from vconflow.api.call import Handler
 from vconflow.api.dead_letter_form import DeadLetterDetail
 from vconflow.api.dead_letter_query import Replay
@@ -52,6 +57,13 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
         ),
         answers=(Answer(200, "A page.", DeadLetterPage),),
         errors=(404, 422),
+    ),
+    dead_letters.newest: Operation(
+        parameters=(
+            Parameter("limit", Annotated[int, Meta(ge=1, le=100)], "At most so many; 20."),
+        ),
+        answers=(Answer(200, "The newest.", NewestDeadLetters),),
+        errors=(422,),
     ),
     dead_letters.read: Operation(
         parameters=(_ID,), answers=(Answer(200, "The letter.", DeadLetterDetail),), errors=(404,)

@@ -10,6 +10,7 @@ from vconflow.api.answers import QueueDepth
 from vconflow.api.call import Handler
 from vconflow.api.openapi.operation import JSON, Answer, Body, Header, Operation, Parameter, text
 from vconflow.api.openapi.vcon_schema import Uuid
+from vconflow.api.openapi.vcons import AGAIN, TRACE
 
 __all__ = ["CHAIN", "COUNT", "OPERATIONS", "UUIDS_BODY"]
 
@@ -44,16 +45,16 @@ _POPPED = Answer(200, "The uuids, oldest first, removed once this answer is sent
 
 OPERATIONS: Final[Mapping[Handler, Operation]] = {
     lists.ingress: Operation(
-        parameters=(_INGRESS,),
+        parameters=(_INGRESS, AGAIN, TRACE),
         body=UUIDS_BODY,
         answers=(_ENQUEUED,),
-        errors=(404, 413, 415, 422),
+        errors=(404, 409, 413, 415, 422),
     ),
     lists.chain_ingress: Operation(
-        parameters=(CHAIN,),
+        parameters=(CHAIN, AGAIN, TRACE),
         body=UUIDS_BODY,
         answers=(_ENQUEUED,),
-        errors=(404, 413, 415, 422),
+        errors=(404, 409, 413, 415, 422),
     ),
     lists.stats: Operation(
         parameters=(Parameter("list_name", _NAME, "The name of a list.", required=True),),

@@ -5,7 +5,7 @@ from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta
 
-__all__ = ["JSON", "Answer", "Body", "Header", "Operation", "Parameter", "text"]
+__all__ = ["JSON", "Answer", "Body", "Header", "Link", "Operation", "Parameter", "text"]
 
 JSON = "application/json"
 

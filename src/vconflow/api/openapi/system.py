@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from vconflow.api import docs, system
+from vconflow.api import docs, status, system
 from vconflow.api.answers import Health, Readiness, Version
 from vconflow.api.call import Handler
 from vconflow.api.openapi.lists import COUNT
@@ -13,6 +13,15 @@ from vconflow.api.openapi.vcons import ETAG, IF_NONE_MATCH
 __all__ = ["OPERATIONS"]
 
 _KNOWN = Answer(304, "You have it already.", headers=(ETAG,))
+_PAGE = Operation(
+    parameters=(IF_NONE_MATCH,),
+    answers=(Answer(200, "The page.", str, (ETAG,), media_type="text/html"), _KNOWN),
+)
+_ASSET = Operation(
+    parameters=(Parameter("asset", text(), "The name of a file.", "path", True), IF_NONE_MATCH),
+    answers=(Answer(200, "The file.", str, (ETAG,), media_type="*/*"), _KNOWN),
+    errors=(404,),
+)
 
 OPERATIONS: Final[Mapping[Handler, Operation]] = {
     system.version: Operation(answers=(Answer(200, "The build.", Version),)),
@@ -29,16 +38,8 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
         parameters=(IF_NONE_MATCH,),
         answers=(Answer(200, "This document.", dict[str, Any], (ETAG,)), _KNOWN),
     ),
-    docs.page: Operation(
-        parameters=(IF_NONE_MATCH,),
-        answers=(Answer(200, "The page.", str, (ETAG,), media_type="text/html"), _KNOWN),
-    ),
-    docs.asset: Operation(
-        parameters=(
-            Parameter("asset", text(), "The name of a file.", "path", True),
-            IF_NONE_MATCH,
-        ),
-        answers=(Answer(200, "The file.", str, (ETAG,), media_type="*/*"), _KNOWN),
-        errors=(404,),
-    ),
+    docs.page: _PAGE,
+    docs.asset: _ASSET,
+    status.page: _PAGE,
+    status.asset: _ASSET,
 }

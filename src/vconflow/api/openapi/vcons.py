@@ -12,12 +12,14 @@ from vconflow.api.openapi.operation import Answer, Body, Header, Link, Operation
 from vconflow.api.openapi.vcon_schema import EXAMPLE, NEW_VCON, VCON, Uuid
 
 __all__ = [
+    "AGAIN",
     "ETAG",
     "IF_MATCH",
     "IF_NONE_MATCH",
     "INGRESS_LISTS",
     "OPERATIONS",
     "STORING",
+    "TRACE",
     "VCON_BODY",
     "VCON_UUID",
 ]
@@ -43,8 +45,8 @@ INGRESS_LISTS: Final = (
     ),
     Parameter("ingress_list", _LISTS, "Another name of `ingress_lists`."),
 )
-_TRACE: Final = Parameter("traceparent", str, "W3C Trace Context: the trace goes on.", "header")
-_AGAIN: Final = Parameter(
+TRACE: Final = Parameter("traceparent", str, "W3C Trace Context: the trace goes on.", "header")
+AGAIN: Final = Parameter(
     "Idempotency-Key",
     text(0, 255),
     "For 24 hours a repeat with this key and the same body does nothing more.",
@@ -76,7 +78,7 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
         errors=(422,),
     ),
     vcons.create: Operation(
-        parameters=(*INGRESS_LISTS, _AGAIN, _TRACE),
+        parameters=(*INGRESS_LISTS, AGAIN, TRACE),
         body=VCON_BODY,
         answers=(Answer(201, "It is stored; the body is the one you sent.", VCON),),
         errors=(404, *STORING),
@@ -95,7 +97,7 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
             VCON_UUID,
             IF_MATCH,
             IF_NONE_MATCH,
-            _TRACE,
+            TRACE,
         ),
         body=VCON_BODY,
         answers=(Answer(200, "It is replaced.", VCON, (ETAG,)),),
@@ -125,7 +127,7 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
         errors=(400, 422),
     ),
     bulk.create: Operation(
-        parameters=(*INGRESS_LISTS, _AGAIN, _TRACE),
+        parameters=(*INGRESS_LISTS, AGAIN, TRACE),
         body=Body(
             {**VCON_BODY.kinds, "application/x-ndjson": {"type": "string"}},
             "A vCon, or with `application/x-ndjson` one vCon a line, of any total length.",
@@ -140,8 +142,8 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
     external.create: Operation(
         parameters=(
             Parameter("ingress_list", text(), "The list that the key is for.", required=True),
-            _AGAIN,
-            _TRACE,
+            AGAIN,
+            TRACE,
         ),
         body=VCON_BODY,
         answers=(Answer(204, "It is stored and on the list."),),

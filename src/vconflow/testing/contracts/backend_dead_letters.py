@@ -83,6 +83,13 @@ class DeadLetterContract(BackendFixtures):
         between = await one.dead_letters.browse("in", after=first.id, until=second.id, count=9)
         assert between == [second]
 
+    async def test_the_newest_come_first(self, one: Backend) -> None:
+        await _bury_new(one, 3)
+        first, second, third = await dead(one)
+        assert await one.dead_letters.newest("in", 2) == [third, second]
+        assert await one.dead_letters.newest("in", 9) == [third, second, first]
+        assert await one.dead_letters.newest("other", 9) == []
+
     async def test_each_list_says_how_many_it_has_and_the_newest(self, one: Backend) -> None:
         await _bury_new(one, 3)
         *_, newest = await dead(one)

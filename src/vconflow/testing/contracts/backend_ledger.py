@@ -3,7 +3,6 @@
 from vconflow.model.entry import Entry
 from vconflow.model.validation import validate
 from vconflow.ports.documents import Search
-from vconflow.ports.intake import Enqueuing
 from vconflow.ports.ledger import Bury, CommitResult, Defer, Finish, Progress, Target, Verdict
 from vconflow.testing.contracts.backend_support import (
     FAR,
@@ -18,7 +17,6 @@ from vconflow.testing.contracts.backend_support import (
     dead,
     document_of,
     fill,
-    finish,
     read,
     vcon,
 )
@@ -43,89 +41,6 @@ class LedgerContract(BackendFixtures):
         assert await document_of(one, entry.uuid) == found.document
         again = commit_of(entry, found, then=then)
         assert (await commit(one, again)).verdict is Verdict.LOST
-
-    async def test_a_document_expires_once_it_is_stored_and_nothing_works_on_it(
-        self, server: BackendServer
-    ) -> None:
-        async with server.replica("short", document_ttl=1) as backend:
-            twice, unstored, _, dead_too = documents = [vcon() for _ in range(4)]
-            for document in documents:
-                await accept(backend, document, "in")
-            entries = await read(backend, "in")
-            uuids = [entry.uuid for entry in entries]
-            also = await self._put_on(backend, uuids[0], "also")
-            dying = await self._put_on(backend, uuids[3], "also")
-            (found,) = await backend.documents.fetch([dying.uuid])
-            await commit(backend, commit_of(dying, found, then=buried()))
-            for entry, stored in zip(entries, (True, False, True, True), strict=True):
-                await finish(backend, entry, stored=stored, targets=(Target("out", False),))
-
-            await server.let_pass(1.1)
-            held = [await document_of(backend, uuid) for uuid in uuids]
-            assert held == [twice, unstored, None, dead_too]
-            await finish(backend, also, stored=True)
-            await server.let_pass(1.1)
-            gone = await backend.documents.fetch([uuids[0], uuids[2]])
-            # The storage has them: so they are still known.
-            assert [(item.document, item.deleted) for item in gone] == [(None, False)] * 2
-            assert [item.rev > 0 for item in gone] == [True, True]
-
-    async def test_a_document_that_is_about_to_expire_is_kept_for_a_list(
-        self, server: BackendServer
-    ) -> None:
-        async with server.replica("short", document_ttl=1) as backend:
-            entry, found = await begun(backend)
-            await finish(backend, entry, stored=True)
-            again = await self._put_on(backend, entry.uuid, "in")
-            await server.let_pass(1.1)
-            assert await document_of(backend, entry.uuid) == found.document
-            await finish(backend, again, stored=True)
-            await server.let_pass(1.1)
-            assert await document_of(backend, entry.uuid) is None
-
-    async def test_only_what_is_nowhere_any_more_is_forgotten(self, server: BackendServer) -> None:
-        async with server.replica("short", document_ttl=1) as backend:
-            expired, kept = (await begun(backend))[0], (await begun(backend))[0]
-            await finish(backend, expired, stored=True)
-            await finish(backend, kept)
-            await server.let_pass(1.1)
-            search, page = Search(name="Ann"), {"since": None, "until": None}
-            both = sorted([expired.uuid, kept.uuid])
-            assert sorted(await backend.documents.search(search)) == both
-            for uuid in both:
-                await backend.documents.forget(uuid)
-            assert await backend.documents.search(search) == [kept.uuid]
-            assert await backend.documents.page(offset=0, limit=9, **page) == [kept.uuid]
-
-    @staticmethod
-    async def _put_on(backend: Backend, uuid: str, list_name: str) -> Entry:
-        assert (await backend.intake.enqueue(Enqueuing([uuid], list_name))).found == [True]
-        (entry,) = await read(backend, list_name)
-        return entry
-
-    async def test_expire_asked_for_by_a_link_forgets_the_vcon(
-        self, one: Backend, server: BackendServer
-    ) -> None:
-        entry, _ = await begun(one)
-        await finish(one, entry, expire_seconds=0)
-        await server.let_pass(0.01)
-        assert await document_of(one, entry.uuid) is None
-        assert await one.documents.sweep(FAR) == 1
-        assert await one.documents.sweep(FAR) == 0
-        assert await one.documents.page(offset=0, limit=10, since=None, until=None) == []
-        assert await one.documents.search(Search(name="Ann")) == []
-
-    async def test_what_was_accepted_again_does_not_expire(
-        self, one: Backend, server: BackendServer
-    ) -> None:
-        entry, found = await begun(one)
-        await finish(one, entry, expire_seconds=1)
-        assert found.document is not None
-        again, _ = await begun(one, found.document)
-        assert await one.documents.sweep(FAR) == 0
-        await finish(one, again)
-        await server.let_pass(1.1)
-        assert await document_of(one, entry.uuid) == found.document
 
     async def test_a_change_meanwhile_is_moved_and_changes_nothing(self, one: Backend) -> None:
         entry, found = await begun(one)

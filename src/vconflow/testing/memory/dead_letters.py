@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import islice
 
 from vconflow.ports.dead_letters import DeadLetter, Extent
 from vconflow.ports.history import HistoryRecord
@@ -29,6 +30,12 @@ class MemoryDeadLetters:
         low = bisect_right(names, id_order(after), key=id_order) if after else 0
         high = bisect_right(names, id_order(until), key=id_order) if until else len(names)
         return [letters[name].letter for name in names[low:high][:count]]
+
+    async def newest(self, list_name: str, count: int) -> list[DeadLetter]:
+        """See `DeadLetters.newest`."""
+        await self._store.call()
+        letters = self._store.dead_list(list_name).letters
+        return [held.letter for held in islice(reversed(letters.values()), count)]
 
     async def find(self, list_name: str, ids: Sequence[str]) -> list[DeadLetter]:
         """See `DeadLetters.find`."""

@@ -52,13 +52,13 @@ class MemoryIntake:
         vcons, uuid = self._store.vcons, item.facts.uuid
         held = vcons.metas.get(uuid) or Meta()
         if item.expect_rev == 0 and (held.deleted or not held.rev):
-            raise Conflict("the vCon was deleted meanwhile")
+            raise Conflict("The vCon was deleted meanwhile")
         if item.expect_rev and (held.deleted or held.rev != item.expect_rev):
             raise RevisionMismatch("the vCon has changed since")
         if item.ownership is Ownership.EXCLUSIVE:
             owner = vcons.owner_of(uuid)
             if owner is not None and owner != item.owner:
-                raise Conflict("the vCon was stored by another key")
+                raise Conflict("The vCon was stored by another key")
 
     def _store_document(self, item: Acceptance) -> int:
         vcons, uuid = self._store.vcons, item.facts.uuid

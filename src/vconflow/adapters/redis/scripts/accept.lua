@@ -10,27 +10,27 @@ local batch_key, batch_ttl, index_expiry, created_key = KEYS[header[1]], header[
 local expiring_key, partners_key = KEYS[header[5]], KEYS[header[8]]
 
 -- The same batch once more: its answer was lost on the way, not its work.
-local before = redis.call('GET', batch_key)
+local before = call('GET', batch_key)
 if before then return cmsgpack.unpack(before) end
 
 -- Partners are few, and most servers have none.
-local has_partners = is_type(partners_key, 'hash') and redis.call('EXISTS', partners_key) == 1
+local has_partners = is_type(partners_key, 'hash') and known_types[partners_key] == 'hash'
 
 -- Who stored the vCon that is there; nil when there is none. What has left Redis for the storages
 -- is still listed, and partners are remembered apart.
 local function owner_of(uuid, held)
   local rev, deleted, owner = held[1], held[3], held[6]
-  if deleted or (not rev and not redis.call('ZSCORE', created_key, uuid)) then return nil end
-  return owner or (has_partners and redis.call('HGET', partners_key, uuid)) or ''
+  if deleted or (not rev and not call('ZSCORE', created_key, uuid)) then return nil end
+  return owner or (has_partners and call('HGET', partners_key, uuid)) or ''
 end
 
 local function own(uuid, item, held)
   if item[15] == 'keep' then return owner_of(uuid, held) or item[11] end
   if item[15] == 'exclusive' then
-    redis.call('HSET', partners_key, uuid, item[11])
+    call('HSET', partners_key, uuid, item[11])
     has_partners = true
   elseif has_partners and held[6] ~= item[11] then
-    redis.call('HDEL', partners_key, uuid)
+    call('HDEL', partners_key, uuid)
   end
   return item[11]
 end
@@ -39,7 +39,7 @@ end
 local function recall(item)
   local key = KEYS[item[16]]
   if not is_type(key, 'string') then return {'type', key} end
-  local known = redis.call('GET', key)
+  local known = call('GET', key)
   if not known then return nil end
   if string.sub(known, 1, #item[17]) ~= item[17] then return {'reused'} end
   return {'repeated', tonumber(string.sub(known, #item[17] + 2))}
@@ -52,13 +52,13 @@ local function accept(item)
   local streams, expected = item[6], item[12]
   if not is_type(created_key, 'zset') then return {'type', created_key} end
   if not is_type(document, 'string') then return {'type', document} end
-  if not is_type(meta, 'hash') then return {'type', meta} end
   local fits, wrong = all_types(streams, 'stream')
   if not fits then return {'type', wrong} end
   fits, wrong = all_types(item[7], 'zset')
   if not fits then return {'type', wrong} end
 
-  local held = redis.call('HMGET', meta, 'rev', 'idx', 'deleted', 'born', 'ttl', 'owner')
+  local held = redis.pcall('HMGET', meta, 'rev', 'idx', 'deleted', 'born', 'ttl', 'owner', 'open')
+  if held.err then return {'type', meta} end
   local rev, index, deleted = held[1], held[2] or '', held[3]
   if expected == 0 and (deleted or not rev) then return {'gone'} end
   if expected > 0 and (deleted or tonumber(rev or 0) ~= expected) then
@@ -72,25 +72,31 @@ local function accept(item)
   if index ~= item[8] and index ~= item[9] then return {'index', index} end
 
   local new_rev, owner = next_rev(rev), own(uuid, item, held)
-  if deleted then redis.call('DEL', meta) end
-  local born = (not deleted and held[4]) or integer(new_rev)
-  redis.call('SET', document, ARGV[item[3]])
-  redis.call('HSET', meta, 'rev', integer(new_rev), 'idx', item[8], 'owner', owner, 'born', born)
+  if deleted then call('DEL', meta) end
+  local rev_text = integer(new_rev)
+  local born = (not deleted and held[4]) or rev_text
+  call('SET', document, ARGV[item[3]])
+  if #streams > 0 then
+    local open = not deleted and tonumber(held[7]) or 0
+    call('HSET', meta, 'rev', rev_text, 'idx', item[8], 'owner', owner, 'born', born,
+      'open', integer(open + #streams))
+  else
+    call('HSET', meta, 'rev', rev_text, 'idx', item[8], 'owner', owner, 'born', born)
+  end
   if rev then
-    redis.call('PERSIST', meta)
+    call('PERSIST', meta)
     if held[5] then
-      redis.call('HDEL', meta, 'ttl')
-      if is_type(expiring_key, 'zset') then redis.call('ZREM', expiring_key, uuid) end
+      call('HDEL', meta, 'ttl')
+      if is_type(expiring_key, 'zset') then call('ZREM', expiring_key, uuid) end
     end
   end
-  redis.call('ZADD', created_key, item[5], uuid)
+  call('ZADD', created_key, item[5], uuid)
   reindex(uuid, item[10], item[7], index_expiry)
   for _, stream in ipairs(streams) do
     add_entry(KEYS[stream], uuid, now_ms, item[13], item[14], true)
   end
-  if #streams > 0 then redis.call('HINCRBY', meta, 'open', #streams) end
   if item[16] > 0 then
-    redis.call('SET', KEYS[item[16]], item[17] .. ' ' .. integer(new_rev), 'PX', header[9])
+    call('SET', KEYS[item[16]], item[17] .. ' ' .. rev_text, 'PX', header[9])
   end
   remember(header[7], KEYS[item[18]], uuid, ARGV[item[19]])
   return {'ok', new_rev}
@@ -98,5 +104,5 @@ end
 
 local results = {}
 for i, item in ipairs(header[6]) do results[i] = accept(item) end
-redis.call('SET', batch_key, cmsgpack.pack(results), 'PX', batch_ttl)
+call('SET', batch_key, cmsgpack.pack(results), 'PX', batch_ttl)
 return results

@@ -16,31 +16,36 @@ local consumer, index_expiry, document_ttl = header[1], header[4], header[5]
 local expiring_key = KEYS[header[6]]
 
 -- Under our name another process may own what we believe to own: then nothing is ours any more.
-local holder = redis.call('GET', KEYS[header[2]])
+local holder = call('GET', KEYS[header[2]])
 local displaced = holder and holder ~= header[3]
 
 local function acknowledge(item)
-  redis.call('XACK', KEYS[item[1]], GROUP, item[2])
-  redis.call('XDEL', KEYS[item[1]], item[2])
-  redis.call('DEL', KEYS[item[4]])
+  call('XACK', KEYS[item[1]], GROUP, item[2])
+  call('XDEL', KEYS[item[1]], item[2])
+  call('DEL', KEYS[item[4]])
 end
 
-local function release(meta, counted, entry_id)
-  if not is_counted(meta, entry_id) then return end
-  if redis.call('HINCRBY', meta, counted, -1) < 0 then redis.call('HSET', meta, counted, 0) end
+-- `held` is {rev, deleted, born} of the meta hash, if that was read.
+local function release(meta, counted, entry_id, held)
+  if held then
+    if not held[1] or not is_of(held[3], entry_id) then return end
+  elseif not is_counted(meta, entry_id) then
+    return
+  end
+  if call('HINCRBY', meta, counted, -1) < 0 then call('HSET', meta, counted, 0) end
 end
 
-local function finish(item, action, rev)
+local function finish(item, action, rev, held)
   local meta = KEYS[item[7]]
   for _, target in ipairs(action[2]) do
     add_entry(KEYS[target[1]], item[5], now_ms, action[3], action[4], target[2])
-    redis.call('HINCRBY', meta, target[2] and 'open' or 'egress', 1)
+    call('HINCRBY', meta, target[2] and 'open' or 'egress', 1)
   end
   acknowledge(item)
-  release(KEYS[item[3]], action[7], item[2])
+  release(KEYS[item[3]], action[7], item[2], item[3] == item[7] and held)
   -- Redis holds the one copy of what went through without a storage: no dead letter takes it away.
-  redis.call('HSET', meta, action[5] and 'stored' or 'done', integer(rev))
-  if action[6] >= 0 then redis.call('HSET', meta, 'ttl', integer(action[6])) end
+  call('HSET', meta, action[5] and 'stored' or 'done', integer(rev))
+  if action[6] >= 0 then call('HSET', meta, 'ttl', integer(action[6])) end
   let_expire(item[5], KEYS[item[6]], meta, expiring_key, document_ttl, index_expiry)
   if item[3] ~= item[7] then
     -- A link went on with another vCon: the entry's own is done with too.
@@ -51,11 +56,11 @@ end
 local function bury(item, action, rev)
   local fields = {}
   for _, index in ipairs(action[3]) do fields[#fields + 1] = ARGV[index] end
-  redis.call('XADD', KEYS[action[2]], '*', 'rev', integer(rev), unpack(fields))
+  call('XADD', KEYS[action[2]], '*', 'rev', integer(rev), unpack(fields))
   -- A dead letter is open work, also that of a list which no chain read before.
   if action[5] ~= 'open' and is_counted(KEYS[item[3]], item[2]) then
     release(KEYS[item[3]], action[5], item[2])
-    redis.call('HINCRBY', KEYS[item[3]], 'open', 1)
+    call('HINCRBY', KEYS[item[3]], 'open', 1)
   end
   acknowledge(item)
 end
@@ -63,10 +68,10 @@ end
 local function write(item, rev)
   local meta, change = KEYS[item[7]], item[11]
   local new_rev = next_rev(rev)
-  redis.call('SET', KEYS[item[6]], ARGV[item[10]])
-  redis.call('HSET', meta, 'rev', integer(new_rev))
+  call('SET', KEYS[item[6]], ARGV[item[10]])
+  call('HSET', meta, 'rev', integer(new_rev))
   if #change > 0 then
-    redis.call('HSET', meta, 'idx', change[1])
+    call('HSET', meta, 'idx', change[1])
     reindex(item[5], change[4], change[2], index_expiry)
   end
   return new_rev
@@ -90,14 +95,16 @@ end
 local function commit(item)
   local action, kind = item[12], item[12][1]
   if displaced or not owns(KEYS[item[1]], item[2], consumer) then return {'lost'} end
-  if not is_type(KEYS[item[3]], 'hash') then return {'type', KEYS[item[3]]} end
-  if not is_type(KEYS[item[7]], 'hash') then return {'type', KEYS[item[7]]} end
+  if kind == 'ack' or item[3] ~= item[7] then
+    if not is_type(KEYS[item[3]], 'hash') then return {'type', KEYS[item[3]]} end
+  end
   if kind == 'ack' then
     acknowledge(item)
     release(KEYS[item[3]], action[2], item[2])
     return {'done', 0}
   end
-  local held = redis.call('HMGET', KEYS[item[7]], 'rev', 'deleted', 'born', 'idx')
+  local held = redis.pcall('HMGET', KEYS[item[7]], 'rev', 'deleted', 'born', 'idx')
+  if held.err then return {'type', KEYS[item[7]]} end
   local rev = tonumber(held[1] or 0)
   local deleted = held[2] or (item[9] > 0 and tonumber(held[3] or 0) ~= item[9])
   if deleted and not (kind == 'bury' and action[4]) then return {'deleted'} end
@@ -116,10 +123,13 @@ local function commit(item)
   elseif kind == 'bury' and not is_type(KEYS[action[2]], 'stream') then
     return {'type', KEYS[action[2]]}
   end
-  if item[10] > 0 then rev = write(item, rev) end
-  if kind == 'finish' then finish(item, action, rev)
+  if item[10] > 0 then
+    rev = write(item, rev)
+    held[1] = rev
+  end
+  if kind == 'finish' then finish(item, action, rev, held)
   elseif kind == 'defer' then
-    redis.call('HSET', KEYS[item[4]], 'progress', ARGV[action[2]], 'due', integer(action[3]))
+    call('HSET', KEYS[item[4]], 'progress', ARGV[action[2]], 'due', integer(action[3]))
   elseif kind == 'bury' then bury(item, action, rev) end
   note(item)
   return {'done', rev}

@@ -9,8 +9,9 @@ is_type(theirs, 'zset')
 if redis.call('TYPE', aside).ok ~= 'set' then return {0, 0, 0} end
 if not is_type(ours, 'zset') then return redis.error_reply('WRONGTYPE ' .. ours) end
 for _, member in ipairs(redis.call('SPOP', aside, header[5])) do
-  if #member == 36 and string.match(member, '^[0-9a-f-]+$') then
-    redis.call('ZADD', ours, 'NX', integer(now_ms), member)
+  local uuid = string.match(member, '^vcon:(.*)$') or member
+  if #uuid == 36 and string.match(uuid, '^[0-9a-f-]+$') then
+    redis.call('ZADD', ours, 'NX', integer(now_ms), uuid)
     moved = moved + 1
   else
     redis.call('SADD', KEYS[header[6]], member)

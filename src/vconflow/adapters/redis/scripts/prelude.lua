@@ -3,15 +3,17 @@
 -- back, so each item is checked first and written afterwards, and one item's trouble never stops
 -- the next.
 local deadline, header = unpack(cmsgpack.unpack(ARGV[1]))
-local clock = redis.call('TIME')
+local call, KEYS = redis.call, KEYS
+local clock = call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now_us = clock[1] * 1000000 + clock[2]
 local GROUP = 'vconflow'
 
 local function integer(number) return string.format('%.0f', number) end
+local now_text = integer(now_ms)
 
 -- A network may deliver what was sent long after the sender gave it up and went on.
-if now_ms > deadline then return redis.error_reply('LATE ' .. integer(now_ms)) end
+if now_ms > deadline then return redis.error_reply('LATE ' .. now_text) end
 
 -- The revision after `rev`. It follows the clock so that it also grows past a forgotten one.
 local function next_rev(rev) return math.max((tonumber(rev) or 0) + 1, now_us) end
@@ -29,7 +31,7 @@ local known_types = {}
 local function is_type(key, wanted)
   local found = known_types[key]
   if not found then
-    found = redis.call('TYPE', key).ok
+    found = call('TYPE', key).ok
     known_types[key] = found
   end
   if found == 'none' or found == wanted then return true end
@@ -57,40 +59,55 @@ local function owns(stream, id, consumer, turn)
 end
 
 -- Take the uuid out of the index keys it was in and put it into those it belongs to now. Index
--- keys are trimmed on write: a busy number must not grow for ever.
+-- keys are trimmed on write: a busy number must not grow for ever. One that stands in many items
+-- is trimmed once, unless it was gone in between and with it the time at which it expires.
+local trimmed, oldest, expiry = {}, nil, nil
+local function trim(key, expiry_ms)
+  if not oldest then oldest, expiry = '(' .. integer(now_ms - expiry_ms), integer(expiry_ms) end
+  if known_types[key] ~= 'none' then call('ZREMRANGEBYSCORE', key, '-inf', oldest) end
+  call('PEXPIRE', key, expiry)
+end
+
 local function reindex(uuid, old_keys, new_keys, expiry_ms)
-  for _, key in ipairs(old_keys) do redis.call('ZREM', KEYS[key], uuid) end
+  for _, index in ipairs(old_keys) do
+    call('ZREM', KEYS[index], uuid)
+    trimmed[index] = nil
+  end
   for _, index in ipairs(new_keys) do
-    local key = KEYS[index]
-    redis.call('ZADD', key, now_ms, uuid)
-    if expiry_ms > 0 then
-      redis.call('ZREMRANGEBYSCORE', key, '-inf', '(' .. integer(now_ms - expiry_ms))
-      redis.call('PEXPIRE', key, integer(expiry_ms))
+    call('ZADD', KEYS[index], now_text, uuid)
+    if expiry_ms > 0 and not trimmed[index] then
+      trim(KEYS[index], expiry_ms)
+      trimmed[index] = true
     end
   end
+end
+
+-- Whether an entry is one of this life of the uuid, which began at `born`.
+local function is_of(born, entry_id)
+  return (tonumber(string.match(entry_id, '^%d+')) or 0) >= math.floor((tonumber(born) or 0) / 1000)
 end
 
 -- Whether an entry is counted in the meta hash: not one from an earlier life of the uuid.
 local function is_counted(meta, entry_id)
   local held = redis.call('HMGET', meta, 'born', 'deleted', 'rev')
-  if held[2] or not held[3] then return false end
-  return (tonumber(string.match(entry_id, '^%d+')) or 0) >= math.floor((tonumber(held[1]) or 0) / 1000)
+  return not held[2] and held[3] and is_of(held[1], entry_id)
 end
 
 local function add_entry(stream, uuid, at, origin, trace, feeds)
-  local fields = {'uuid', uuid, 'at', integer(at)}
+  local fields = {'uuid', uuid, 'at', at == now_ms and now_text or integer(at)}
   if origin ~= '' then fields[#fields + 1] = 'origin'; fields[#fields + 1] = origin end
   if trace ~= '' then fields[#fields + 1] = 'trace'; fields[#fields + 1] = trace end
   -- An entry of a list that no chain reads is counted apart: it holds no stored document back.
   if not feeds then fields[#fields + 1] = 'egress'; fields[#fields + 1] = '1' end
-  return redis.call('XADD', stream, '*', unpack(fields))
+  return call('XADD', stream, '*', unpack(fields))
 end
 
 -- Append to the history of a vCon, and tell whoever listens to the events.
 -- journal: {expiry ms (0: no history), most records, channel}; record: opaque
 -- since: when something was appended lately, if that is known
 local is_heard
-local at = integer(now_ms) .. ' '
+local at = now_text .. ' '
+local expiry_text
 local function remember(journal, key, uuid, record, since)
   if journal[1] > 0 then
     -- Of another type it is somebody else's: then there is no history, and nothing else suffers.
@@ -98,7 +115,8 @@ local function remember(journal, key, uuid, record, since)
     if type(length) == 'number' then
       local is_fresh = length > 1 and since and now_ms - since < journal[1] * 0.1
       if not is_fresh and (length == 1 or redis.call('PTTL', key) < journal[1] * 0.9) then
-        redis.call('PEXPIRE', key, integer(journal[1]))
+        expiry_text = expiry_text or integer(journal[1])
+        call('PEXPIRE', key, expiry_text)
       end
       if length > journal[2] then
         -- The first one tells where it came from: it stays.

@@ -1,0 +1,129 @@
+"""The application: every client, pool and task, opened in order and closed in reverse."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from vconflow.adapters.clock import SystemClock
+from vconflow.adapters.fetch import open_fetcher
+from vconflow.adapters.http import open_http
+from vconflow.adapters.redis.backend import RedisBackend, open_backend
+from vconflow.api import build_asgi
+from vconflow.app.options import open_audit_log, policy_of, ports_of, redis_options
+from vconflow.app.readiness import Readiness
+from vconflow.app.services import Opened, services_of
+from vconflow.app.watchdog import watch_loop
+from vconflow.config import Config
+from vconflow.conserver_data import tell_of_conserver_data
+from vconflow.live_config import ConfigFile, LiveConfig, Watch, watching
+from vconflow.pipeline.breaker import Breakers
+from vconflow.pipeline.event_feed import EventFeed, open_event_feed
+from vconflow.pipeline.ingest import Ingest
+from vconflow.pipeline.replica import Replica, open_replica
+from vconflow.settings import Settings
+from vconflow.site import Components, Site, Surroundings, open_pool, open_site
+from vconflow.site.following import open_followers
+
+__all__ = ["App", "open_app"]
+
+
+@dataclass(frozen=True)
+class App:
+    """A running replica behind an ASGI application."""
+
+    asgi: ASGIApp
+    replica: Replica
+    backend: RedisBackend
+    site: Site
+    events: EventFeed
+    watch: Watch
+
+
+class _Saver:
+    """Lets links store vCons, though links are opened before the way in that stores them."""
+
+    ingest: Ingest
+
+    async def save(self, document: bytes) -> str:
+        return await self.ingest.save(document)
+
+
+@asynccontextmanager
+async def open_app(
+    config: Config,
+    settings: Settings,
+    *,
+    redis_url: str,
+    config_file: Path | None = None,
+    redis_trouble: Callable[[], str] = str,
+) -> AsyncIterator[App]:
+    """Open everything and start processing; drain and close at the end.
+
+    `config_file` is where `config` came from, which is then watched. `redis_trouble` says what is
+    known to hinder Redis, which /ready shows. Raises `ConfigError` when Redis or a component
+    refuses to start.
+    """
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        audit = await enter(open_audit_log(settings))
+        backend = await enter(open_backend(redis_url, redis_options(settings)))
+        await tell_of_conserver_data(backend, config, settings.vcon_sorted_set_name)
+        saver, clock = _Saver(), SystemClock()
+        components = await enter(_open_components(settings, saver, clock))
+        parts = await components.open(config)
+        ports, policy = ports_of(backend, clock), policy_of(settings)
+        replica, ingest, lookup = await enter(
+            open_replica(ports, parts.chains, parts.fanout, policy)
+        )
+        saver.ingest = ingest
+        site = await enter(open_site(config, parts, components, replica, backend.stream))
+        most = settings.vconflow_max_event_streams
+        feed = await enter(open_event_feed(backend.event_source, clock, limit=most))
+        file = ConfigFile(config_file) if config_file else None
+        live = LiveConfig(site, backend.config, os.environ, file)
+        await enter(watch_loop(settings.vconflow_loop_stall))
+        await live.start()
+        await replica.start()
+        poll = settings.vconflow_config_poll_seconds
+        watch = await enter(watching(live, backend.config, file, poll=poll))
+        followers = await enter(
+            open_followers(site, settings, backend, ingest, clock, lambda: replica.stopping)
+        )
+        readiness = Readiness(backend, lambda: replica.fanout, live, followers, redis_trouble)
+        opened = Opened(
+            settings=settings,
+            audit=audit,
+            backend=backend,
+            replica=replica,
+            ingest=ingest,
+            lookup=lookup,
+            site=site,
+            events=feed,
+            configuration=live,
+            followers=followers,
+            readiness=readiness,
+        )
+        yield App(build_asgi(services_of(opened)), replica, backend, site, feed, watch)
+
+
+@asynccontextmanager
+async def _open_components(
+    settings: Settings, saver: _Saver, clock: SystemClock
+) -> AsyncIterator[Components]:
+    async with (
+        open_http() as http,
+        open_fetcher(settings.vconflow_fetch_allow) as fetcher,
+        open_pool() as pool,
+    ):
+        data_dir = Path(settings.vconflow_data_dir)
+        yield Components(
+            pool,
+            Surroundings(http, fetcher, saver, clock, data_dir),
+            Breakers(settings.vconflow_breaker_failures, clock.now),
+            concurrency=settings.chain_concurrency,
+            parallel=settings.conserver_parallel_storage,
+        )

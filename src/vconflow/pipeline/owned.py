@@ -1,0 +1,82 @@
+"""The tasks of the entries that this replica owns."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from vconflow.pipeline.cancelling import cancel_all
+
+__all__ = ["Key", "OwnedEntries"]
+
+Key = tuple[str, str]
+"""The list and the id of an entry."""
+
+
+class OwnedEntries:
+    """One task an entry. `busy` are those that hold a slot."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._dropped: set[Key] = set()
+        self.busy: set[Key] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._tasks
+
+    @property
+    def keys(self) -> list[Key]:
+        """All of them, in the order in which they began."""
+        return list(self._tasks)
+
+    def by_list(self) -> dict[str, list[str]]:
+        """Entry ids by list."""
+        owned: dict[str, list[str]] = {}
+        for list_name, entry in self._tasks:
+            owned.setdefault(list_name, []).append(entry)
+        return owned
+
+    def dropped(self, list_name: str) -> list[str]:
+        """Entries of a list whose task ended by an error, and which still are under our name."""
+        return [entry for name, entry in self._dropped if name == list_name]
+
+    def is_under_way(self, key: Key) -> bool:
+        """Whether its task has not ended."""
+        task = self._tasks.get(key)
+        return task is not None and not task.done()
+
+    def start(self, key: Key, work: Coroutine[Any, Any, None]) -> None:
+        """Own an entry until its work ends."""
+        task = asyncio.create_task(work)
+        self._tasks[key] = task
+        self._dropped.discard(key)
+        task.add_done_callback(lambda done: self._ended(key, done))
+
+    def cancel(self, key: Key) -> None:
+        """Stop the work; the entry stays under our name."""
+        self._tasks[key].cancel()
+
+    def let_go(self, key: Key) -> None:
+        """Stop the work on an entry that is not ours any more."""
+        self._tasks.pop(key).cancel()
+
+    async def wait(self, keys: list[Key], seconds: float) -> None:
+        """Give these so long to end by themselves."""
+        if keys:
+            await asyncio.wait([self._tasks[key] for key in keys], timeout=seconds)
+
+    async def cancel_all(self) -> None:
+        """Stop whatever is left, and wait for it."""
+        await cancel_all(list(self._tasks.values()))
+
+    def _ended(self, key: Key, task: asyncio.Task[None]) -> None:
+        broke = task.cancelled() or task.exception() is not None
+        if self._tasks.get(key, task) is task:
+            self.busy.discard(key)
+        # What was let go is not under our name any more.
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
+            if broke:
+                self._dropped.add(key)

@@ -1,0 +1,119 @@
+"""The HTTP server in front of the application: uvicorn with our limits, TLS, and no signals."""
+
+import asyncio
+import contextlib
+import functools
+import resource
+import socket
+import ssl
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.server import ServerState
+
+from vconflow import __version__
+from vconflow.server.protocol import HttpProtocol, Limits
+from vconflow.server.tls import Tls
+from vconflow.settings import Settings
+
+__all__ = ["HttpServer", "http_server"]
+
+_BACKLOG = 2048
+_OTHER_FILES = 256
+"""File descriptors for everything but connections."""
+_CHECK_EVERY = 5
+"""Ticks of a tenth of a second."""
+_RELOAD_EVERY = 50
+
+
+class HttpServer(uvicorn.Server):
+    """Watches over its connections, and leaves the signals to us: HTTP goes last, not first."""
+
+    def __init__(self, config: uvicorn.Config, tls: Tls | None, handshake: float) -> None:
+        super().__init__(config)
+        self._tls = tls
+        self._handshake = handshake if tls else None
+        self._reloading: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does, but for a limit to the time that a TLS handshake may take."""
+        await self.lifespan.startup()
+        loop, config = asyncio.get_running_loop(), self.config
+        context: ssl.SSLContext | None = self._tls.context if self._tls else None
+        factory = functools.partial(
+            config.http_protocol_class,  # type: ignore[call-arg]
+            config=config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        self.servers = [
+            await loop.create_server(
+                factory,
+                sock=listener,
+                ssl=context,
+                ssl_handshake_timeout=self._handshake,
+                backlog=_BACKLOG,
+            )
+            for listener in sockets or ()
+        ]
+        self.started = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _CHECK_EVERY == 0:
+            check_connections(self.server_state)
+        if self._tls is not None and counter % _RELOAD_EVERY == 0:
+            self._reloading = asyncio.create_task(self._tls.reload(), name="tls")
+        return await super().on_tick(counter)
+
+
+def check_connections(state: ServerState) -> None:
+    """End the connections whose clients take too long."""
+    now = asyncio.get_running_loop().time()
+    for connection in list(state.connections):
+        if isinstance(connection, HttpProtocol):
+            connection.check(now)
+
+
+def http_server(app: ASGIApp, settings: Settings, tls: Tls | None) -> HttpServer:
+    """Return a server that is not started yet."""
+    limits = Limits(
+        head=settings.vconflow_header_timeout,
+        body=settings.vconflow_body_timeout,
+        connections=_room_for(settings.vconflow_max_connections),
+        headers=(
+            (b"x-vcon-server-version", __version__.encode()),
+            (b"x-vcon-server-commit", settings.vconflow_commit.encode("latin-1", "replace")),
+            (b"x-content-type-options", b"nosniff"),
+            (b"cache-control", b"no-store"),
+        ),
+    )
+    config = uvicorn.Config(
+        app,
+        loop="none",
+        http=functools.partial(HttpProtocol, limits=limits),  # type: ignore[arg-type]
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
+        timeout_keep_alive=settings.vconflow_keep_alive,
+        timeout_graceful_shutdown=10,
+    )
+    return HttpServer(config, tls, settings.vconflow_header_timeout)
+
+
+def _room_for(connections: int) -> int:
+    """As many of them as the process may have open files, asking for more if it can."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return max(1, min(connections, soft - _OTHER_FILES))
+    return connections

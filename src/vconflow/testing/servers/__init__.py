@@ -1,0 +1,16 @@
+"""Real servers for tests: start them, kill them, freeze them, start them again on their data."""
+
+from vconflow.testing.servers.postgres_server import PostgresServer, postgres
+from vconflow.testing.servers.process import Server, free_port, limit_files
+from vconflow.testing.servers.redis_servers import RedisServer, redis_server, valkey
+
+__all__ = [
+    "PostgresServer",
+    "RedisServer",
+    "Server",
+    "free_port",
+    "limit_files",
+    "postgres",
+    "redis_server",
+    "valkey",
+]

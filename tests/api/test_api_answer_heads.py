@@ -1,0 +1,75 @@
+"""What an answer's head looks like on the wire, and that a request leaves nothing behind."""
+
+import gc
+
+import httpx
+import pytest
+from api_doubles import KEY, World, make_vcon, uuid_of
+from http_support import connected, serving
+from starlette.types import Receive, Scope, Send
+
+from vconflow.api import build_asgi
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def answered(*headers: tuple[bytes, bytes]) -> bytes:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
+        await send({"type": "http.response.body", "body": b"abc"})
+
+    async with serving(app) as (port, _), connected(port) as client:
+        client.send(REQUEST)
+        return await client.head()
+
+
+async def test_a_plain_head_says_all_and_the_date() -> None:
+    head = await answered((b"content-length", b"3"), (b"etag", b'"1"'), (b"X-Own", b"a: b"))
+    first, date, *rest = head.split(b"\r\n")
+    assert first == b"HTTP/1.1 200 OK"
+    assert date.startswith(b"date: ")
+    assert rest == [b"content-length: 3", b'etag: "1"', b"x-own: a: b", b"", b""]
+
+
+async def test_without_a_length_the_body_is_chunked() -> None:
+    assert b"transfer-encoding: chunked" in await answered((b"x-own", b"1"))
+
+
+async def test_connection_close_is_passed_on() -> None:
+    head = await answered((b"content-length", b"3"), (b"connection", b"close"))
+    assert head.count(b"connection: close") == 1
+
+
+@pytest.mark.parametrize("name", [b"x-own", b"etag"])
+async def test_a_header_with_a_line_break_is_not_sent(name: bytes) -> None:
+    head = await answered((b"content-length", b"3"), (name, b"a\r\nset-cookie: b"))
+    assert head.startswith(b"HTTP/1.1 500")
+    assert b"set-cookie" not in head
+
+
+async def test_requests_leave_nothing_to_the_garbage_collector() -> None:
+    document = make_vcon()
+    app = build_asgi(World().services())
+    async with (
+        serving(app) as (port, _),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=KEY) as client,
+    ):
+        assert await circles(client, document) == []
+
+
+async def circles(client: httpx.AsyncClient, document: bytes) -> list[str]:
+    """What of the server's own only the garbage collector would have freed."""
+    gc.collect()
+    gc.disable()
+    try:
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        for _ in range(10):
+            (await client.post("/vcon?ingress_lists=inbox", content=document)).raise_for_status()
+            (await client.get(f"/vcon/{uuid_of(document)}")).raise_for_status()
+        gc.collect()
+        kinds = (type(item).__name__ for item in gc.garbage)
+        return [kind for kind in kinds if kind in {"Cycle", "Call"}]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
