@@ -24,6 +24,8 @@ HEADER = "x-conserver-api-token"
 OPEN_ROUTES = {"/version", "/health", "/ready", "/metrics", "/openapi.json"} | {
     "/docs",
     "/docs/{asset}",
+    "/status",
+    "/status/{asset}",
 }
 
 

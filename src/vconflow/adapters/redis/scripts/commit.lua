@@ -35,6 +35,10 @@ local function release(meta, counted, entry_id, held)
   if call('HINCRBY', meta, counted, -1) < 0 then call('HSET', meta, counted, 0) end
 end
 
+-- The meta field that says which revision went through.
+local function finished(action) return action[5] and 'stored' or 'done' end
+
+-- A document that was written has been noted as finished together with its revision.
 local function finish(item, action, rev, held)
   local meta = KEYS[item[7]]
   for _, target in ipairs(action[2]) do
@@ -44,7 +48,7 @@ local function finish(item, action, rev, held)
   acknowledge(item)
   release(KEYS[item[3]], action[7], item[2], item[3] == item[7] and held)
   -- Redis holds the one copy of what went through without a storage: no dead letter takes it away.
-  call('HSET', meta, action[5] and 'stored' or 'done', integer(rev))
+  if item[10] == 0 then call('HSET', meta, finished(action), integer(rev)) end
   if action[6] >= 0 then call('HSET', meta, 'ttl', integer(action[6])) end
   let_expire(item[5], KEYS[item[6]], meta, expiring_key, document_ttl, index_expiry)
   if item[3] ~= item[7] then
@@ -65,11 +69,16 @@ local function bury(item, action, rev)
   acknowledge(item)
 end
 
-local function write(item, rev)
+local function write(item, action, rev)
   local meta, change = KEYS[item[7]], item[11]
   local new_rev = next_rev(rev)
+  local text = integer(new_rev)
   call('SET', KEYS[item[6]], ARGV[item[10]])
-  call('HSET', meta, 'rev', integer(new_rev))
+  if action[1] == 'finish' then
+    call('HSET', meta, 'rev', text, finished(action), text)
+  else
+    call('HSET', meta, 'rev', text)
+  end
   if #change > 0 then
     call('HSET', meta, 'idx', change[1])
     reindex(item[5], change[4], change[2], index_expiry)
@@ -124,7 +133,7 @@ local function commit(item)
     return {'type', KEYS[action[2]]}
   end
   if item[10] > 0 then
-    rev = write(item, rev)
+    rev = write(item, action, rev)
     held[1] = rev
   end
   if kind == 'finish' then finish(item, action, rev, held)
