@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from cli_process import vconflow
 from conserver_data import CONFIG, Conserver
@@ -13,6 +14,9 @@ from vconflow.adapters.redis.migration import Migration
 from vconflow.cli.migrate_run import Row, migrate
 from vconflow.config import Config
 from vconflow.conserver_data import routes_of
+
+either_format = pytest.mark.parametrize("conserver", ["RedisJSON"], indirect=True)
+"""Of tests to which it makes no difference how documents are kept."""
 
 
 def run_migrate(folder: Path, url: str, *options: str) -> tuple[int, str, str]:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 from conserver_data import Conserver, named, samples, uuids_of
-from migrating import contents, documents, entries, letters, run_migrate
+from migrating import contents, documents, either_format, entries, letters, run_migrate
 from redis import Redis
 
 from vconflow.testing.servers import RedisServer
@@ -57,6 +57,7 @@ def test_everything_arrives(
     assert (code, stdout) == (0, "nothing of a conserver is here\n")
 
 
+@either_format
 def test_the_search_index_stays_complete(
     tmp_path: Path, redis_json: RedisServer, client: "Redis[str]", conserver: Conserver
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_storage_that_lacks_a_vcon_is_all_that_is_left_to_do(
     assert client.llen("DLQ:storage:unknown") == 1
 
 
+@either_format
 def test_a_dry_run_changes_nothing(
     tmp_path: Path, redis_json: RedisServer, client: "Redis[str]", conserver: Conserver,
     shared_data: Path,
@@ -135,6 +137,7 @@ def test_a_dry_run_changes_nothing(
     assert contents(redis_json.url) == before
 
 
+@either_format
 def test_further_lists_move_when_they_are_asked_for(
     tmp_path: Path, redis_json: RedisServer, client: "Redis[str]", conserver: Conserver
 ) -> None:

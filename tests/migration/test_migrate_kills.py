@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis.asyncio
 from conserver_data import CONFIG, Conserver, named, samples, uuids_of
-from migrating import documents, entries, letters, migrate_here, started
+from migrating import documents, either_format, entries, letters, migrate_here, started
 from redis import Redis
 from rich.console import Console
 
@@ -170,6 +170,7 @@ async def test_a_document_that_is_written_meanwhile(
     assert client.zrange("name:Bob", 0, -1) == [vcon["uuid"]]
 
 
+@either_format
 async def test_two_at_once(
     redis_json: RedisServer, client: "Redis[str]", conserver: Conserver, shared_data: Path,
     config: Config,
@@ -185,6 +186,7 @@ async def test_two_at_once(
     check(client, expected, before)
 
 
+@either_format
 async def test_others_are_served_meanwhile(
     redis_json: RedisServer, client: "Redis[str]", conserver: Conserver, shared_data: Path,
     config: Config,
@@ -220,6 +222,7 @@ async def test_others_are_served_meanwhile(
     assert "cmdstat_smembers" not in stats
 
 
+@either_format
 def test_memory_does_not_grow_with_what_there_is(
     tmp_path: Path, redis_json: RedisServer, client: "Redis[str]", conserver: Conserver
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 from conserver_data import CONFIG, Conserver, named, samples, uuids_of
-from migrating import entries, run_migrate
+from migrating import either_format, entries, run_migrate
 from redis import Redis
 from vconflow_process import vconflow
 
@@ -46,6 +46,7 @@ async def test_a_server_says_what_it_found_and_works_all_the_same(
         assert (await http.get(f"/vcon/{replaced['uuid']}")).json()["subject"] == "again"
 
 
+@either_format
 async def test_chains_run_on_what_was_migrated(
     tmp_path: Path, redis_json: RedisServer, client: "Redis[str]", conserver: Conserver,
     shared_data: Path,

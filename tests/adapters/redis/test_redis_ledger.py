@@ -109,3 +109,12 @@ async def test_deleting_after_the_meta_hash_was_forgotten_cleans_the_index(
     await client.execute_command("DEL", f"vconflow:vcon:{facts.uuid}")
     assert await backend.documents.delete(facts.uuid, facts)
     assert await backend.documents.search(Search(name="Ann")) == []
+
+
+async def test_only_some_of_many_large_documents_come_at_once(backend: RedisBackend) -> None:
+    documents = [vcon(x="y" * 9_000_000) for _ in range(3)]
+    for document in documents:
+        await accept(backend, document, "in")
+    uuids = [validate(document).uuid for document in documents]
+    assert len(await backend.documents.fetch_some(uuids)) == 2
+    assert len(await backend.documents.fetch(uuids)) == 3

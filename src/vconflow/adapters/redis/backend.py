@@ -87,11 +87,15 @@ async def open_backend(url: str, options: RedisOptions) -> AsyncIterator[RedisBa
             documents = RedisDocuments(client, scripts, keys, journal, **expiries)
             yield RedisBackend(
                 connections=connections,
-                intake=RedisIntake(scripts, keys, journal, index_expiry=options.index_expiry),
+                intake=RedisIntake(
+                    client, scripts, keys, journal, index_expiry=options.index_expiry
+                ),
                 documents=documents,
                 ledger=RedisLedger(scripts, keys, name, journal, **expiries),
                 stream=RedisStream(connections, scripts, keys, name, lease=options.lease),
-                egress=RedisEgress(client, scripts, keys, journal, lease=options.egress_lease),
+                egress=RedisEgress(
+                    client, scripts, keys, journal, lease=options.egress_lease, **expiries
+                ),
                 dead_letters=RedisDeadLetters(client, scripts, keys, journal, documents),
                 config=config,
                 follow_journal=RedisFollowJournal(client, keys, name.name),

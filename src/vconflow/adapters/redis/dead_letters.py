@@ -72,6 +72,20 @@ class RedisDeadLetters:
             if reply
         }
 
+    async def lists(self) -> set[str]:
+        """See `DeadLetters.lists`."""
+        prefix = self._keys.dead("")
+        found: set[str] = set()
+        cursor: int | bytes = 0
+        while True:
+            with redis_errors():
+                cursor, keys = await self._client.execute_command(
+                    "SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", 1_000, "TYPE", "stream"
+                )
+            found.update(key.decode(errors="replace").removeprefix(prefix) for key in keys)
+            if int(cursor) == 0:
+                return found
+
     async def replay(self, list_name: str, ids: Sequence[str], *, from_start: bool = False) -> int:
         """See `DeadLetters.replay`."""
         moved = 0

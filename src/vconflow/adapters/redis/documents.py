@@ -57,17 +57,20 @@ class RedisDocuments:
         """See `Documents.fetch`."""
         documents: list[Document] = []
         while len(documents) < len(uuids):
-            call = ScriptCall()
-            items = [
-                [call.key(self._keys.document(uuid)), call.key(self._keys.meta(uuid))]
-                for uuid in uuids[len(documents) :]
-            ]
-            replies = await self._scripts.run("fetch", call, [_FETCH_BYTES, items])
-            documents.extend(
-                Document(document, int(rev), int(born), bool(deleted), index.decode())
-                for document, rev, born, deleted, index in replies
-            )
+            documents += await self.fetch_some(uuids[len(documents) :])
         return documents
+
+    async def fetch_some(self, uuids: Sequence[str]) -> list[Document]:
+        """See `Documents.fetch_some`."""
+        call = ScriptCall()
+        items = [
+            [call.key(self._keys.document(uuid)), call.key(self._keys.meta(uuid))] for uuid in uuids
+        ]
+        replies = await self._scripts.run("fetch", call, [_FETCH_BYTES, items])
+        return [
+            Document(document, int(rev), int(born), bool(deleted), index.decode())
+            for document, rev, born, deleted, index in replies
+        ]
 
     async def recache(self, uuid: str, document: bytes) -> None:
         """See `Documents.recache`."""

@@ -31,13 +31,22 @@ class RedisEgress:
     """Popping with a lease of `lease` seconds, unless another is asked for."""
 
     def __init__(
-        self, client: Redis, scripts: Scripts, keys: Keys, journal: Journal, *, lease: float
+        self,
+        client: Redis,
+        scripts: Scripts,
+        keys: Keys,
+        journal: Journal,
+        *,
+        lease: float,
+        document_ttl: int,
+        index_expiry: int,
     ) -> None:
         self._client = client
         self._scripts = scripts
         self._keys = keys
         self._journal = journal
         self._lease = lease
+        self._lifetimes = document_ttl * 1000, index_expiry * 1000
 
     async def lease(self, list_name: str, count: int, seconds: float | None = None) -> list[Entry]:
         """See `EgressLists.lease`."""
@@ -94,6 +103,7 @@ class RedisEgress:
                     entry.counted,
                     entry.uuid,
                     self._journal.key(call, entry.uuid),
+                    call.key(self._keys.document(entry.uuid)),
                 ]
                 for entry in chunk
             ]
@@ -105,6 +115,8 @@ class RedisEgress:
                 self._journal.record(call, HistoryRecord(kind="handed-out", list=list_name)),
                 leases,
                 *self._batch(call),
+                call.key(self._keys.expiring),
+                *self._lifetimes,
             ]
             done += _named(chunk, await self._scripts.run("egress_ack", call, header))
         return done

@@ -1,20 +1,28 @@
 """The consumer group that every list has."""
 
+from collections.abc import Sequence
+from typing import Final
+
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from vconflow.adapters.redis.keys import GROUP
 
-__all__ = ["create_group", "is_without_group"]
+__all__ = ["create_groups", "is_without_group"]
+
+_AT_ONCE: Final = 200
 
 
-async def create_group(client: Redis, key: str) -> None:
-    """Make sure of the group, from the first entry on: what came before it must be read too."""
-    try:
-        await client.execute_command("XGROUP", "CREATE", key, GROUP, "0", "MKSTREAM")
-    except ResponseError as error:
-        if not str(error).startswith("BUSYGROUP"):
-            raise
+async def create_groups(client: Redis, keys: Sequence[str]) -> None:
+    """Make sure of the groups, from the first entry on: what came before it must be read too."""
+    for start in range(0, len(keys), _AT_ONCE):
+        async with client.pipeline(transaction=False) as pipe:
+            for key in keys[start : start + _AT_ONCE]:
+                pipe.execute_command("XGROUP", "CREATE", key, GROUP, "0", "MKSTREAM")
+            replies = await pipe.execute(raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, Exception) and not str(reply).startswith("BUSYGROUP"):
+                raise reply
 
 
 def is_without_group(error: ResponseError) -> bool:

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
+from redis.asyncio import Redis
+
+from vconflow.adapters.redis.errors import redis_errors
 from vconflow.adapters.redis.history import Journal
 from vconflow.adapters.redis.index import index_keys, index_text
 from vconflow.adapters.redis.keys import Keys
@@ -25,8 +28,9 @@ class RedisIntake:
     """Stores document, meta, index and stream entries of each vCon in one atomic step."""
 
     def __init__(
-        self, scripts: Scripts, keys: Keys, journal: Journal, *, index_expiry: int
+        self, client: Redis, scripts: Scripts, keys: Keys, journal: Journal, *, index_expiry: int
     ) -> None:
+        self._client = client
         self._scripts = scripts
         self._keys = keys
         self._journal = journal
@@ -128,6 +132,24 @@ class RedisIntake:
         if reply[0] not in _DONE:
             raise _error(reply)
         return Enqueued([found == 1 for found in reply[1]], reply[0] == b"repeated")
+
+    async def recall(self, idempotency: Idempotency) -> Receipt | None:
+        """See `Intake.recall`."""
+        rev = await self._known(idempotency, " ")
+        return Receipt(int(rev), repeated=True) if rev else None
+
+    async def recall_enqueued(self, idempotency: Idempotency) -> Enqueued | None:
+        """See `Intake.recall_enqueued`."""
+        digits = await self._known(idempotency, "=")
+        return Enqueued([digit == "1" for digit in digits], repeated=True) if digits else None
+
+    async def _known(self, idempotency: Idempotency, separator: str) -> str:
+        """What a script noted behind the fingerprint; '' if it noted nothing."""
+        key = self._keys.idempotency(idempotency.name)
+        with redis_errors():
+            known = await self._client.execute_command("GET", key)
+        fingerprint, _, noted = (known or b"").decode().partition(separator)
+        return noted if fingerprint == idempotency.fingerprint else ""
 
 
 def _result(reply: list[Any]) -> Receipt | Exception:

@@ -46,6 +46,14 @@ class DeadLetterContract(BackendFixtures):
         depth = (await one.stream.depth(["in"]))["in"]
         assert (depth.waiting, depth.pending, depth.dead) == (0, 0, 1)
 
+    async def test_lists_with_dead_letters_are_known_by_themselves(self, one: Backend) -> None:
+        assert await one.dead_letters.lists() == set()
+        entry, found = await begun(one)
+        await fill(one, "other", 1)
+        assert await one.dead_letters.lists() == set()
+        await commit(one, commit_of(entry, found, then=buried()))
+        assert await one.dead_letters.lists() == {"in"}
+
     async def test_a_replay_goes_on_where_it_stopped(self, one: Backend) -> None:
         entry, found = await begun(one)
         progress = Progress(next_link="webhook", attempts=5, crashes=2, first_failure=1, due=7)

@@ -65,6 +65,21 @@ class ExpiryContract(BackendFixtures):
             await server.let_pass(1.1)
             assert await document_of(backend, entry.uuid) is None
 
+    async def test_a_document_expires_once_a_client_has_fetched_what_a_list_kept_it_for(
+        self, server: BackendServer
+    ) -> None:
+        """No chain reads that list any more."""
+        async with server.replica("short", document_ttl=1) as backend:
+            entry, found = await begun(backend)
+            await finish(backend, entry, stored=True)
+            await backend.intake.enqueue(Enqueuing([entry.uuid], "gone"))
+            (lent,) = await backend.egress.lease("gone", 1, 100 * server.lease)
+            await server.let_pass(1.1)
+            assert await document_of(backend, entry.uuid) == found.document
+            assert await backend.egress.ack("gone", [lent]) == [lent.lease_id]
+            await server.let_pass(1.1)
+            assert await document_of(backend, entry.uuid) is None
+
     async def test_only_what_is_nowhere_any_more_is_forgotten(self, server: BackendServer) -> None:
         async with server.replica("short", document_ttl=1) as backend:
             expired, kept = (await begun(backend))[0], (await begun(backend))[0]

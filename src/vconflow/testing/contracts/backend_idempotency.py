@@ -127,6 +127,27 @@ class IdempotencyContract(BackendFixtures):
         assert await one.intake.enqueue(order) == Enqueued([True, True, False], repeated=True)
         assert await read(one, "in") == []
 
+    async def test_what_was_done_is_known_without_asking_for_it_again(
+        self, one: Backend, two: Backend
+    ) -> None:
+        assert await one.intake.recall(REQUEST) is None
+        first = await one_result(one, asked(vcon()))
+        assert isinstance(first, Receipt)
+        assert await two.intake.recall(REQUEST) == Receipt(first.rev, repeated=True)
+        assert await two.intake.recall(OTHER_BODY) is None
+
+    async def test_what_was_enqueued_is_known_once_it_was_final(self, one: Backend) -> None:
+        here, never = vcon(), vcon()
+        await accept(one, here)
+        uuids = [validate(document).uuid for document in (here, never)]
+        order = Enqueuing(uuids, "in", idempotency=REQUEST, final=False)
+        await one.intake.enqueue(order)
+        assert await one.intake.recall_enqueued(REQUEST) is None
+        await one.intake.enqueue(msgspec.structs.replace(order, final=True))
+        before = await one.intake.recall_enqueued(REQUEST)
+        assert before == Enqueued([True, False], repeated=True)
+        assert await one.intake.recall_enqueued(OTHER_BODY) is None
+
     async def test_a_key_belongs_to_one_kind_of_request(self, one: Backend) -> None:
         document = vcon()
         await one_result(one, asked(document))

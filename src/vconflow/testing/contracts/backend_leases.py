@@ -84,6 +84,23 @@ class LeaseContract(BackendFixtures):
         # Renewing must not have stolen them back.
         assert await two.stream.renew({"a": ids[:2]}) == []
 
+    async def test_what_a_client_has_on_lease_is_taken_over_when_the_lease_ends(
+        self, one: Backend, two: Backend, server: BackendServer
+    ) -> None:
+        """A chain may begin to read a list that clients have fetched from."""
+        await fill(one, "a", 4)
+        short, given_back, long = await one.egress.lease("a", 3, 100 * server.lease)
+        await one.egress.extend("a", [short], server.lease)
+        await one.egress.give_back("a", [given_back])
+        (read_before,) = await read(one, "a")
+        await self.let_lease_pass(server)
+        taken = await two.stream.take_over("a", 2)
+        taken += await two.stream.take_over("a", 2)
+        ids = [(item.entry.id, item.progress.crashes) for item in taken]
+        assert ids == [(short.id, 0), (given_back.id, 0), (read_before.id, 1)]
+        assert await one.egress.ack("a", [short, given_back]) == []
+        assert await one.egress.ack("a", [long]) == [long.lease_id]
+
     async def test_handed_over_entries_are_taken_at_once_and_are_no_crash(
         self, one: Backend, two: Backend
     ) -> None:

@@ -63,7 +63,7 @@ class MemoryServer:
             documents=MemoryDocuments(store, journal, expiries),
             ledger=MemoryLedger(store, held, journal, expiries),
             stream=MemoryStream(store, held, lease_ms),
-            egress=MemoryEgress(store, journal, int(egress_lease * 1000)),
+            egress=MemoryEgress(store, journal, expiries, int(egress_lease * 1000)),
             dead_letters=MemoryDeadLetters(store, journal),
             history=MemoryHistory(store),
         )

@@ -43,6 +43,11 @@ class MemoryDeadLetters:
         letters = self._store.dead_list(list_name).letters
         return [letters[name].letter for name in dict.fromkeys(ids) if name in letters]
 
+    async def lists(self) -> set[str]:
+        """See `DeadLetters.lists`."""
+        await self._store.call()
+        return {name for name, dead in self._store.dead.items() if dead.letters}
+
     async def extents(self, lists: Sequence[str]) -> dict[str, Extent]:
         """See `DeadLetters.extents`."""
         await self._store.call()

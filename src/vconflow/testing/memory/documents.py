@@ -31,6 +31,10 @@ class MemoryDocuments:
         await self._store.call()
         return [self._fetch(uuid) for uuid in uuids]
 
+    async def fetch_some(self, uuids: Sequence[str]) -> list[Document]:
+        """See `Documents.fetch_some`."""
+        return await self.fetch(uuids)
+
     def _fetch(self, uuid: str) -> Document:
         meta = self._vcons.metas.get(uuid) or Meta()
         document = self._vcons.documents.get(uuid)

@@ -5,40 +5,39 @@ from collections.abc import Sequence
 import msgspec
 
 from vconflow.model.entry import Entry, split_lease_id
-from vconflow.ports.egress import LONGEST_LEASE
 from vconflow.ports.history import HistoryRecord
 from vconflow.testing.memory.history import Journal
-from vconflow.testing.memory.lists import EntryList, Pending
+from vconflow.testing.memory.lists import CLIENTS, EntryList, Pending
 from vconflow.testing.memory.store import Store
+from vconflow.testing.memory.vcons import Expiries
 
 __all__ = ["MemoryEgress"]
 
-_CONSUMER = "http"
-"""All replicas hand out under one name: an entry belongs to a lease, not to a replica."""
-
-_LONGEST = LONGEST_LEASE * 1000
-
 
 class MemoryEgress:
-    """Popping with a lease of `lease` milliseconds, unless another is asked for.
+    """Popping with a lease of `lease` milliseconds, unless another is asked for."""
 
-    A lease ends when its entry was not renewed for the longest time; a shorter one begins earlier.
-    """
-
-    def __init__(self, store: Store, journal: Journal, lease: int) -> None:
+    def __init__(self, store: Store, journal: Journal, expiries: Expiries, lease: int) -> None:
         self._store = store
         self._journal = journal
+        self._expiries = expiries
         self._lease = lease
 
     async def lease(self, list_name: str, count: int, seconds: float | None = None) -> list[Entry]:
         """See `EgressLists.lease`."""
         await self._store.call()
         entry_list, now = self._list(list_name), self._store.now()
-        begun = now - _LONGEST + (self._lease if seconds is None else int(seconds * 1000))
-        again = [held.hand_out(_CONSUMER, begun) for held in self._ended(entry_list, count)]
-        new = entry_list.take(_CONSUMER, count - len(again), now)
-        pending = entry_list.pending
-        return [*again, *(pending[entry.id].hand_out(_CONSUMER, begun) for entry in new)]
+        until = now + (self._lease if seconds is None else int(seconds * 1000))
+        found = entry_list.ended(count, now)
+        new = entry_list.take(CLIENTS, count - len(found), now)
+        found += [entry_list.pending[entry.id] for entry in new]
+        found += self._abandoned(entry_list, count - len(found))
+        return [held.hand_out(now, until) for held in found]
+
+    def _abandoned(self, entry_list: EntryList, count: int) -> list[Pending]:
+        """Entries of replicas that died while the list still fed a chain."""
+        silent = entry_list.overdue(self._lease, len(entry_list.pending), self._store.now())
+        return [held for held in silent if held.owner != CLIENTS][: max(0, count)]
 
     async def find(self, list_name: str, lease_ids: Sequence[str]) -> list[Entry]:
         """See `EgressLists.find`."""
@@ -59,7 +58,10 @@ class MemoryEgress:
         for entry in entries:
             if self._held(list_name, entry):
                 del self._list(list_name).pending[entry.id]
-                self._store.vcons.release(entry.uuid, entry.counted, entry.id)
+                meta = self._store.vcons.release(entry.uuid, entry.counted, entry.id)
+                if meta is not None and not entry.egress:
+                    # It was put on the list for a chain, and kept its document until now.
+                    self._store.vcons.let_expire(entry.uuid, meta, self._expiries)
                 record = HistoryRecord(kind="handed-out", list=list_name)
                 self._journal.append(entry.uuid, record)
                 removed.append(entry.lease_id)
@@ -78,7 +80,7 @@ class MemoryEgress:
         held = []
         for entry in entries:
             if pending := self._held(list_name, entry):
-                pending.renewed = self._store.now() - _LONGEST + left
+                pending.lent_until = self._store.now() + left
                 held.append(entry.lease_id)
         return held
 
@@ -86,16 +88,13 @@ class MemoryEgress:
         """See `EgressLists.depth`."""
         await self._store.call()
         entry_list = self._list(list_name)
-        ended = self._ended(entry_list, len(entry_list.pending))
+        ended = entry_list.ended(len(entry_list.pending), self._store.now())
         return len(entry_list.waiting) + len(ended)
 
     def _held(self, list_name: str, entry: Entry) -> Pending | None:
         pending = self._list(list_name).pending.get(entry.id)
-        fits = pending and (pending.owner, pending.entry.turn) == (_CONSUMER, entry.turn)
+        fits = pending and (pending.owner, pending.entry.turn) == (CLIENTS, entry.turn)
         return pending if fits else None
-
-    def _ended(self, entry_list: EntryList, count: int) -> list[Pending]:
-        return entry_list.overdue(_LONGEST, count, self._store.now())
 
     def _list(self, name: str) -> EntryList:
         # Clients ask for any name they like: what is not there is not made.

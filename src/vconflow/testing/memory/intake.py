@@ -104,6 +104,25 @@ class MemoryIntake:
         self._answer(order.idempotency, found=tuple(found), final=final)
         return Enqueued(found)
 
+    async def recall(self, idempotency: Idempotency) -> Receipt | None:
+        """See `Intake.recall`."""
+        await self._store.call()
+        before = self._known(idempotency)
+        return None if before is None else Receipt(before.rev, repeated=True)
+
+    async def recall_enqueued(self, idempotency: Idempotency) -> Enqueued | None:
+        """See `Intake.recall_enqueued`."""
+        await self._store.call()
+        before = self._known(idempotency)
+        if before is None or not before.final:
+            return None
+        return Enqueued(list(before.found), repeated=True)
+
+    def _known(self, idempotency: Idempotency) -> Answered | None:
+        before = self._store.requests.get(idempotency.name)
+        same = before is not None and before.fingerprint == idempotency.fingerprint
+        return before if same else None
+
     def _enqueue(self, uuid: str, order: Enqueuing) -> bool:
         vcons = self._store.vcons
         if vcons.documents.get(uuid) is None:

@@ -15,8 +15,6 @@ from vconflow.testing.memory.vcons import Expiries, Meta, index_text
 __all__ = ["MemoryLedger"]
 
 _encode = msgspec.json.Encoder().encode
-_META_GRACE = 60_000
-"""Milliseconds by which a meta outlives its document and its index entries."""
 
 
 class MemoryLedger:
@@ -101,30 +99,13 @@ class MemoryLedger:
             meta.done = meta.rev
         if finish.expire_seconds is not None:
             meta.ttl = finish.expire_seconds * 1000
-        self._let_expire(commit.uuid, meta)
+        self._vcons.let_expire(commit.uuid, meta, self._expiries)
 
     def _acknowledge(self, commit: Commit) -> None:
         entry = commit.entry
         del self._store.list(entry.list).pending[entry.id]
         # Another vCon than the one written, if a link replaced it.
         self._vcons.release(entry.uuid, entry.counted, entry.id)
-
-    def _let_expire(self, uuid: str, meta: Meta) -> None:
-        """End a document when no list works on it, and either a readable storage holds this very
-        revision or a link asked for it.
-        """
-        stored = meta.rev > 0 and meta.stored == meta.rev
-        ttl = meta.ttl
-        if ttl is None and stored:
-            ttl = self._expiries.document_ttl or None
-        if meta.open or ttl is None:
-            return
-        self._vcons.documents.end_in(uuid, ttl)
-        self._vcons.metas.end_in(uuid, max(ttl, self._expiries.index_expiry) + _META_GRACE)
-        if stored:
-            self._vcons.last_copies.pop(uuid, None)
-        else:
-            self._vcons.last_copies[uuid] = self._store.now() + ttl
 
     def _bury(self, pending: Pending, bury: Bury, rev: int) -> None:
         """Move the entry. It stays counted: its document is needed for a replay."""

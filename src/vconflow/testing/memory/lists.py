@@ -11,7 +11,11 @@ from vconflow.ports.dead_letters import DeadLetter
 from vconflow.ports.ledger import NEVER, Progress, decode_progress
 from vconflow.ports.stream import Resumed
 
-__all__ = ["Buried", "DeadList", "EntryIds", "EntryList", "Pending", "id_order"]
+__all__ = ["CLIENTS", "Buried", "DeadList", "EntryIds", "EntryList", "Pending", "id_order"]
+
+
+CLIENTS = "http"
+"""All replicas lend under one name: an entry belongs to a lease, not to a replica."""
 
 
 def id_order(entry_id: str) -> tuple[int, int]:
@@ -35,7 +39,10 @@ class EntryIds:
 
 @dataclass
 class Pending:
-    """An entry that was handed out, with the record of its run. Times are Unix milliseconds."""
+    """An entry that was handed out, with the record of its run. Times are Unix milliseconds.
+
+    A client has it on lease before `lent_until`, whether or not a chain reads the list by now.
+    """
 
     entry: Entry
     owner: str
@@ -43,14 +50,16 @@ class Pending:
     progress: Progress | None = None
     due: int = 0
     crashes: int = 0
+    lent_until: int = 0
 
     def give_to(self, consumer: str, now: int) -> None:
         """Begin a new lease."""
-        self.owner, self.renewed = consumer, now
+        self.owner, self.renewed, self.lent_until = consumer, now, 0
 
-    def hand_out(self, consumer: str, now: int) -> Entry:
-        """Begin a new lease of an egress entry, under its next turn."""
-        self.give_to(consumer, now)
+    def hand_out(self, now: int, until: int) -> Entry:
+        """Begin a client's lease, under the next turn of the entry."""
+        self.give_to(CLIENTS, now)
+        self.lent_until = until
         self.entry = msgspec.structs.replace(self.entry, turn=self.entry.turn + 1)
         return self.entry
 
@@ -106,7 +115,16 @@ class EntryList:
 
     def overdue(self, lease: int, count: int, now: int) -> list[Pending]:
         """Entries that were not renewed for `lease` milliseconds."""
-        found = (held for held in self.pending.values() if now - held.renewed >= lease)
+        found = (
+            held
+            for held in self.pending.values()
+            if now - held.renewed >= lease and held.lent_until <= now
+        )
+        return list(islice(found, max(0, count)))
+
+    def ended(self, count: int, now: int) -> list[Pending]:
+        """Entries that clients had on lease until now at the latest."""
+        found = (held for held in self.all_of(CLIENTS) if held.lent_until <= now)
         return list(islice(found, max(0, count)))
 
     def owned(self, entry_id: str, consumer: str) -> Pending | None:

@@ -6,7 +6,7 @@ from itertools import islice
 
 from vconflow.model.entry import Entry
 from vconflow.ports.stream import Displaced, ListDepth, ReadRequest, Resumed
-from vconflow.testing.memory.lists import DeadList, EntryList, id_order
+from vconflow.testing.memory.lists import CLIENTS, DeadList, EntryList, id_order
 from vconflow.testing.memory.names import HeldName
 from vconflow.testing.memory.store import Store
 
@@ -99,7 +99,8 @@ class MemoryStream:
         now = self._store.now()
         overdue = self._store.list(list_name).overdue(self._lease, count, now)
         for held in overdue:
-            if held.owner != self.consumer or held.entry.id in dropped:
+            # What clients had on lease, and what we were never told of, nobody has worked on.
+            if held.owner not in (CLIENTS, self.consumer) or held.entry.id in dropped:
                 held.crash(silent_since=held.renewed)
             held.give_to(self.consumer, now)
         return [held.resume() for held in overdue]

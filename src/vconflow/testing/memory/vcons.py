@@ -11,6 +11,9 @@ from vconflow.testing.memory.lists import id_order
 
 __all__ = ["Expiries", "Meta", "VconTable", "index_text"]
 
+_META_GRACE = 60_000
+"""Milliseconds by which a meta outlives its document and its index entries."""
+
 _decode_keys = msgspec.json.Decoder(list[str]).decode
 
 
@@ -104,11 +107,30 @@ class VconTable:
                     del members[stale]
                 self.index.end_in(key, expiry)
 
-    def release(self, uuid: str, counter: str, entry_id: str) -> None:
-        """An entry less, if it was counted."""
+    def release(self, uuid: str, counter: str, entry_id: str) -> Meta | None:
+        """An entry less, if it was counted: then what counts it."""
         meta = self.metas.get(uuid)
-        if meta is not None and meta.counts(entry_id):
-            meta.count(counter, -1)
+        if meta is None or not meta.counts(entry_id):
+            return None
+        meta.count(counter, -1)
+        return meta
+
+    def let_expire(self, uuid: str, meta: Meta, expiries: Expiries) -> None:
+        """End a document when no list works on it, and either a readable storage holds this very
+        revision or a link asked for it.
+        """
+        stored = meta.rev > 0 and meta.stored == meta.rev
+        ttl = meta.ttl
+        if ttl is None and stored:
+            ttl = expiries.document_ttl or None
+        if meta.open or ttl is None:
+            return
+        self.documents.end_in(uuid, ttl)
+        self.metas.end_in(uuid, max(ttl, expiries.index_expiry) + _META_GRACE)
+        if stored:
+            self.last_copies.pop(uuid, None)
+        else:
+            self.last_copies[uuid] = self.milliseconds() + ttl
 
     def owner_of(self, uuid: str) -> str | None:
         """Who stored the vCon that is there, or None when none is.

@@ -51,7 +51,8 @@ class DocumentMigration:
     """Takes documents over; `index_expiry` is in milliseconds.
 
     `refusals` names those that were put away, `invalid` those that were taken although they are
-    no valid vCons, each with the reason.
+    no valid vCons, each with the reason. `stuck` are those that stay as they are, since a key of
+    ours is somebody else's: what points to them must not wait for them.
     """
 
     def __init__(self, client: Redis, scripts: Scripts, keys: Keys, *, index_expiry: int) -> None:
@@ -61,6 +62,7 @@ class DocumentMigration:
         self._index_expiry = index_expiry
         self.refusals: list[Refusal] = []
         self.invalid: list[Refusal] = []
+        self.stuck: set[str] = set()
 
     async def all(self) -> AsyncIterator[tuple[int, Moved]]:
         """Take over all documents, chunk by chunk: how many were looked at, and moved."""
@@ -130,7 +132,8 @@ class DocumentMigration:
                     self._note(self.refusals, plan.uuid, plan.reason, self._put_away(plan))
                 case b"changed":
                     changed.append(plan.uuid)
-                case b"type":
+                case b"type" if plan.uuid not in self.stuck:
+                    self.stuck.add(plan.uuid)
                     total.refused += 1
                     reason = "a key of ours beside it holds something else"
                     self._note(self.refusals, plan.uuid, reason, self._keys.document(plan.uuid))

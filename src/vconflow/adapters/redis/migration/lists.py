@@ -70,6 +70,7 @@ class ListMigration:
                     call.key(keys.document(uuid)),
                     call.key(keys.meta(uuid)),
                     call.key(context_key(route.source, uuid)),
+                    uuid in self._documents.stuck,
                 ]
                 for element, uuid in zip(elements, uuids, strict=True)
             ],

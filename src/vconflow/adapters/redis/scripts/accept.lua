@@ -17,15 +17,18 @@ if before then return cmsgpack.unpack(before) end
 local has_partners = is_type(partners_key, 'hash') and known_types[partners_key] == 'hash'
 
 -- Who stored the vCon that is there; nil when there is none. What has left Redis for the storages
--- is still listed, and partners are remembered apart.
-local function owner_of(uuid, held)
+-- is still listed, and partners are remembered apart. A conserver's has no revision and no owner.
+local function owner_of(uuid, document, held)
   local rev, deleted, owner = held[1], held[3], held[6]
-  if deleted or (not rev and not call('ZSCORE', created_key, uuid)) then return nil end
+  if deleted then return nil end
+  if not rev and known_types[document] == 'none' and not call('ZSCORE', created_key, uuid) then
+    return nil
+  end
   return owner or (has_partners and call('HGET', partners_key, uuid)) or ''
 end
 
-local function own(uuid, item, held)
-  if item[15] == 'keep' then return owner_of(uuid, held) or item[11] end
+local function own(uuid, document, item, held)
+  if item[15] == 'keep' then return owner_of(uuid, document, held) or item[11] end
   if item[15] == 'exclusive' then
     call('HSET', partners_key, uuid, item[11])
     has_partners = true
@@ -60,21 +63,24 @@ local function accept(item)
   local held = redis.pcall('HMGET', meta, 'rev', 'idx', 'deleted', 'born', 'ttl', 'owner', 'open')
   if held.err then return {'type', meta} end
   local rev, index, deleted = held[1], held[2] or '', held[3]
-  if expected == 0 and (deleted or not rev) then return {'gone'} end
+  if expected == 0 and (deleted or (not rev and known_types[document] == 'none')) then
+    return {'gone'}
+  end
   if expected > 0 and (deleted or tonumber(rev or 0) ~= expected) then
     return {'moved', tonumber(rev or 0)}
   end
   if item[15] == 'exclusive' then
     if not is_type(partners_key, 'hash') then return {'type', partners_key} end
-    if (owner_of(uuid, held) or item[11]) ~= item[11] then return {'owner'} end
+    if (owner_of(uuid, document, held) or item[11]) ~= item[11] then return {'owner'} end
   end
   -- The same index keys as before need no removal; others must have been declared.
   if index ~= item[8] and index ~= item[9] then return {'index', index} end
 
-  local new_rev, owner = next_rev(rev), own(uuid, item, held)
+  local new_rev, owner = next_rev(rev), own(uuid, document, item, held)
   if deleted then call('DEL', meta) end
   local rev_text = integer(new_rev)
-  local born = (not deleted and held[4]) or rev_text
+  -- Entries that count a conserver's document go on to count it.
+  local born = (not deleted and (held[4] or (tonumber(held[7] or 0) > 0 and '1'))) or rev_text
   call('SET', document, ARGV[item[3]])
   if #streams > 0 then
     local open = not deleted and tonumber(held[7]) or 0

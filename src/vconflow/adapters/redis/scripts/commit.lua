@@ -27,9 +27,9 @@ end
 
 -- `held` is {rev, deleted, born} of the meta hash, if that was read.
 local function release(meta, counted, entry_id, held)
-  if held then
-    if not held[1] or not is_of(held[3], entry_id) then return end
-  elseif not is_counted(meta, entry_id) then
+  if held and held[1] then
+    if not is_of(held[3], entry_id) then return end
+  elseif not is_counted(meta, counted, entry_id) then
     return
   end
   if call('HINCRBY', meta, counted, -1) < 0 then call('HSET', meta, counted, 0) end
@@ -62,7 +62,7 @@ local function bury(item, action, rev)
   for _, index in ipairs(action[3]) do fields[#fields + 1] = ARGV[index] end
   call('XADD', KEYS[action[2]], '*', 'rev', integer(rev), unpack(fields))
   -- A dead letter is open work, also that of a list which no chain read before.
-  if action[5] ~= 'open' and is_counted(KEYS[item[3]], item[2]) then
+  if action[5] ~= 'open' and is_counted(KEYS[item[3]], action[5], item[2]) then
     release(KEYS[item[3]], action[5], item[2])
     call('HINCRBY', KEYS[item[3]], 'open', 1)
   end

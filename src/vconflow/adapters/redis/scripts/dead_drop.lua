@@ -21,7 +21,7 @@ for _, item in ipairs(header[3]) do
     dropped = dropped + 1
     local letter = {}
     for i = 1, #found[2], 2 do letter[found[2][i]] = found[2][i + 1] end
-    if is_type(meta, 'hash') and is_counted(meta, letter['entry'] or item[1]) then
+    if is_type(meta, 'hash') and is_counted(meta, 'open', letter['entry'] or item[1]) then
       local held = redis.call('HMGET', meta, 'egress', 'stored', 'rev', 'idx', 'done')
       local open = redis.call('HINCRBY', meta, 'open', -1)
       -- Only what failed dies with its dead letter, not a later revision that went through.

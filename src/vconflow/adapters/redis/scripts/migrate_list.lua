@@ -1,7 +1,8 @@
 -- Move the next elements of a conserver's list to a stream of ours: as many as still stand there.
 -- header: {list key, stream key, from its head, counter ('open' | 'egress'), key for what is no
 --          uuid, dead letter fields arg (0: entries), items}
--- item: {element arg, uuid ('': it is none), document key, meta key, context key}
+-- item: {element arg, uuid ('': it is none), document key, meta key, context key, whether its
+--        document stays a conserver's, since a key beside it is somebody else's}
 -- result: {moved, put away}
 -- The fields of a dead letter are msgpack: {chain, stage, error type, error, progress up to its
 -- revision (may be empty)}.
@@ -47,7 +48,7 @@ local function move(item)
     add_entry(stream, item[2], now_ms, 'migrate', trace_of(KEYS[item[5]]), counter == 'open')
   end
   -- Without a document there is no life of the uuid to count it in.
-  if not rev then return end
+  if not rev and not item[6] then return end
   redis.call('HINCRBY', meta, counter, 1)
   if counter == 'open' then
     redis.call('PERSIST', document)
@@ -60,10 +61,12 @@ if not is_type(stream, 'stream') then return redis.error_reply('WRONGTYPE ' .. s
 local held = redis.call('LRANGE', list, from_head and 0 or -#items, from_head and #items - 1 or -1)
 for i, item in ipairs(items) do
   if held[from_head and i or #held - i + 1] ~= ARGV[item[1]] then break end
-  if item[2] == '' then
+  if item[2] == '' or (item[6] and not is_type(KEYS[item[4]], 'hash')) then
     redis.call('RPUSH', KEYS[header[5]], ARGV[item[1]])
     refused = refused + 1
-  elseif not is_type(KEYS[item[4]], 'hash') or is_foreign(KEYS[item[3]], KEYS[item[4]]) then
+  elseif not is_type(KEYS[item[4]], 'hash') then
+    break
+  elseif not item[6] and is_foreign(KEYS[item[3]], KEYS[item[4]]) then
     break
   else
     move(item)

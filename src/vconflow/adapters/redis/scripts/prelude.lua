@@ -87,10 +87,13 @@ local function is_of(born, entry_id)
   return (tonumber(string.match(entry_id, '^%d+')) or 0) >= math.floor((tonumber(born) or 0) / 1000)
 end
 
--- Whether an entry is counted in the meta hash: not one from an earlier life of the uuid.
-local function is_counted(meta, entry_id)
-  local held = redis.call('HMGET', meta, 'born', 'deleted', 'rev')
-  return not held[2] and held[3] and is_of(held[1], entry_id)
+-- Whether an entry is counted in the meta hash, in the field `counted`: not one from an earlier life
+-- of the uuid. Of a conserver's document nothing is known but how many entries count it.
+local function is_counted(meta, counted, entry_id)
+  local held = redis.call('HMGET', meta, 'born', 'deleted', 'rev', counted)
+  if held[2] then return false end
+  if not held[3] then return held[4] ~= false end
+  return is_of(held[1], entry_id)
 end
 
 local function add_entry(stream, uuid, at, origin, trace, feeds)

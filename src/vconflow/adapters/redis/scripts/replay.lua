@@ -19,7 +19,7 @@ for _, item in ipairs(header[4]) do
     -- A letter of an earlier life of the uuid was not counted in this one; its entry is.
     if is_type(meta, 'hash') and redis.call('HEXISTS', meta, 'rev') == 1
       and redis.call('HEXISTS', meta, 'deleted') == 0
-      and not is_counted(meta, held['entry'] or id) then
+      and not is_counted(meta, 'open', held['entry'] or id) then
       redis.call('HINCRBY', meta, 'open', 1)
       -- This life may be over already, and its document about to go.
       redis.call('PERSIST', KEYS[item[3]])

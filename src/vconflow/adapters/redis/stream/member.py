@@ -7,7 +7,7 @@ from vconflow.adapters.redis.client import Connections
 from vconflow.adapters.redis.consumer_name import ConsumerName
 from vconflow.adapters.redis.entries import parse_entry
 from vconflow.adapters.redis.errors import redis_errors
-from vconflow.adapters.redis.groups import create_group
+from vconflow.adapters.redis.groups import create_groups
 from vconflow.adapters.redis.keys import GROUP, Keys
 from vconflow.adapters.redis.scripts import Scripts
 from vconflow.model.entry import Entry
@@ -43,8 +43,7 @@ class GroupMember:
     async def ensure(self, lists: Sequence[str]) -> None:
         """See `EntryStream.ensure`."""
         with redis_errors():
-            for name in lists:
-                await create_group(self._client, self._keys.list(name))
+            await create_groups(self._client, [self._keys.list(name) for name in lists])
 
     async def _parse(self, list_name: str, items: list[Any]) -> list[Entry]:
         """Entries from replies. What somebody else wrote to our stream goes to the dead letters."""

@@ -16,6 +16,12 @@ from vconflow.ports.stream import Resumed
 
 __all__ = ["Resuming"]
 
+_CLIENTS = b"http"
+"""The owner of what clients have on lease."""
+
+_PAGE = 1_000
+"""Clients may have had many on lease when a chain began to read the list."""
+
 _NO_CRASH = -1
 """In place of the idle time of an entry that nobody has worked on."""
 
@@ -60,9 +66,7 @@ class Resuming(GroupMember):
         key = self._keys.list(list_name)
         with redis_errors():
             try:
-                idle = await self._client.execute_command(
-                    "XPENDING", key, GROUP, "IDLE", self._lease_ms, "-", "+", count
-                )
+                idle = await self._abandoned(list_name, count)
             except ResponseError as error:
                 if not is_without_group(error):
                     raise
@@ -71,14 +75,41 @@ class Resuming(GroupMember):
                 return []
             if not idle:
                 return []
-            _, items, gone = await self._client.execute_command(
-                "XAUTOCLAIM", key, GROUP, self.consumer, self._lease_ms, idle[0][0], "COUNT", count
+            # What was deleted from the stream by hand is dropped from the group.
+            items = await self._client.execute_command(
+                "XCLAIM", key, GROUP, self.consumer, self._lease_ms, *(row[0] for row in idle)
             )
-        del gone  # deleted from the stream by hand: XAUTOCLAIM has dropped them from the group
         own = self.consumer.encode()
-        never_came = {row[0] for row in idle if row[1] == own and row[0].decode() not in dropped}
+        never_came = {
+            row[0]
+            for row in idle
+            if row[1] == _CLIENTS or (row[1] == own and row[0].decode() not in dropped)
+        }
         times = {row[0]: _NO_CRASH if row[0] in never_came else int(row[2]) for row in idle}
         return await self._resume(list_name, items, times)
+
+    async def _abandoned(self, list_name: str, count: int) -> list[Any]:
+        """What nobody renews, at most `count`: id, owner, idle milliseconds, turns of each."""
+        key, start = self._keys.list(list_name), "-"
+        found: list[Any] = []
+        while True:
+            rows = await self._client.execute_command(
+                "XPENDING", key, GROUP, "IDLE", self._lease_ms, start, "+", _PAGE
+            )
+            lent = await self._lent(list_name, [row[0] for row in rows if row[1] == _CLIENTS])
+            found += [row for row in rows if row[0] not in lent]
+            if len(rows) < _PAGE or len(found) >= count:
+                return found[:count]
+            start = f"({rows[-1][0].decode()}"
+
+    async def _lent(self, list_name: str, entries: list[bytes]) -> set[bytes]:
+        """Which of these a client has on lease, from the time before a chain read the list."""
+        if not entries:
+            return set()
+        seconds, microseconds = await self._client.execute_command("TIME")
+        now = int(seconds) * 1000 + int(microseconds) // 1000
+        ends = await self._client.execute_command("ZMSCORE", self._keys.leases(list_name), *entries)
+        return {entry for entry, end in zip(entries, ends, strict=True) if end and float(end) > now}
 
     async def _resume(
         self, list_name: str, items: list[Any], idle: Mapping[bytes, int]
