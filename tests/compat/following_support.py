@@ -56,8 +56,18 @@ async def metrics(process: VconflowProcess) -> dict[str, float]:
 
 async def follower_ready(process: VconflowProcess) -> str | None:
     """The error that /ready tells of the follower, None if it tells nothing of it."""
+    return (await followers_ready(process)).get("upstream")
+
+
+async def followers_ready(process: VconflowProcess) -> dict[str, str]:
+    """The errors that /ready tells of followers, by name."""
     async with httpx.AsyncClient(base_url=process.url, timeout=30) as client:
         reply = await client.get("/ready")
     assert reply.status_code == 200
-    found = [it for it in reply.json()["dependencies"] if it["name"] == "follower:upstream"]
-    return found[0]["error"] if found else None
+    found = reply.json()["dependencies"]
+    prefix = "follower:"
+    return {
+        it["name"].removeprefix(prefix): it["error"]
+        for it in found
+        if it["name"].startswith(prefix)
+    }

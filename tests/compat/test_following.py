@@ -12,23 +12,35 @@ import redis
 from following_support import PATIENT, follower_ready, kept, metrics, popped_once, puller
 from loading import bulk, vcons
 from redis_view import redis_view, until
-from reference_conserver import TOKEN, Answer, ReferenceConserver, reference_conserver
+from reference_conserver import TOKEN, Answer, reference_conserver
 from vconflow_process import vconflow
 
-COUNT = 500
+COUNT = 150
+KILLS = 3
 SEED = 20_260_322
 
 
-async def fetched(conserver: ReferenceConserver, count: int) -> None:
-    """Wait until so many more vCons were asked for; a pop is not under way then."""
-    fetches = threading.Semaphore(0)
+class Stuck:
+    """Answers so many vCons, and nothing more until it lets go: nothing is popped meanwhile."""
 
-    def decide(path: str) -> None:
-        if "egress" not in path:
-            fetches.release()
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self.reached = threading.Event()
 
-    conserver.decide = decide
-    await asyncio.to_thread(lambda: [fetches.acquire(timeout=30) for _ in range(count)])
+    def __call__(self, path: str) -> None:
+        if "egress" in path:
+            return
+        with self._lock:
+            self._left -= 1
+            is_stuck = self._left < 0
+        if is_stuck:
+            self.reached.set()
+            self._over.wait(60)
+
+    def let_go(self) -> None:
+        self._over.set()
 
 
 async def test_kills_between_pop_and_store_lose_nothing(
@@ -40,11 +52,14 @@ async def test_kills_between_pop_and_store_lose_nothing(
     with reference_conserver() as conserver:
         conserver.offer("theirs", documents)
         config = puller(tmp_path, conserver.url)
-        for _ in range(5):
+        for _ in range(KILLS):
+            conserver.decide = stuck = Stuck(rng.randint(1, 40))
             async with vconflow(tmp_path, config, REDIS_URL=valkey_url, **PATIENT) as process:
-                await fetched(conserver, rng.randint(1, 80))
+                await until(stuck.reached.is_set)
                 await process.die()  # in the middle of fetching what was popped
+            stuck.let_go()
         assert len(conserver.popped) < COUNT, "all was over before the last kill"
+        conserver.decide = lambda path: None
         async with vconflow(tmp_path, config, REDIS_URL=valkey_url) as process:
             await popped_once(process, documents)
             assert (await metrics(process))['vconflow_follower_waiting{follower="upstream"}'] == 0
@@ -75,7 +90,7 @@ async def test_kills_at_any_moment_while_pulling_from_a_vconflow(
             )
             assert reply.json()["accepted"] == COUNT
         config = puller(tmp_path, other.url, limit=30)
-        for _ in range(5):
+        for _ in range(KILLS):
             async with vconflow(tmp_path, config, REDIS_URL=valkey_url, **PATIENT) as process:
                 await asyncio.sleep(rng.uniform(0.0, 0.15))
                 await process.die()

@@ -3,13 +3,15 @@
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import redis
-from following_support import follower_ready, kept, metrics, popped_once, puller
+from following_support import follower_ready, followers_ready, kept, metrics, popped_once, puller
 from loading import vcons
 from redis_view import until
 from reference_conserver import TOKEN, Answer, reference_conserver
@@ -23,40 +25,51 @@ TROUBLES = {
     "garbage": Answer(200, b"\x00<html>"),
     "moved": Answer(307, headers={"location": "http://127.0.0.1:9/"}),
     "forbidden": Answer(403, b'{"detail": "Invalid API Key"}'),
-    "behind a proxy": Answer(404, b"default backend"),
+    "behind_a_proxy": Answer(404, b"default backend"),
 }
 
 
 async def test_trouble_of_the_other_side_passes(
     tmp_path: Path, shared_data: Path, valkey_url: str
 ) -> None:
+    """Of many other sides, each in a trouble of its own."""
     documents = vcons(shared_data, 10 * len(TROUBLES))
     parts = iter(documents.items())
-    with reference_conserver() as conserver:
-        config = puller(tmp_path, conserver.url, limit=50)
+    config = puller(tmp_path, "")
+    follower = config["followers"].pop("upstream")
+    with ExitStack() as stack:
+        conservers = {name: stack.enter_context(reference_conserver()) for name in TROUBLES}
+        for name, conserver in conservers.items():
+            conserver.decide = in_trouble(name, TROUBLES[name])
+            conserver.offer("theirs", dict(islice(parts, 10)))
+            config["followers"][name] = follower | {"url": conserver.url, "fetch_vcon_limit": 50}
         async with vconflow(tmp_path, config, REDIS_URL=valkey_url) as process:
-            for name, answer in TROUBLES.items():
-                before = kept(tmp_path)
-                # It begins while vCons are fetched, but a vCon that is garbage would be parked.
-                all_of_it = name == "garbage"
-
-                def decide(path: str, answer: Answer = answer, egress: bool = all_of_it) -> Any:
-                    return answer if ("egress" in path) == egress else None
-
-                conserver.decide = decide
-                conserver.offer("theirs", dict(islice(parts, 10)))
-                await until_ready_says(process, lambda error: error != "")
-                assert kept(tmp_path) == before, name
+            await each_was(process, lambda error: error != "")
+            assert not kept(tmp_path)
+            for conserver in conservers.values():
                 conserver.decide = lambda path: None
-                await until_ready_says(process, lambda error: error == "")
             await popped_once(process, documents)
+            await each_was(process, lambda error: error == "")
     assert kept(tmp_path) == documents
 
 
-async def until_ready_says(process: VconflowProcess, wanted: Callable[[str | None], bool]) -> None:
-    async with asyncio.timeout(90):
-        while not wanted(await follower_ready(process)):
-            await asyncio.sleep(0.05)
+def in_trouble(name: str, answer: Answer) -> Callable[[str], Answer | None]:
+    # It begins while vCons are fetched, but a vCon that is garbage would be parked.
+    all_of_it = name == "garbage"
+    return lambda path: answer if ("egress" in path) == all_of_it else None
+
+
+async def each_was(process: VconflowProcess, wanted: Callable[[str], bool]) -> None:
+    """Wait until every follower has had an error that is `wanted`; say which has not."""
+    left = set(TROUBLES)
+    try:
+        async with asyncio.timeout(60):
+            while left:
+                errors = await followers_ready(process)
+                left -= {name for name, error in errors.items() if wanted(error)}
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"not so for {sorted(left)}")
 
 
 async def test_what_cannot_be_had_is_parked_and_seen(

@@ -87,10 +87,11 @@ class ShelfOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     shelf: str = "main"
     seconds: float = 0.0
     down: bool = False
+    pause: float | None = None
 
 
 class Shelf(MemoryStorage):
-    """Keeps vCons in a shelf of the world; `down` fails each time."""
+    """Keeps vCons in a shelf of the world; `down` fails each time and asks for a `pause`."""
 
     options: ClassVar[type[Options]] = ShelfOptions
 
@@ -102,7 +103,7 @@ class Shelf(MemoryStorage):
             storage.vcons = WORLD.shelves.setdefault(options.shelf, {})
             storage.delay = options.seconds
             if options.down:
-                storage.fail_with = Retryable("the shelf is down")
+                storage.fail_with = Retryable("the shelf is down", retry_after=options.pause)
             yield storage
             storage.fail_with = AssertionError("used after it was closed")
 

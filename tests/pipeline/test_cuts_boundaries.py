@@ -162,7 +162,7 @@ async def test_taking_over(redis_url: str, direction: Direction, at: float) -> N
             assert cut.done
             await delivered(lane, uuids)
 
-    await each(["XPENDING", "XAUTOCLAIM", "resume"], scenario)
+    await each(["XPENDING", "XCLAIM", "resume"], scenario)
     # One process died with them. A crash may go unnoticed, but none is counted twice.
     assert set(crashes) <= {0, 1}
 

@@ -1,9 +1,10 @@
 """A follower never gives up an id that has left the other side, whatever fails."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
+from follow_support import NAME, UUIDS, Journal, Site, failing, refusing
 
 from vconflow.errors import (
     Conflict,
@@ -15,112 +16,8 @@ from vconflow.errors import (
     Unavailable,
 )
 from vconflow.pipeline.follow import Follower
-from vconflow.ports.follow import Follow, Handed, Handover, Parked
+from vconflow.ports.follow import Follow, Handed
 from vconflow.testing.memory import ManualClock
-
-NAME = "upstream"
-UUIDS = [f"00000000-0000-4000-8000-{number:012}" for number in range(40)]
-
-
-class Journal:
-    """In memory; raises what `failures` holds, one for each call that writes."""
-
-    def __init__(self) -> None:
-        self.entries: dict[Handed, float] = {}
-        self.parked_ones: dict[str, Parked] = {}
-        self.failures: list[Exception] = []
-        self.has_turn = True
-
-    def _fail(self) -> None:
-        if self.failures:
-            raise self.failures.pop(0)
-
-    async def hold(self, follower: str, seconds: float) -> bool:
-        return self.has_turn
-
-    async def release(self, follower: str) -> None:
-        self.has_turn = False
-
-    async def add(self, follower: str, handed: Sequence[Handed], due: float) -> None:
-        self._fail()
-        for item in handed:
-            self.entries.setdefault(item, due)
-
-    async def due(self, follower: str, now: float, count: int) -> list[Handed]:
-        return [item for item, due in self.entries.items() if due <= now][:count]
-
-    async def postpone(self, follower: str, handed: Sequence[Handed], due: float) -> None:
-        self.entries |= dict.fromkeys(handed, due)
-
-    async def done(self, follower: str, handed: Sequence[Handed]) -> None:
-        for item in handed:
-            self.entries.pop(item)
-
-    async def park(self, follower: str, parked: Sequence[Parked]) -> None:
-        for item in parked:
-            self.entries.pop(Handed(item.entry, item.uuid))
-            self.parked_ones[item.uuid] = item
-
-    async def waiting(self, follower: str) -> tuple[int, int]:
-        return len(self.entries), len(self.parked_ones)
-
-    async def parked(self, follower: str, count: int) -> list[Parked]:
-        return list(self.parked_ones.values())[:count]
-
-    async def unpark(self, follower: str, due: float) -> int:
-        raise NotImplementedError
-
-
-class Site:
-    """The other side and our way in; `fetch` and `store` may fail for a uuid."""
-
-    def __init__(self, journal: Journal) -> None:
-        self.waiting = list(UUIDS)
-        self.acknowledged: list[str] = []
-        self.leases = False
-        self.stopping = False
-        self.pulls: list[int] = []
-        self.stored: list[str] = []
-        self.fetch: Callable[[str], bytes | None] = str.encode
-        self.store: Callable[[str], None] = lambda uuid: None
-        self.before_pull: Callable[[], None] = lambda: None
-        self.answering = asyncio.Event()
-        self.answering.set()
-        self._journal = journal
-
-    async def pull(self, limit: int) -> Handover:
-        self.before_pull()
-        self.pulls.append(limit)
-        pulled, self.waiting = self.waiting[:limit], self.waiting[limit:]
-        await self.answering.wait()
-        handed = tuple(Handed(f"e{uuid[-3:]}", uuid) for uuid in pulled)
-        return Handover(handed, tuple(pulled) if self.leases else ())
-
-    async def acknowledge(self, receipts: Sequence[str]) -> None:
-        written = {item.uuid for item in self._journal.entries}
-        assert written >= set(receipts), "acknowledged before it was written down"
-        self.acknowledged += receipts
-
-    async def document(self, uuid: str) -> bytes | None:
-        assert uuid in {item.uuid for item in self._journal.entries}, "fetched before written down"
-        return self.fetch(uuid)
-
-    async def accept(
-        self,
-        document: bytes,
-        lists: tuple[str, ...] = (),
-        *,
-        source: str = "http",
-        owner: str = "",
-        expect_uuid: str | None = None,
-        idempotency_key: str = "",
-    ) -> object:
-        uuid = document.decode()
-        assert (lists, owner, expect_uuid) == (("in",), f"follower:{NAME}", uuid)
-        assert idempotency_key == f"follow:{NAME}:e{uuid[-3:]}"
-        self.store(uuid)
-        self.stored.append(uuid)
-        return None
 
 
 @pytest.fixture
@@ -146,22 +43,6 @@ def follower(journal: Journal, site: Site, clock: ManualClock) -> Follower:
     return Follower(
         follow, site, journal, site, clock, lambda: 1.0, lambda: site.stopping, lease=30
     )
-
-
-def failing(error: Exception, *uuids: str) -> Callable[[str], bytes | None]:
-    def fetch(uuid: str) -> bytes | None:
-        if not uuids or uuid in uuids:
-            raise error
-        return uuid.encode()
-
-    return fetch
-
-
-def refusing(error: Exception, *uuids: str) -> Callable[[str], None]:
-    def store(uuid: str) -> None:
-        failing(error, *uuids)(uuid)
-
-    return store
 
 
 async def test_full_pages_are_pulled_one_after_the_other(
@@ -239,6 +120,17 @@ async def test_one_bad_document_holds_up_nothing(
     assert journal.entries == {}
 
 
+async def test_eight_bad_documents_hold_up_nothing(
+    follower: Follower, site: Site, journal: Journal, clock: ManualClock
+) -> None:
+    site.fetch = failing(Retryable("status 500"), *UUIDS[:8])
+    for _ in range(9):
+        await clock.advance(max(await follower.round(), 10.0))
+    assert site.stored == UUIDS[8:]
+    assert follower.state.error == "status 500"
+    assert len(journal.entries) == 8
+
+
 async def test_the_other_side_is_left_alone_as_long_as_it_asks(
     follower: Follower, site: Site, journal: Journal
 ) -> None:
@@ -304,7 +196,7 @@ async def test_a_stop_waits_for_ids_on_their_way(
         await asyncio.sleep(0)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    finishing = asyncio.create_task(follower.finish(60))
+    finishing = asyncio.create_task(follower.finish())
     await asyncio.sleep(0)
     site.answering.set()
     await finishing

@@ -1,19 +1,22 @@
 """The small parts of the pipeline, each for itself."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vconflow.errors import Overloaded, PartialFailure, Permanent, Retryable
+from vconflow.errors import Overloaded, PartialFailure, Permanent, Retryable, Unavailable
 from vconflow.pipeline.batcher import Batcher
 from vconflow.pipeline.cancelling import cancel_all
 from vconflow.pipeline.failure import storages_failed
 from vconflow.pipeline.retry import RetryPolicy, is_retryable
+from vconflow.pipeline.returns import Returns
 from vconflow.pipeline.slots import Slots
 from vconflow.pipeline.supervisor import supervised
+from vconflow.ports.stream import EntryStream
 
 
 class Recorder:
@@ -47,6 +50,18 @@ async def test_batches_are_bounded_by_bytes_and_a_large_item_goes_alone() -> Non
     batcher: Batcher[int, int] = Batcher(recorder.flush, max_bytes=10, size_of=abs)
     assert await asyncio.gather(*map(batcher.submit, (4, 5, 3, 50, 1))) == [8, 10, 6, 100, 2]
     assert recorder.batches == [[4, 5], [3], [50], [1]]
+
+
+async def test_what_a_partial_flush_leaves_comes_again_in_order() -> None:
+    batches: list[list[int]] = []
+
+    async def three(items: Sequence[int]) -> list[int]:
+        batches.append(list(items))
+        return [item * 2 for item in items[:3]]
+
+    batcher: Batcher[int, int] = Batcher(three, partial=True)
+    assert await asyncio.gather(*map(batcher.submit, range(8))) == [n * 2 for n in range(8)]
+    assert batches == [[*range(8)], [*range(3, 8)], [6, 7]]
 
 
 async def test_a_failing_item_fails_alone_and_a_failing_flush_fails_all() -> None:
@@ -134,6 +149,37 @@ def test_an_outage_outranks_a_refusal() -> None:
     assert isinstance(failed.error, Retryable)
     assert failed.error.retry_after == 9
     assert isinstance(storages_failed({"b": Permanent("no")}).error, Permanent)
+
+
+class LostAnswers:
+    """A stream whose answer to `hand_over` is lost in the end."""
+
+    def __init__(self) -> None:
+        self.given: list[dict[str, list[str]]] = []
+        self.lost = asyncio.Event()
+        self.is_away = True
+
+    async def hand_over(self, owned: Mapping[str, Sequence[str]]) -> None:
+        self.given.append({name: list(ids) for name, ids in owned.items()})
+        if self.is_away:
+            await self.lost.wait()
+            raise Unavailable("no answer")
+
+
+async def test_what_came_back_before_the_answer_was_lost_is_not_given_up_again() -> None:
+    stream = LostAnswers()
+    returns = Returns(cast("EntryStream", stream))
+    for entry in ("1-0", "2-0"):
+        returns.add("in", entry)
+    sending = asyncio.create_task(returns.send())
+    await asyncio.sleep(0)
+    returns.take_back("in", "1-0")
+    stream.lost.set()
+    with pytest.raises(Unavailable):
+        await sending
+    stream.is_away = False
+    await returns.send()
+    assert stream.given == [{"in": ["1-0", "2-0"]}, {"in": ["2-0"]}]
 
 
 async def test_slots_go_first_to_those_who_wait() -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from pipeline_support import site, step, tagging, unit, vcon
 
-from vconflow.errors import InvalidVcon, NotFound
+from vconflow.errors import InvalidVcon, NotFound, Retryable
 from vconflow.model.vcon import Vcon
 from vconflow.pipeline.chain import Chain
 from vconflow.ports.link import CONTINUE, Halt, LinkRun, Outcome, Replace, Route
@@ -110,6 +110,23 @@ async def test_replacing_goes_on_with_another_vcon(valkey_url: str) -> None:
         assert list(it.memory["s"].vcons) == await it.popped() == [Vcon(other).uuid]
         assert Vcon(await it.lookup.get(uuid) or b"").tags == ["a:a"]
         assert Vcon(await it.lookup.get(Vcon(other).uuid) or b"").tags == ["b:b"]
+
+
+@pytest.mark.parametrize(("error", "delay"), [(Retryable("away"), 0.0), (None, 600.0)])
+async def test_a_partner_need_not_wait_for_a_storage_that_is_away(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch, error: Exception | None, delay: float
+) -> None:
+    """Whether it has the vCon already cannot be known then; taking vCons goes first."""
+    away = MemoryStorage()
+    away.fail_with, away.delay = error, delay
+    monkeypatch.setattr("vconflow.pipeline.lookup._SOON", 0.05)
+    chain = Chain("main", storages=(), lists=("in",), egress=("out",))
+    storages = {"away": unit("away", away, timeout=3.0)}
+    async with site(valkey_url, chain, storages=storages) as it:
+        document = vcon()
+        await it.ingest.accept(document, ("in",), owner="partner", exclusive=True)
+        await it.settled()
+        assert await it.popped() == [Vcon(document).uuid]
 
 
 async def test_bad_input_changes_nothing(valkey_url: str) -> None:

@@ -6,6 +6,7 @@ by asking: a route that is not there answers 404 or 405 and has done nothing.
 """
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -69,6 +70,7 @@ class _HttpRemote:
         self._follow = follow
         self._origin = origin_of(follow.url)
         self._roots = _roots(follow.url)
+        self._source = _source(min(self._roots, key=len), follow.egress_list)
         self._most_bytes = most_bytes
         token = follow.auth_token.reveal() if follow.auth_token else ""
         self._headers = [(header.encode(), token.encode())] if token else []
@@ -81,7 +83,7 @@ class _HttpRemote:
                 answer = await way(root, limit)
                 if answer.status == 200:
                     self._prefer(root)
-                    return _handover(self._json(answer))
+                    return _handover(self._json(answer), self._source)
                 if answer.status not in _NO_ROUTE:
                     raise self._refusal("GET", answer)
         assert answer is not None
@@ -201,10 +203,15 @@ def _is_said_by_api(body: bytes) -> bool:
     return isinstance(said, dict) and "detail" in said
 
 
-def _handover(answer: Any) -> Handover:
+def _source(root: str, egress_list: str) -> str:
+    """What tells entries from those of other servers and lists, which may have the same ids."""
+    return hashlib.sha256(f"{root}\n{egress_list}".encode()).hexdigest()[:12]
+
+
+def _handover(answer: Any, source: str) -> Handover:
     """What an answer of 200 handed over; also what makes no sense in it, so that it is seen."""
     if isinstance(answer, dict):
-        return _leased(answer)
+        return _leased(answer, source)
     if not isinstance(answer, list):
         raise Retryable("the other side answered with something that is no list of ids")
     # The names sort in the order of the list.
@@ -221,11 +228,13 @@ def _text(uuid: Any) -> str:
     return uuid[:_LONGEST_ID] if isinstance(uuid, str) else f"({type(uuid).__name__})"
 
 
-def _leased(answer: dict[str, Any]) -> Handover:
+def _leased(answer: dict[str, Any], source: str) -> Handover:
     try:
         leases = [(lease["id"], lease["uuid"]) for lease in answer["entries"]]
         # Each lease of an entry has an id of its own, which begins with that of the entry.
-        handed = tuple(Handed(receipt.partition(".")[0], _text(uuid)) for receipt, uuid in leases)
+        handed = tuple(
+            Handed(f"{receipt.partition('.')[0]}@{source}", _text(uuid)) for receipt, uuid in leases
+        )
     except (KeyError, TypeError, AttributeError):
         raise Retryable("the other side answered with something that is no lease") from None
     return Handover(handed, tuple(receipt for receipt, _ in leases))

@@ -26,7 +26,8 @@ class Batcher(Generic[ItemT, ResultT]):
     added latency without. `parallel` flushes run at the same time. `flush` returns one result per
     item, an exception standing for the failure of that item; what it raises fails the whole batch.
     With `max_waiting_bytes`, further items are refused with `Overloaded`; with `patience`, an item
-    without a result after so many seconds is given up with `Unavailable`.
+    without a result after so many seconds is given up with `Unavailable`. With `partial`, `flush`
+    may return the results of the first items only, one at least: the others come again.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Batcher(Generic[ItemT, ResultT]):
         parallel: int = 1,
         max_waiting_bytes: int | None = None,
         patience: float | None = None,
+        partial: bool = False,
     ) -> None:
         self._flush = flush
         self._max_items = max_items
@@ -46,6 +48,7 @@ class Batcher(Generic[ItemT, ResultT]):
         self._size_of = size_of
         self._parallel = parallel
         self._max_waiting_bytes = max_waiting_bytes
+        self._partial = partial
         self._deadlines = None if patience is None else Deadlines(patience)
         self._waiting: deque[tuple[ItemT, int, asyncio.Future[ResultT]]] = deque()
         self._waiting_bytes = 0
@@ -107,6 +110,9 @@ class Batcher(Generic[ItemT, ResultT]):
             for future in futures:
                 future.cancel()
             raise
+        if self._partial and 0 < len(results) < len(items):
+            self._put_back(items[len(results) :], futures[len(results) :])
+            futures = futures[: len(results)]
         for future, result in zip(futures, results, strict=True):
             if future.done():
                 continue
@@ -114,6 +120,12 @@ class Batcher(Generic[ItemT, ResultT]):
                 future.set_exception(result)
             else:
                 future.set_result(result)
+
+    def _put_back(self, items: list[ItemT], futures: list[asyncio.Future[ResultT]]) -> None:
+        for item, future in zip(reversed(items), reversed(futures), strict=True):
+            size = self._size_of(item)
+            self._waiting.appendleft((item, size, future))
+            self._waiting_bytes += size
 
     def _take(self) -> tuple[list[ItemT], list[asyncio.Future[ResultT]]]:
         items: list[ItemT] = []

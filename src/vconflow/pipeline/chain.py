@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from vconflow.pipeline.fanout import breaker_of
 from vconflow.pipeline.retry import RetryPolicy
 from vconflow.ports.ledger import Target
 from vconflow.ports.link import Link
@@ -51,6 +52,11 @@ class Chain:
     def breakers(self) -> tuple[str, ...]:
         """The names of the breakers that stop reading its lists: those of its links."""
         return tuple(step.breaker for step in self.steps)
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """The names of all breakers that its entries may have to pass."""
+        return frozenset((*self.breakers, *map(breaker_of, self.storages)))
 
     def position(self, link: str) -> int:
         """The index of a link by name; the first when the chain has no such link any more."""

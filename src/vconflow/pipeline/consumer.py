@@ -1,7 +1,7 @@
 """The entries this replica owns: one task for each, from its first read to its ack."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 
 from vconflow.errors import Unavailable
@@ -147,14 +147,18 @@ class Consumer:
             events.lease_lost(list_name, entry)
             self._owned.let_go(key)
 
-    def reconfigure(self) -> None:
-        """Another generation is in force: let go of what rests and runs nowhere here any more."""
+    def reconfigure(self, changed: Set[str]) -> None:
+        """Another generation is in force: let go of what rests and runs nowhere here any more.
+
+        `changed` names breakers of what is configured in another way now.
+        """
         current = self._current()
         self._slots.set_limits({it.name: it.concurrency for it in current.chains.by_name.values()})
         for key in self._owned.keys:
             if key not in self._owned.busy and current.runs(key[0]) is None:
                 self._owned.let_go(key)
                 self._returns.add(*key)
+        self._resting.reconfigure(current.runs, changed)
 
     async def give_back(self) -> None:
         """Leave to others what is not read here any more. Raises Unavailable."""
@@ -173,7 +177,7 @@ class Consumer:
         try:
             while True:
                 if not slot_of and (chain := self._current().runs(entry.list)):
-                    await self._resting.rest(key, chain.name, progress)
+                    await self._resting.rest(key, chain, progress)
                 result = await self._attempt(entry, progress, slot_of)
                 if isinstance(result, Done):
                     return

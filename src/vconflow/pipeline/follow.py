@@ -70,10 +70,13 @@ class Follower:
     async def round(self) -> float:
         """Store what was pulled, pull, and store that; the seconds until the next round."""
         try:
-            await self._settle()
+            trouble = await self._settle()
+            # It may be these vCons alone that cannot be had: others do not wait for them.
             count = await self._pull()
             if count:
-                await self._settle()
+                trouble = await self._settle()
+            if trouble is not None:
+                return self._failed(trouble)
         except (Retryable, Permanent) as error:
             return self._failed(error)
         # A bug, or an answer nobody thought of: the ids are written down, and others go on.
@@ -83,11 +86,9 @@ class Follower:
         self._succeeded()
         return 0.0 if count >= self._limit else self.follow.interval
 
-    async def finish(self, seconds: float) -> None:
+    async def finish(self) -> None:
         """After a cancellation: let ids that may have left the other side be written down."""
-        if self._taking is not None and not self._taking.done():
-            await asyncio.wait([self._taking], timeout=seconds)
-            self._taking.cancel()
+        if self._taking is not None:
             await asyncio.gather(self._taking, return_exceptions=True)
 
     def _failed(self, error: Exception) -> float:
@@ -150,8 +151,11 @@ class Follower:
             events.follower_unwritten(self.follow.name, [item.uuid for item in handed])
             raise
 
-    async def _settle(self) -> None:
-        """Store all vCons that are due. Raises when a whole page failed."""
+    async def _settle(self) -> Retryable | None:
+        """Store all vCons that are due; or say why none of the last ones could be had.
+
+        Raises what keeps every vCon from being had or stored.
+        """
         name = self.follow.name
         while due := await self._journal.due(name, self._clock.now(), _PAGE):
             page = await settle_page(self.follow, due, self._remote, self._ingest, self._clock)
@@ -164,3 +168,6 @@ class Follower:
                 events.follower_parked(name, parked.uuid, parked.reason, parked.error)
             if page.stopped is not None:
                 raise page.stopped
+            if page.barren is not None:
+                return page.barren
+        return None

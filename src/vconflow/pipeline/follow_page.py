@@ -38,14 +38,16 @@ class Accepting(Protocol):
 class Page:
     """What became of the ids.
 
-    `again` could not be had for now, though the other side answers. `stopped` says why the rest
-    was not tried: the other side is away, or we can store nothing.
+    `again` could not be had for now, though the other side answers. The rest was not tried when
+    `stopped` says that it asks for a pause or that we can store nothing, or when `barren` says that
+    none of the first could be had: it may be away, or they are at fault themselves.
     """
 
     done: list[Handed] = field(default_factory=list)
     again: list[Handed] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
-    stopped: Exception | None = None
+    stopped: Retryable | None = None
+    barren: Retryable | None = None
 
 
 async def settle_page(
@@ -69,7 +71,7 @@ class _Work:
     async def through(self, waiting: Iterator[Handed]) -> None:
         for handed in waiting:
             await self._settle(handed)
-            if self.page.stopped is not None:
+            if self.page.stopped or self.page.barren:
                 return
 
     async def _settle(self, handed: Handed) -> None:
@@ -113,9 +115,10 @@ class _Work:
     def _failed(self, handed: Handed, error: Retryable) -> None:
         page = self.page
         page.again.append(handed)
-        nothing_works = not page.done and not page.parked and len(page.again) >= _AT_ONCE
-        if error.retry_after or nothing_works:
+        if error.retry_after:
             page.stopped = page.stopped or error
+        elif not page.done and not page.parked and len(page.again) >= _AT_ONCE:
+            page.barren = error
 
     def _park(self, handed: Handed, reason: str, error: str) -> None:
         told = error[:_LONGEST_ERROR]

@@ -18,7 +18,7 @@ from vconflow.telemetry import events
 __all__ = ["Followers", "following"]
 
 _FINISH = 10.0
-"""Seconds that an answer of the other side is waited for when the process stops."""
+"""Seconds that answers of other sides are waited for when the process stops."""
 
 
 class Followers:
@@ -45,6 +45,7 @@ class Followers:
         self._lease = lease
         self._wanted: dict[str, Follow] = {}
         self._running: dict[str, tuple[Follower, asyncio.Task[None]]] = {}
+        self._finishing: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
 
     def configure(self, follows: Iterable[Follow]) -> None:
@@ -133,7 +134,10 @@ class Followers:
     async def _end(self, name: str, *, is_removed: bool = False) -> None:
         follower, task = self._running.pop(name)
         await cancel_all([task])
-        await follower.finish(_FINISH)
+        # Only the end of the process is a reason to lose ids that are on their way.
+        finishing = asyncio.create_task(follower.finish(), name=f"finish {name}")
+        self._finishing.add(finishing)
+        finishing.add_done_callback(self._finishing.discard)
         with contextlib.suppress(Retryable, Permanent):
             await self._journal.release(name)
             waiting, _ = await self._journal.waiting(name)
@@ -142,6 +146,9 @@ class Followers:
     async def stop(self) -> None:
         """End all, and give their turns to other replicas."""
         await asyncio.gather(*map(self._end, list(self._running)))
+        if self._finishing:
+            await asyncio.wait(self._finishing, timeout=_FINISH)
+        await cancel_all(self._finishing)
 
 
 @asynccontextmanager

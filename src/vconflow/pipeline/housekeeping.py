@@ -16,6 +16,8 @@ from vconflow.telemetry import events
 __all__ = ["Housekeeping", "Sweeper"]
 
 _CHUNK = 500
+_LISTS_SECONDS = 3600.0
+"""Between two looks at all keys for lists with dead letters."""
 
 
 class Sweeper(Protocol):
@@ -54,6 +56,8 @@ class Housekeeping:
         self._outage = outage
         self._pauses = pauses
         self._dead_expiry = dead_expiry
+        self._other_lists: set[str] = set()
+        self._look_for_lists_at = float("-inf")
         self._shown_chains: set[str] = set()
         self._shown_lists: set[str] = set()
 
@@ -96,6 +100,14 @@ class Housekeeping:
         if not self._dead_expiry:
             return
         older_than = int((self._clock.now() - self._dead_expiry) * 1000)
-        for name in self._chains().lists:
+        for name in await self._lists_with_letters():
             while await self._dead_letters.expire(name, older_than, _CHUNK) == _CHUNK:
                 pass
+
+    async def _lists_with_letters(self) -> set[str]:
+        """Also lists that have left the configuration."""
+        if self._clock.monotonic() >= self._look_for_lists_at:
+            self._other_lists = await self._dead_letters.lists()
+            self._look_for_lists_at = self._clock.monotonic() + _LISTS_SECONDS
+        self._other_lists.update(self._chains().lists)
+        return self._other_lists

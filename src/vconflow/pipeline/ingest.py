@@ -72,7 +72,9 @@ class Ingest:
         `idempotency_key` of this owner is not accepted once more. Raises InvalidVcon, NotFound for
         a list no chain reads, Conflict, RevisionMismatch, Overloaded, Unavailable.
         """
-        self._require_lists(lists)
+        unread = self._unread(lists)
+        if unread is not None and not idempotency_key:
+            raise unread
         facts = await self._validate(document)
         if expect_uuid is not None and facts.uuid != expect_uuid:
             problem = Problem(("uuid",), "is not the uuid of the address", "uuid_mismatch")
@@ -82,9 +84,23 @@ class Ingest:
         if idempotency_key:
             matters = (source, lists, expect_rev, exclusive)
             marks = await self._digest(owner, idempotency_key, *matters, body=document)
+        if unread is not None:
+            return await self._accepted_before(facts.uuid, marks, unread)
+        if exclusive:
+            # A copy that only a storage has is somebody's too.
+            await self._lookup.bring_back(facts.uuid)
         return await self._submit(
             Acceptance(facts, document, lists, source, owner, trace, expect_rev, ownership, marks)
         )
+
+    async def _accepted_before(
+        self, uuid: str, marks: Idempotency | None, unread: NotFound
+    ) -> Accepted:
+        """What the same request got before its list left the configuration, or raise `unread`."""
+        before = await self._intake.recall(marks) if marks else None
+        if before is None:
+            raise unread
+        return Accepted(uuid, before.rev)
 
     async def save(self, document: bytes) -> str:
         """Store a vCon that a link made, without putting it on a list; its uuid.
@@ -116,7 +132,9 @@ class Ingest:
         With an `idempotency_key` each is put there once, however often it is asked for. Raises
         NotFound for a list no chain reads, Conflict for a key of another request, Retryable.
         """
-        self._require_lists((list_name,))
+        unread = self._unread((list_name,))
+        if unread is not None and not (idempotency_key and uuids):
+            raise unread
         skipped = 0
         for start in range(0, len(uuids), _ENQUEUE_CHUNK):
             marks = None
@@ -125,9 +143,12 @@ class Ingest:
                 key = f"{idempotency_key}\n{start}" if start else idempotency_key
                 marks = await self._digest(owner, key, "enqueue", uuids, list_name)
             chunk = uuids[start : start + _ENQUEUE_CHUNK]
+            if unread is not None:
+                skipped += await self._skipped_before(marks, unread)
+                continue
             order = Enqueuing(chunk, list_name, "http", owner, trace, marks, final=False)
             skipped += await self._enqueue_chunk(order)
-        if skipped:
+        if skipped and unread is None:
             events.enqueue_skipped(list_name, skipped)
         return skipped
 
@@ -148,15 +169,24 @@ class Ingest:
         events.accepted(order.list, "http", len(order.uuids) - skipped)
         return skipped
 
+    async def _skipped_before(self, marks: Idempotency | None, unread: NotFound) -> int:
+        """How many the same request skipped before its list left the configuration."""
+        before = await self._intake.recall_enqueued(marks) if marks else None
+        if before is None:
+            raise unread
+        return before.found.count(False)
+
     async def drain(self) -> None:
         """Wait until nothing is being written."""
         await self._batcher.drain()
 
-    def _require_lists(self, lists: Sequence[str]) -> None:
+    def _unread(self, lists: Sequence[str]) -> NotFound | None:
+        """What to say of the first list that no chain reads."""
         known = self._chains().by_list
         for name in lists:
             if name not in known:
-                raise NotFound(f"Ingress list '{name}' is not configured")
+                return NotFound(f"Ingress list '{name}' is not configured")
+        return None
 
     @staticmethod
     async def _validate(document: bytes) -> Facts:

@@ -1,7 +1,8 @@
 """Finding a vCon wherever it is: in Redis, else in the storages that can be read."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -14,6 +15,9 @@ from vconflow.pipeline.removal import remove_copies
 from vconflow.ports.documents import Document, Documents
 
 __all__ = ["Deletion", "Lookup", "OutOfReach"]
+
+
+_SOON = 5.0
 
 
 class Deletion(msgspec.Struct, frozen=True):
@@ -45,7 +49,7 @@ class Lookup:
         self._fanout = fanout
         self._read_storages = read_storages
         self._fetches: Batcher[str, Document] = Batcher(
-            documents.fetch, parallel=2, patience=PATIENCE
+            documents.fetch_some, parallel=2, patience=PATIENCE, partial=True
         )
         self._flights: dict[str, asyncio.Task[bytes | None]] = {}
 
@@ -56,16 +60,22 @@ class Lookup:
         """
         return await self._or_stored(uuid, await self._fetches.submit(uuid))
 
-    async def get_many(self, uuids: Sequence[str]) -> list[bytes | None]:
-        """The documents in the order asked for."""
-        return list(await asyncio.gather(*map(self.get, uuids)))
-
     async def revision(self, uuid: str) -> Document:
         """The document with its revision, brought back into Redis if need be."""
         found = await self._fetches.submit(uuid)
         if found.document is None and not found.deleted and await self.get(uuid) is not None:
             found = await self._fetches.submit(uuid)
         return found
+
+    async def bring_back(self, uuid: str) -> None:
+        """Have Redis know of a copy that only a storage has, if one can be found soon.
+
+        Raises Unavailable.
+        """
+        found = await self._fetches.submit(uuid)
+        with contextlib.suppress(OutOfReach, TimeoutError):
+            async with asyncio.timeout(_SOON):
+                await self._or_stored(uuid, found)
 
     async def delete(self, uuid: str) -> Deletion:
         """Remove a vCon everywhere. Redis goes first, so that no running chain brings it back."""

@@ -181,7 +181,7 @@ class Replica:
             raise Unavailable("vconflow is stopping")
         retired = self.generations.swap(chains, fanout)
         self.breakers.configure(_breakers(chains, fanout), changed)
-        self.consumer.reconfigure()
+        self.consumer.reconfigure(frozenset(changed))
         self._reader.reconsider()
         self._leases.reconfigure()
         _tell_held(chains, retired.chains)

@@ -16,6 +16,7 @@ class Returns:
     def __init__(self, stream: EntryStream) -> None:
         self._stream = stream
         self._entries: dict[str, dict[str, None]] = {}
+        self._sending: dict[str, dict[str, None]] = {}
         self._lock = asyncio.Lock()
 
     def add(self, list_name: str, entry: str) -> None:
@@ -24,7 +25,8 @@ class Returns:
 
     def take_back(self, list_name: str, entry: str) -> None:
         """It is worked on after all."""
-        self._entries.get(list_name, {}).pop(entry, None)
+        for entries in (self._entries, self._sending):
+            entries.get(list_name, {}).pop(entry, None)
 
     async def send(self) -> None:
         """Give up what was added. Raises Unavailable; then the next call tries again.
@@ -32,13 +34,14 @@ class Returns:
         When it returns, no earlier call is under way either.
         """
         async with self._lock:
-            entries, self._entries = self._entries, {}
-            owned = {name: list(ids) for name, ids in entries.items() if ids}
+            self._sending, self._entries = self._entries, {}
+            owned = {name: list(ids) for name, ids in self._sending.items() if ids}
             if not owned:
                 return
             try:
                 await self._stream.hand_over(owned)
             except BaseException:
-                for name, ids in entries.items():
+                # Only the answer may be lost; what came back since then is worked on again.
+                for name, ids in self._sending.items():
                     self._entries.setdefault(name, {}).update(ids)
                 raise
