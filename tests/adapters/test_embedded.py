@@ -82,6 +82,17 @@ async def test_it_listens_on_no_network(tmp_path: Path) -> None:
     assert (tmp_path / "valkey").stat().st_mode & 0o077 == 0
 
 
+async def test_nobody_else_may_read_what_it_keeps(tmp_path: Path) -> None:
+    data_dir, umask = tmp_path / "data", os.umask(0)
+    try:
+        async with embedded_valkey(data_dir) as server, Redis.from_url(server.url) as client:
+            await client.set("private", "yes")
+            for path in (data_dir, *data_dir.rglob("*")):
+                assert path.stat().st_mode & 0o077 == 0, path
+    finally:
+        os.umask(umask)
+
+
 async def test_it_dies_with_its_parent_and_loses_nothing(tmp_path: Path) -> None:
     with another_process(tmp_path) as (parent, pid):
         async with Redis(unix_socket_path=str(tmp_path / "valkey" / "valkey.sock")) as client:

@@ -52,7 +52,12 @@ class Replica:
         self.now = 0.0
         self.site = Site(parse(content, ENV))
         self.live = LiveConfig(
-            self.site, store, ENV, ConfigFile(self.path), monotonic=lambda: self.now
+            self.site,
+            store,
+            ENV,
+            ConfigFile(self.path),
+            data_dir=folder / "data",
+            monotonic=lambda: self.now,
         )
 
     @property
@@ -203,12 +208,44 @@ async def test_the_file_decides_what_the_store_may_name(
     assert len(await store.versions()) == 2
 
 
+async def test_files_are_stored_where_the_file_and_the_data_folder_allow_it(
+    store: MemoryConfigStore, tmp_path: Path
+) -> None:
+    def with_path(path: Path) -> str:
+        options = f"{{path: '{path}'}}"
+        return text("x", f"storages: {{files: {{module: storage.file, options: {options}}}}}")
+
+    one = await started(store, tmp_path, with_path(tmp_path / "named"))
+    for path in ("named/below", "data/storage"):
+        await one.live.replace(parse(with_path(tmp_path / path), ENV).raw, by="key")
+    new = parse(with_path(tmp_path / "new"), ENV).raw
+    with pytest.raises(ConfigError, match="neither in the data folder"):
+        await one.live.replace(new, by="key")
+    await one.write(with_path(tmp_path / "new") + "# comment\nx-more: 1\n")
+    await one.live.replace(new, by="key")
+
+
 async def test_a_redis_that_lost_everything_gets_what_runs(one: Replica) -> None:
     await one.post("posted")
     one.live._store = fresh = MemoryConfigStore(lambda: 0)
     await one.live.catch_up()
     assert one.tag == "posted"
     assert [version.serial for version in await fresh.versions()] == [1]
+
+
+async def test_what_was_posted_outlives_a_redis_that_lost_everything(
+    one: Replica, tmp_path: Path
+) -> None:
+    await one.post("posted")
+    one.live._store = fresh = MemoryConfigStore(lambda: 0)
+    fresh.error = Unavailable("away")
+    with pytest.raises(Unavailable):
+        await one.live.catch_up()
+    fresh.error = None
+    await one.live.catch_up()
+    await one.live.look_at_file("signal")
+    again = await started(fresh, tmp_path, text("file"))
+    assert (one.tag, again.tag) == ("posted", "posted")
 
 
 async def test_an_outage_changes_nothing_and_the_file_is_taken_later(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from config_support import problems, read
 
-from vconflow.config import BatchConfig, RetryConfig, check, load
+from vconflow.config import BatchConfig, RetryConfig, build, check, load
 from vconflow.errors import ConfigError
 from vconflow.ports.component import Secret
 
@@ -104,6 +104,22 @@ def test_a_list_feeds_one_enabled_chain() -> None:
     """) == [
         "chains.two.ingress_lists[1]: list 'b' already feeds chain 'one'; a list feeds one chain"
     ]
+
+
+def test_more_lists_or_entries_than_one_process_can_serve_are_refused() -> None:
+    def chains(count: int) -> dict[str, object]:
+        names = [f"l{number}" for number in range(count)]
+        return {"one": {"ingress_lists": names[::2], "egress_lists": names[1::2]}}
+
+    assert len(build({"chains": chains(5000)}, {}).chains["one"].ingress_lists) == 2500
+    for document in (
+        {"chains": chains(5001)},
+        {"chains": {f"c{number}": {} for number in range(5001)}},
+        {"links": {f"l{number}": {"module": "links.tag"} for number in range(5001)}},
+    ):
+        with pytest.raises(ConfigError) as caught:
+            build(document, {})
+        assert [(it.loc, it.type) for it in caught.value.problems] == [((*document,), "too_long")]
 
 
 def test_sections_and_keys_that_are_slips_are_errors() -> None:

@@ -1,6 +1,7 @@
 """What a document may refer to that did not come from the configuration file."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +15,29 @@ FILE: dict[str, Any] = {
         "later": {"module": "their_package.link"},
         "by-name": {"module": "${MODULE}"},
         "uses": {"module": "links.tag", "options": {"tags": ["${USED}", "$${ESCAPED}"]}},
+        "hook": {
+            "module": "links.webhook",
+            "options": {
+                "webhook-urls": ["https://ours.example"],
+                "headers": {"Authorization": "Bearer ${TOKEN}"},
+            },
+        },
     },
+    "api_keys": {"viewer": {"key": "${VIEWER_KEY}", "role": "read"}},
+    "chains": {"c": {"links": ["${USED}"], "ingress_lists": ["i"]}},
+    "followers": {"up": {"url": "https://up.example", "auth_token": "${TOKEN}"}},
     "imports": {
         "theirs": "their_helpers",
         "packed": {"module": "p", "pip_name": "git+https://t@h"},
     },
 }
-ENV = {"MODULE": "strangers_other:Link", "USED": "used-value", "UNUSED": "unused-value"}
+ENV = {
+    "MODULE": "strangers_other:Link",
+    "USED": "used-value",
+    "UNUSED": "unused-value",
+    "TOKEN": "token-value",
+    "VIEWER_KEY": "viewer-value",
+}
 
 
 def refused(document: Any) -> list[Problem]:
@@ -42,17 +59,110 @@ def test_what_the_file_names_may_be_used() -> None:
         "links": {
             "other": {"module": "strangers_components:EchoLink", "pip_name": "strangers"},
             "later": {"module": "their_package.link"},
-            "built-in": {"module": "links.tag", "options": {"tags": ["x-${USED}"]}},
+            "uses": {"module": "links.tag", "options": {"tags": ["first", "x-${USED}"]}},
             "not-built": {"module": "links.deepgram"},
         },
         "storages": {"files": {"module": "storages.file"}},
         "imports": {"a": "their_helpers", "b": {"module": "p", "pip_name": "git+https://t@h"}},
     }
     config = build(document, ENV, Allowances.of(FILE, ENV))
-    assert getattr(config.links["built-in"].options, "tags", None) == ("x-used-value",)
+    assert getattr(config.links["uses"].options, "tags", None) == ("first", "x-used-value")
 
 
-@pytest.mark.parametrize("module", ["strangers_effect:Link", "another_package.link", "${USED}"])
+def hook(headers: dict[str, str], *urls: str, **more: Any) -> dict[str, Any]:
+    options = {"webhook-urls": list(urls or ["https://ours.example"]), "headers": headers}
+    return {"links": {"hook": {"module": "links.webhook", "options": options, **more}}}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        hook({"Authorization": "Basic ${TOKEN}"}, timeout=7),
+        {"api_keys": {"renamed": {"key": "${VIEWER_KEY}", "role": "admin"}}},
+        {"ingress_auth": {"inbox": [{"name": "acme", "key": "${VIEWER_KEY}"}]}},
+        {"ingress_auth": {"inbox": "${VIEWER_KEY}"}},
+    ],
+)
+def test_a_variable_may_be_used_where_the_file_uses_it(document: dict[str, Any]) -> None:
+    build(document, ENV, Allowances.of(FILE, ENV))
+
+
+CHAIN = {"links": [], "ingress_lists": ["in"]}
+
+
+@pytest.mark.parametrize(
+    ("document", "place"),
+    [
+        ({"chains": {"c": {**CHAIN, "egress_lists": ["${TOKEN}"]}}}, "chains.c.egress_lists[0]"),
+        ({"chains": {"c": {**CHAIN, "x": "${TOKEN:-x}"}}}, "chains.c.x"),
+        (hook({"X-Other": "${TOKEN}"}), "links.hook.options.headers.X-Other"),
+        (hook({"Authorization": "${USED}"}), "links.hook.options.headers.Authorization"),
+        (hook({}, "https://ours.example/${TOKEN}"), "links.hook.options.webhook-urls[0]"),
+        ({"links": {"uses": {"module": "links.tag", "options": {"tags": ["${TOKEN}"]}}}},
+         "links.uses.options.tags[0]"),
+        ({"links": {"renamed": hook({"Authorization": "${TOKEN}"})["links"]["hook"]}},
+         "links.renamed.options.headers.Authorization"),
+        ({"api_keys": {"viewer": {"key": "k", "role": "${VIEWER_KEY}"}}}, "api_keys.viewer.role"),
+        ({"ingress_auth": {"in": {"name": "${VIEWER_KEY}", "key": "k"}}}, "ingress_auth.in.name"),
+        ({"api_keys": {"viewer": {"key": "${TOKEN}", "role": "read"}}}, "api_keys.viewer.key"),
+    ],
+)  # fmt: skip
+def test_a_variable_is_not_read_where_the_file_does_not_use_it(
+    document: dict[str, Any], place: str
+) -> None:
+    """There it could be read back, by the name of a list or a tag, or be sent elsewhere."""
+    problems = refused(document)
+    assert (problems[0].place, problems[0].type) == (place, "untrusted_variable")
+    assert problems[0].message.startswith("this server's configuration file does not refer to")
+    assert "value" not in str(problems)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        hook({"Authorization": "Bearer ${TOKEN}"}, "https://evil.example"),
+        hook({"Authorization": "Bearer ${TOKEN}"}, "https://ours.example", "https://evil.example"),
+        {"followers": {"up": {"url": "https://evil.example", "auth_token": "${TOKEN}"}}},
+    ],
+)
+def test_a_variable_is_not_sent_where_the_file_does_not_send_it(document: dict[str, Any]) -> None:
+    problem = refused(document)[0]
+    assert problem.type == "untrusted_variable"
+    assert problem.message.startswith("where this goes to has changed")
+
+
+@pytest.mark.parametrize(
+    ("path", "is_allowed"),
+    [
+        ("", True), ("data", True), ("data/files/x", True), ("named", True), ("named/x", True),
+        ("link-inside", True),
+        ("elsewhere", False), (".", False), ("data/../elsewhere", False), ("named-too", False),
+        ("data/link-outside/x", False), ("\0", False), ("~nobody-has-this-name", False),
+    ],
+)  # fmt: skip
+def test_files_are_written_below_the_data_folder_and_what_the_file_names(
+    path: str, is_allowed: bool, tmp_path: Path
+) -> None:
+    for folder in ("data", "named", "elsewhere"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "data/link-outside").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "link-inside").symlink_to(tmp_path / "named")
+    folders = [tmp_path / "data", tmp_path / "named"]
+    given = path if path in {"", "\0"} or path[0] == "~" else str(tmp_path / path)
+    for section, entry in (
+        ("storages", {"module": "storage.file", "options": {"path": given}}),
+        ("links", {"module": "links.verify", "options": {"trusted": given}}),
+    ):
+        document = {section: {"x": entry}}
+        if is_allowed:
+            build(document, ENV, Allowances.of(FILE, ENV, folders))
+            continue
+        with pytest.raises(ConfigError) as caught:
+            build(document, ENV, Allowances.of(FILE, ENV, folders))
+        assert [problem.type for problem in caught.value.problems] == ["untrusted_path"]
+
+
+@pytest.mark.parametrize("module", ["strangers_effect:Link", "another_package.link"])
 def test_other_modules_are_refused_before_they_are_imported(module: str) -> None:
     assert kinds(link(module=module)) == [("links.x.module", "untrusted_module")]
     assert "strangers_effect" not in sys.modules

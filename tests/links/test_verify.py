@@ -23,6 +23,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from joserfc import jwk, jws
 
 from vconflow.errors import Permanent
+from vconflow.links import verify as verify_module
+from vconflow.links.verification.signature import MOST_SIGNATURES, verify_signature
 from vconflow.links.verify import VerifyLink, VerifyOptions
 from vconflow.model.identifiers import new_uuid
 from vconflow.model.vcon import Vcon
@@ -313,6 +315,33 @@ async def test_one_good_signature_or_all(verify: Verify) -> None:
         with pytest.raises(Permanent, match="no chain"):
             await verify(envelope(payload, *order), signatures="all")
     assert await verify(envelope(payload, good, good), signatures="all") == CONTINUE
+
+
+async def test_any_good_signature_is_enough_without_a_look_at_those_behind_it(
+    verify: Verify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def counted(*given: Any) -> bytes:
+        nonlocal looks
+        looks += 1
+        return verify_signature(*given)
+
+    monkeypatch.setattr(verify_module, "verify_signature", counted)
+    payload = unsigned()
+    one = signature(SIGNER, payload)
+    assert await verify(envelope(payload, one, one, one)) == CONTINUE
+    assert looks == 1
+
+
+async def test_signatures_are_limited(verify: Verify) -> None:
+    """Each costs a look at all of the payload, and maybe a download."""
+    payload = unsigned()
+    one = signature(SIGNER, payload)
+    assert await verify(envelope(payload, *[one] * MOST_SIGNATURES), signatures="all") == CONTINUE
+    for which in ("any", "all"):
+        with pytest.raises(Permanent, match="more than 10 signatures"):
+            await verify(envelope(payload, *[one] * (MOST_SIGNATURES + 1)), signatures=which)
 
 
 async def test_the_uuid_outside_must_be_the_one_inside(verify: Verify) -> None:

@@ -21,6 +21,20 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_NOT_PUBLIC: Final[tuple[Network, ...]] = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "192.0.0.0/24",  # of protocols between carriers and customers
+        "192.88.99.0/24",  # relays of 6to4, which is given up
+        "::/96",  # IPv4 addresses, as the next two are
+        "::ffff:0:0:0/96",
+        "64:ff9b:1::/48",
+        "3fff::/20",  # of examples
+        "5f00::/16",  # of segments in routers
+        "fec0::/10",  # of sites
+    )
+)
+"""What `is_global` takes for public, in some versions of Python at least, and is not."""
 
 
 class Refused(Exception):
@@ -69,7 +83,8 @@ def _plain(address: Address) -> Address:
 
 
 def _is_public(address: Address) -> bool:
-    return address.is_global and not address.is_multicast
+    is_listed = any(address in network for network in _NOT_PUBLIC)
+    return address.is_global and not address.is_multicast and not is_listed
 
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):

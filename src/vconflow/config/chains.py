@@ -1,7 +1,7 @@
 """The section `chains`, and what must be true of all chains together."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -21,6 +21,9 @@ __all__ = ["ChainKeys", "Components", "read_chains"]
 
 Name = Annotated[str, Meta(min_length=1)]
 Names = tuple[Name, ...]
+
+_MOST_LISTS: Final = 5_000
+"""Redis is asked about each of them several times a minute."""
 
 
 class Components(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,14 +84,16 @@ def _check_names(raw: Any, components: Components, loc: Loc, findings: Findings)
     for section, what in (("links", "link"), ("storages", "storage"), ("tracers", "tracer")):
         used = raw.get(section) if isinstance(raw, Mapping) else None
         names = [name for name in used if isinstance(name, str)] if isinstance(used, list) else []
+        before: set[str] = set()
         for index, name in enumerate(names):
             place = (*loc, section, index)
             if name not in components.names[section]:
                 findings.unknown(place, what, name, components.names[section])
-            elif name in names[:index]:
+            elif name in before:
                 # Progress is kept by name: a chain could not tell the two apart after a crash.
                 message = f"{what} {name!r} is in this chain twice; give the second its own name"
                 findings.error(place, message, "duplicate")
+            before.add(name)
 
 
 def _held(keys: ChainKeys, components: Components) -> str | None:
@@ -111,6 +116,10 @@ def _missing(keys: ChainKeys, components: Components) -> Iterator[str]:
 
 def _check_lists(chains: Mapping[str, ChainConfig], findings: Findings) -> None:
     """A list feeds at most one enabled chain, and an enabled chain is fed by some list."""
+    if sum(len(it.ingress_lists) + len(it.egress_lists) for it in chains.values()) > _MOST_LISTS:
+        message = f"name more than {_MOST_LISTS} lists; start several vconflow instead"
+        findings.error(("chains",), message, "too_long")
+        return
     owners: dict[str, str] = {}
     for chain in chains.values():
         if not chain.enabled:
@@ -126,7 +135,8 @@ def _check_lists(chains: Mapping[str, ChainConfig], findings: Findings) -> None:
             if owner != chain.name:
                 message = f"list {name!r} already feeds chain {owner!r}; a list feeds one chain"
                 findings.error((*loc, "ingress_lists", index), message, "duplicate")
+        fed = set(chain.ingress_lists)
         for index, name in enumerate(chain.egress_lists):
-            if name in chain.ingress_lists:
+            if name in fed:
                 message = f"list {name!r} feeds this chain: its vCons go round without end"
                 findings.warn((*loc, "egress_lists", index), message, "loop")

@@ -150,5 +150,7 @@ def _find(
     else:
         place = (*loc, "options")
         options = convert_struct(component.options, keys.options, place, findings)
+        if options is not None and allowed is not None:
+            allowed.check_paths(options, place, findings)
         return _Found(target=target.path, options=options)
     return _Found()

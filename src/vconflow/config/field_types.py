@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import inspect
 
-from vconflow.ports.component import SECRET_URL, Secret
+from vconflow.ports.component import LOCAL_PATH, SECRET_URL, Options, Secret
 
 __all__ = [
     "alternatives",
@@ -14,6 +14,7 @@ __all__ = [
     "description_of",
     "is_secret",
     "is_secret_url",
+    "local_paths",
     "plain",
 ]
 
@@ -52,11 +53,25 @@ def is_secret(kind: inspect.Type) -> bool:
 
 def is_secret_url(kind: inspect.Type) -> bool:
     """Whether the type is a URL whose path and parameters may be a credential."""
+    return _is_marked(kind, SECRET_URL)
+
+
+def local_paths(options: Options) -> Iterator[tuple[str, str]]:
+    """The options that name a file or folder of this machine, with what they name."""
+    info = inspect.type_info(type(options))
+    assert isinstance(info, inspect.StructType)
+    for field in info.fields:
+        value = getattr(options, field.name)
+        if value and _is_marked(field.type, LOCAL_PATH):
+            yield field.encode_name, value
+
+
+def _is_marked(kind: inspect.Type, mark: str) -> bool:
     if isinstance(kind, inspect.UnionType):
-        return any(map(is_secret_url, kind.types))
+        return any(_is_marked(one, mark) for one in kind.types)
     if not isinstance(kind, inspect.Metadata):
         return False
-    return bool((kind.extra or {}).get(SECRET_URL)) or is_secret_url(kind.type)
+    return bool((kind.extra or {}).get(mark)) or _is_marked(kind.type, mark)
 
 
 def choices(kind: inspect.Type) -> tuple[str | int | None, ...]:

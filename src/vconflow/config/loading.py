@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -23,6 +23,9 @@ from vconflow.config.yaml_source import read_yaml
 from vconflow.errors import ConfigError, Problem
 
 __all__ = ["Report", "build", "check", "load", "parse", "read_text"]
+
+_MOST_NAMES: Final = 5_000
+"""Entries of a section."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ def build(raw: Any, env: Mapping[str, str], allowed: Allowances | None = None) -
     if allowed is None:
         return _build(raw, env, None, findings)
     visible = allowed.environment(env)
-    refused = dict.fromkeys(allowed.check_variables(raw, findings), "")
+    # Their own text instead: an empty one would have further problems.
+    refused = {name: f"${{{name}}}" for name in allowed.check_variables(raw, findings)}
     try:
         return _build(raw, visible | refused, allowed, findings)
     except ConfigError as error:
@@ -140,6 +144,9 @@ def _section(name: str, value: Any, findings: Findings) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         findings.error((name,), "expected a mapping of names", "wrong_type")
+        return {}
+    if len(value) > _MOST_NAMES:
+        findings.error((name,), f"has more than {_MOST_NAMES} entries", "too_long")
         return {}
     return value
 

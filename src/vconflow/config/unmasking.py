@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from vconflow.config.findings import Findings, Loc
 from vconflow.config.urls import MASK
 
-__all__ = ["unmask"]
+__all__ = ["goes_to", "unmask"]
 
 _COMPONENTS = ("links", "storages", "tracers", "followers")
 _MISSING: Final = object()
@@ -156,11 +156,11 @@ def _moved(document: Any, shown: dict[str, Any], restored: list[Loc]) -> Iterato
         section, name = str(loc[0]), str(loc[1])
         place = (section, name)
         if place not in known:
-            known[place] = _where(document[section][name]) != _where(shown[section][name])
+            known[place] = goes_to(document[section][name]) != goes_to(shown[section][name])
         yield loc, known[place]
 
 
-def _where(component: Any) -> dict[Loc, Any]:
+def goes_to(component: Any) -> dict[Loc, Any]:
     """Everything that says what a component is and where it sends to, by place."""
     found: dict[Loc, Any] = {}
 

@@ -21,7 +21,7 @@ from vconflow.model.envelope import MAX_NESTING, read_protected, unpacked
 from vconflow.model.validation import validate
 from vconflow.model.vcon import Vcon
 from vconflow.ports.clock import Clock
-from vconflow.ports.component import Options, Resources
+from vconflow.ports.component import LOCAL_PATH, Options, Resources
 from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.link import CONTINUE, Halt, LinkRun, Outcome
 
@@ -43,7 +43,8 @@ class VerifyOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str,
         Meta(
             description="A PEM file of certificates that are trusted, each as a signer and as an "
-            "authority. Unset: the authorities of the system; then name the `signers`."
+            "authority. Unset: the authorities of the system; then name the `signers`.",
+            extra={LOCAL_PATH: True},
         ),
     ] = ""
     signers: Annotated[
@@ -138,6 +139,9 @@ class VerifyLink:
                 if self._options.signatures == "all":
                     raise
                 failure = error
+            else:
+                if self._options.signatures == "any":
+                    break
         if verified is None:
             raise failure
         try:

@@ -1,10 +1,12 @@
 """From a document to a configuration, by where the document came from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from vconflow.config import Allowances, Config, build, mask, mask_document, parse, unmask
 from vconflow.config.expansion import REFERENCE
+from vconflow.config.field_types import local_paths
 from vconflow.config.findings import Findings
 from vconflow.config.redaction import without_values
 from vconflow.config.shape import check_shape
@@ -20,9 +22,10 @@ class Builder:
     Slow, and imports components: its methods are not for the event loop. All raise ConfigError.
     """
 
-    def __init__(self, file_document: dict[str, Any], env: Mapping[str, str]) -> None:
+    def __init__(self, of_file: Config, env: Mapping[str, str], data_dir: Path) -> None:
         self._env = env
-        self._allowed = Allowances.of(file_document, env)
+        self._data_dir = data_dir
+        self._allowed = self._allowances(of_file)
 
     def from_file(self, text: str) -> Config:
         """Build what the file says; from now on it allows to others what it uses itself."""
@@ -33,7 +36,7 @@ class Builder:
             used = {found["name"] for found in REFERENCE.finditer(text)}
             values = {name: self._env[name] for name in used if name in self._env}
             raise ConfigError(without_values(error.problems, values)) from None
-        self._allowed = Allowances.of(config.raw, self._env)
+        self._allowed = self._allowances(config)
         return config
 
     def from_elsewhere(self, document: Any) -> Config:
@@ -61,3 +64,13 @@ class Builder:
         """What a component said, which may quote what it was given."""
         values = self._allowed.environment(self._env)
         return ConfigError(without_values(error.problems, values))
+
+    def _allowances(self, of_file: Config) -> Allowances:
+        return Allowances.of(of_file.raw, self._env, [self._data_dir, *_paths(of_file)])
+
+
+def _paths(config: Config) -> Iterator[Path]:
+    for section in (config.links, config.storages, config.tracers):
+        for component in section.values():
+            if component.options is not None:
+                yield from (Path(path) for _, path in local_paths(component.options))

@@ -16,11 +16,14 @@ _TRY_AGAIN_SECONDS: Final = 60.0
 
 
 class InForce:
-    """`stored` is the newest version as far as known, `serial` that of the one in force."""
+    """`stored` is the newest version as far as known; `serial` and `file_hash` are those of the one
+    in force.
+    """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.stored: ConfigVersion | None = None
         self.serial = 0
+        self.file_hash = ""
         self.troubles = Troubles()
         self._monotonic = monotonic
         self._try_again_at = 0.0
@@ -38,6 +41,7 @@ class InForce:
     def took(self, version: ConfigVersion, source: str) -> None:
         """This replica runs by a stored version from now on."""
         self.troubles.end("store")
+        self.file_hash = version.file_hash
         if self.serial != version.serial:
             self.serial = version.serial
             events.config_applied(source, version.serial, version.hash, version.by)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from vconflow.config import Config, mask
@@ -51,12 +52,13 @@ class LiveConfig:
         env: Mapping[str, str],
         file: ConfigFile | None = None,
         *,
+        data_dir: Path,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._site = site
         self._store = store
         self._file = file
-        self._builder = Builder(site.config.raw, env)
+        self._builder = Builder(site.config, env, data_dir)
         self._in_force = InForce(monotonic)
         self._turn = asyncio.Lock()
         self._file_hash = site.config.version
@@ -153,16 +155,20 @@ class LiveConfig:
             if config.version == self._file_hash:
                 self._content = content
 
-    async def _adopt(self, config: Config, source: str) -> None:
-        """Make the file's configuration the stored one, unless the stored one came from it."""
+    async def _adopt(self, config: Config, source: str, file_hash: str = "") -> None:
+        """Make a configuration the stored one, unless the stored one came from the same file.
+
+        `file_hash` is the version of the file's own configuration; by default it is this one.
+        """
+        file_hash = file_hash or config.version
         for _ in range(_ROUNDS):
             stored = await self._store.current()
-            if stored is not None and stored.version.file_hash == config.version:
+            if stored is not None and stored.version.file_hash == file_hash:
                 await self._take(stored, source)
                 return
             self._in_force.stored = stored.version if stored else None
             new = NewVersion(
-                document=config.raw, hash=config.version, file_hash=config.version, by="file"
+                document=config.raw, hash=config.version, file_hash=file_hash, by="file"
             )
             try:
                 await self._make(config, new, source)
@@ -176,7 +182,7 @@ class LiveConfig:
         if serial == 0:
             # Redis has lost everything: what runs is all that is left.
             self._in_force.stored = None
-            await self._adopt(self._site.config, "store")
+            await self._adopt(self._site.config, "store", self._in_force.file_hash)
         elif serial != self._in_force.stored_serial or self._in_force.is_worth_another_try:
             stored = await self._store.current()
             if stored is not None:

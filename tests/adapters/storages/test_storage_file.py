@@ -74,6 +74,13 @@ async def test_layout_by_date_in_utc(opened: FileStorage, root: Path) -> None:
     assert (root / "2024/12/31" / f"{late.uuid}.json").read_bytes() == late.document
 
 
+async def test_a_data_folder_that_it_makes_is_private(tmp_path: Path) -> None:
+    resources = resources_for(tmp_path / "data", name="archive")
+    async with FileStorage.open(FileOptions(), resources):
+        assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+        assert (tmp_path / "data/storage/archive").stat().st_mode & 0o777 == 0o755
+
+
 async def test_compressed_flat_layout_in_a_given_folder(
     resources: Resources, tmp_path: Path
 ) -> None:
@@ -113,6 +120,10 @@ async def test_modes_hold_whatever_the_umask(
         {"dir_permissions": 0o10000},
         {"filename": "../escape"},
         {"extension": "a/b"},
+        {"extension": "sh"},
+        {"extension": "PHP.json"},
+        {"file_permissions": "0755"},
+        {"file_permissions": 0o4644},
         {"max_file_size": 0},
     ],
 )

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from vconflow.adapters.storages.postgres import PostgresOptions, PostgresStorage
+from vconflow.adapters.storages.postgres_options import pool_settings
 from vconflow.errors import PartialFailure, Permanent, Retryable
 from vconflow.ports.component import Resources, Secret
 from vconflow.testing import servers
@@ -257,6 +258,37 @@ async def _backends(url: str) -> list[int]:
     rows = await admin.fetch("SELECT pid FROM pg_stat_activity WHERE application_name = 'vconflow'")
     await admin.close()
     return [row["pid"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("meant", "options", "is_sent"),
+    [
+        (None, {}, True),
+        (None, {"host": "evil.example"}, False),
+        ("db.example", {"host": "db.example"}, True),
+        ("db.example", {}, False),
+        ("db1,db2", {"host": "db2"}, True),
+        (None, {"dsn": "postgresql:///d"}, True),
+        (None, {"dsn": "postgresql://u@localhost:5432/d"}, True),
+        ("/run/pg", {"dsn": "postgresql://u@%2Frun%2Fpg/d"}, True),
+        (None, {"dsn": "postgresql://u@evil.example/d"}, False),
+        (None, {"dsn": "postgresql://u@localhost:5432,evil.example:5432/d"}, False),
+        (None, {"dsn": "postgresql:///d?host=evil.example"}, False),
+        (None, {"dsn": "postgresql://localhost/d?host=evil.example"}, False),
+        (None, {"dsn": "postgresql:///?service=evil"}, False),
+    ],
+)
+def test_the_password_of_the_environment_is_for_the_host_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, meant: str | None, options: dict[str, str], is_sent: bool
+) -> None:
+    """A configuration that came over HTTP may name any host."""
+    monkeypatch.setenv("PGPASSWORD", "theirs")
+    monkeypatch.delenv("PGHOST", raising=False)
+    if meant is not None:
+        monkeypatch.setenv("PGHOST", meant)
+    dsn = options.get("dsn")
+    given = PostgresOptions(dsn=Secret(dsn)) if dsn else PostgresOptions(**options)
+    assert pool_settings(given)["password"] == ("theirs" if is_sent else "")
 
 
 async def test_errors_say_what_is_wrong_and_show_no_password(resources: Resources) -> None:

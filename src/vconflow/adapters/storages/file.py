@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import gzip
+import re
 import time
 import zlib
 from collections.abc import AsyncIterator, Sequence
@@ -20,7 +21,7 @@ from vconflow.adapters.storages.revisions import Revisions
 from vconflow.errors import PartialFailure, Permanent, Retryable
 from vconflow.model.entry import StoredVcon
 from vconflow.model.identifiers import canonical_uuid
-from vconflow.ports.component import Options, Resources
+from vconflow.ports.component import LOCAL_PATH, Options, Resources
 
 __all__ = ["FileOptions", "FileStorage"]
 
@@ -29,13 +30,25 @@ __all__ = ["FileOptions", "FileStorage"]
 _PERMANENT_ERRNO: Final = frozenset({errno.EFBIG, errno.ENAMETOOLONG})
 _NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
+_PROGRAM: Final = re.compile(
+    r"app|aspx?|bat|bin|cgi|class|cmd|com|desktop|dll|dylib|elf|exe|fcgi|jar|jsp|lua|m?js|msi|"
+    r"p[lm]|phar|php|phtml|psm?1|pth|py[cowz]?|rb|run|service|[a-z]*sh|[sx]?html?|so|socket|svg|"
+    r"tcl|timer|vbs|war|wasm",
+    re.IGNORECASE,
+)
+"""Extensions of what is run, by shells, interpreters, web servers or browsers."""
+_RUNNABLE: Final = 0o7111
+
 
 class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of the storage `file`."""
 
     path: Annotated[
         str,
-        Meta(description="The folder of the files; empty is `storage/<name>` in the data folder."),
+        Meta(
+            description="The folder of the files; empty is `storage/<name>` in the data folder.",
+            extra={LOCAL_PATH: True},
+        ),
     ] = ""
     organize_by_date: Annotated[
         bool, Meta(description="Folders `YYYY/MM/DD` by created_at in UTC, else one flat folder.")
@@ -47,7 +60,8 @@ class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
         int, Meta(ge=1, description="Larger vCons, in bytes before compression, are refused.")
     ] = 10_485_760
     file_permissions: Annotated[
-        int | str, Meta(description="Mode of the files; a string is octal, as in `0644`.")
+        int | str,
+        Meta(description="Mode of the files, never executable; a string is octal, as in `0644`."),
     ] = "0644"
     dir_permissions: Annotated[
         int | str, Meta(description="Mode of the folders that are made; a string is octal.")
@@ -63,13 +77,19 @@ class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
         str,
         Meta(pattern=f"^$|{_NAME}", description="What names begin with, before `_` and the uuid."),
     ] = ""
-    extension: Annotated[str, Meta(pattern=_NAME, description="What names end in.")] = "json"
+    extension: Annotated[
+        str, Meta(pattern=_NAME, description="What names end in; not that of a program.")
+    ] = "json"
     fsync: Annotated[
         bool, Meta(description="Wait for the disk. Without it a power cut may lose stored vCons.")
     ] = True
 
     def __post_init__(self) -> None:
-        _mode(self.file_permissions)
+        # JSON can be made to be a program too: nobody who sends vCons shall have one run here.
+        if _mode(self.file_permissions) & _RUNNABLE:
+            raise ValueError("file_permissions must make no file executable")
+        if any(map(_PROGRAM.fullmatch, self.extension.split("."))):
+            raise ValueError("extension must not be that of a program")
         _mode(self.dir_permissions)
 
 
@@ -106,11 +126,10 @@ class FileStorage:
     @asynccontextmanager
     async def open(cls, options: FileOptions, resources: Resources) -> AsyncIterator[Self]:
         """Open the storage. A folder that cannot be used is reported by `ping` and `put`."""
-        path = (
-            Path(options.path) if options.path else resources.data_dir / "storage" / resources.name
-        )
+        data_dir = None if options.path else resources.data_dir
+        path = data_dir / "storage" / resources.name if data_dir else Path(options.path)
         storage = cls(options, await asyncio.to_thread(_absolute, path))
-        await asyncio.to_thread(storage._prepare)
+        await asyncio.to_thread(storage._prepare, data_dir)
         yield storage
 
     async def put(self, vcons: Sequence[StoredVcon]) -> None:
@@ -137,8 +156,10 @@ class FileStorage:
 
     # What follows runs in threads.
 
-    def _prepare(self) -> None:
+    def _prepare(self, data_dir: Path | None) -> None:
         with contextlib.suppress(OSError):
+            if data_dir is not None:
+                data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._files.prepare(self._layout.root)
             self._files.remove_abandoned()
 

@@ -1,8 +1,9 @@
 """Options of the storage `postgres`, and what the driver makes its connections of."""
 
 import os
+import re
 from typing import Annotated, Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import Meta
 
@@ -11,6 +12,7 @@ from vconflow.ports.component import Options, Secret
 
 __all__ = ["PostgresOptions", "pool_settings"]
 
+_PORT: Final = re.compile(r":\d*\Z")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -26,7 +28,13 @@ class PostgresOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = None
     database: Annotated[str, Meta(description="The database.")] = "vcon_db"
     user: Annotated[str, Meta(description="The role.")] = "postgres"
-    password: Annotated[Secret | None, Meta(description="Its password.")] = None
+    password: Annotated[
+        Secret | None,
+        Meta(
+            description="Its password. Unset, `PGPASSWORD` of the environment if `host` is that of "
+            "`PGHOST`, else none."
+        ),
+    ] = None
     host: Annotated[str, Meta(description="The host, or the folder of a unix socket.")] = (
         "localhost"
     )
@@ -66,7 +74,10 @@ def _by_dsn(dsn: str) -> dict[str, Any]:
     query = parse_qs(parts.query)
     settings: dict[str, Any] = {"dsn": dsn}
     if parts.password is None and "password" not in query:
-        settings["password"] = _password(None)
+        # Both places may name hosts, and each several: the driver may take any of them.
+        before_path = unquote(_PORT.sub("", parts.netloc.rpartition("@")[2]))
+        named = {*query.get("host", ()), *query.get("service", ()), before_path}
+        settings["password"] = _password_for(named - {""})
     if "sslmode" not in query:
         settings |= _tls(parts.hostname or "")
     return settings
@@ -77,15 +88,22 @@ def _by_parts(options: PostgresOptions) -> dict[str, Any]:
         "host": options.host,
         "port": options.port,
         "user": options.user,
-        "password": _password(options.password),
+        "password": options.password.reveal()
+        if options.password
+        else _password_for({options.host}),
         "database": options.database,
         **_tls(options.host),
     }
 
 
-def _password(password: Secret | None) -> str:
-    # Without any, the driver would read ~/.pgpass on the event loop.
-    return password.reveal() if password else os.environ.get("PGPASSWORD", "")
+def _password_for(hosts: set[str]) -> str:
+    """The password of the environment, which is meant for the host of the environment: a
+    configuration that came over HTTP must not have it sent to another one.
+    """
+    meant = os.environ.get("PGHOST") or "localhost"
+    is_meant = hosts <= {meant, *meant.split(",")}
+    # None at all would have the driver read ~/.pgpass, on the event loop.
+    return os.environ.get("PGPASSWORD", "") if is_meant else ""
 
 
 def _tls(host: str) -> dict[str, Any]:

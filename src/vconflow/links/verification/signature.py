@@ -26,6 +26,9 @@ ALGORITHMS: Final = (
 )  # fmt: skip
 """Only those with a public key: one that everybody knows must never count as a shared secret."""
 
+MOST_SIGNATURES: Final = 10
+"""Each costs a look at all of the payload, and a download where certificates are fetched."""
+
 _LEAST_RSA_BITS = 2048
 _LARGEST = 256 * 1024 * 1024
 _LONGEST_HEADER = 256 * 1024
@@ -66,9 +69,12 @@ _decode_envelope = msgspec.json.Decoder(Envelope).decode
 def decode_envelope(document: bytes) -> Envelope:
     """The JWS of a signed vCon. Raises Permanent."""
     try:
-        return _decode_envelope(document)
+        envelope = _decode_envelope(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Permanent("the signed vCon is no JWS in the General JSON form") from None
+    if len(envelope.signatures) > MOST_SIGNATURES:
+        raise Permanent(f"the signed vCon has more than {MOST_SIGNATURES} signatures")
+    return envelope
 
 
 def verify_signature(
