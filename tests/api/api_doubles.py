@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -79,6 +80,7 @@ class Settings:
     conserver_api_token: Secret | None = field(default_factory=lambda: Secret(TOKEN))
     conserver_api_token_file: str | None = None
     vconflow_max_body_bytes: int = 1_000_000
+    vconflow_max_bodies_bytes: int = 16_000_000
     vconflow_public_stats: bool = True
     vconflow_cors_origins: tuple[str, ...] = ()
     vconflow_egress_lease_seconds: float = 60.0
@@ -183,9 +185,6 @@ class Core:
     async def get(self, uuid: str) -> bytes | None:
         self._check()
         return self.held[uuid].document if uuid in self.held else None
-
-    async def get_many(self, uuids: Sequence[str]) -> list[bytes | None]:
-        return [await self.get(uuid) for uuid in uuids]
 
     async def revision(self, uuid: str) -> Document:
         self._check()
@@ -460,7 +459,7 @@ class World:
 
     @cached_property
     def configuration(self) -> LiveConfig:
-        return LiveConfig(self.site, self.config_store, {})
+        return LiveConfig(self.site, self.config_store, {}, data_dir=Path("data"))
 
     def services(self) -> Services:
         async def readiness() -> list[Dependency]:

@@ -78,6 +78,14 @@ async def test_who_what_which_and_how() -> None:
     ]
 
 
+async def test_an_address_that_a_client_made_up_is_cut() -> None:
+    recorded = Recorded()
+    transport = httpx.ASGITransport(build_asgi(recorded.world.services()), client=("a" * 60_000, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        assert (await client.get("/vcon", headers={HEADER: "wrong"})).status_code == 403
+    assert recorded.lines[0]["client"] == "a" * 64
+
+
 async def test_refusals_are_told_at_every_level() -> None:
     rate = RateLimit(0.01, 1)
     rules = AccessRules(
@@ -180,7 +188,7 @@ async def test_a_file_is_appended_to_and_followed_when_it_is_rotated(tmp_path: P
     old = (tmp_path / "audit.log.1").read_text().splitlines()
     assert [json.loads(line).get("request_id") for line in old] == [None, "1"]
     assert json.loads(path.read_text())["request_id"] == "2"
-    assert path.stat().st_mode & 0o007 == 0
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 async def test_nothing_is_lost_at_the_end(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from http_support import PATIENCE, connected, echo, serving
 from starlette.types import Receive, Scope, Send
 
 from vconflow.api import build_asgi
+from vconflow.server.protocol import HttpProtocol, Limits
 from vconflow.telemetry import metrics
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -177,6 +178,24 @@ async def test_an_answer_that_nobody_reads_is_given_up() -> None:
         stingy.close()
 
 
+def test_more_that_is_unsent_is_progress_as_less_is() -> None:
+    class Sending:
+        size = 0
+
+        def get_write_buffer_size(self) -> int:
+            return self.size
+
+    connection = HttpProtocol.__new__(HttpProtocol)
+    connection._limits = Limits(body=10.0)
+    connection._unsent, connection._unsent_since = 0, 0.0
+    connection.transport = Sending()  # type: ignore[assignment]
+    stalled = []
+    for now, size in ((1, 20_000), (9, 18_000), (18, 270_000), (27, 269_900), (29, 269_800)):
+        connection.transport.size = size
+        stalled.append(connection._is_stalled(now))
+    assert stalled == [False, False, False, False, True]
+
+
 async def test_too_many_connections_are_sent_away() -> None:
     async with serving(echo, vconflow_max_connections=2) as (port, server):
         async with connected(port) as one, connected(port) as two, connected(port) as three:
@@ -259,6 +278,81 @@ async def test_this_is_no_proxy() -> None:
     async with serving(echo) as (port, _), connected(port) as client:
         client.send(b"CONNECT example.org:443 HTTP/1.1\r\nhost: example.org\r\n\r\n")
         assert status(await client.answer()) == 405
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+async def test_trailers_are_no_headers_of_this_request_or_the_next() -> None:
+    seen: list[list[tuple[bytes, bytes]]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await echo(scope, receive, send)
+        seen.append(scope["headers"])
+
+    async with serving(app) as (port, _), connected(port) as client:
+        for _ in range(2):
+            client.send(CHUNKED + b"2\r\nab\r\n0\r\nx-conserver-api-token: key\r\nx: y\r\n\r\n")
+            assert status(await client.head()) == 200
+            assert await client.reader.readexactly(1) == b"2"
+        client.send(GET)
+        assert status(await client.head()) == 200
+    assert seen[:2] == [[(b"host", b"x"), (b"transfer-encoding", b"chunked")]] * 2
+    assert seen[2:] == [[(b"host", b"x")]]
+
+
+async def test_a_key_in_a_trailer_opens_nothing() -> None:
+    head = CHUNKED.replace(b"POST /", b"POST /vcon")
+    trailer = b"x-conserver-api-token: " + KEY["x-conserver-api-token"].encode()
+    body = make_vcon()
+    async with serving(build_asgi(World().services())) as (port, _), connected(port) as client:
+        client.send(head + b"%x\r\n%b\r\n0\r\n%b\r\n\r\n" % (len(body), body, trailer))
+        assert status(await client.head()) == 403
+
+
+@pytest.mark.parametrize("beside", [b"x: y\r\n", b"x: " + b"a" * 100_000, b"1;" + b"a" * 100_000])
+async def test_what_comes_beside_a_body_has_an_end(beside: bytes) -> None:
+    async with serving(echo) as (port, _), connected(port) as client:
+        client.send(CHUNKED + b"2\r\nab\r\n" + (b"" if beside.startswith(b"1;") else b"0\r\n"))
+        await asyncio.sleep(0.1)  # what comes with the body in one read is not counted
+        for _ in range(max(1, 200_000 // len(beside))):
+            client.send(beside)
+            await asyncio.sleep(0)
+        assert status(await client.answer()) == 431
+
+
+async def test_a_long_head_in_front_of_a_slow_body_is_not_beside_it() -> None:
+    async with serving(echo) as (port, _), connected(port) as client:
+        long = b"a" * 60_000
+        client.send(
+            CHUNKED.replace(b"POST /", b"POST /" + long).replace(b"host: ", b"host: " + long)
+        )
+        await asyncio.sleep(0.1)
+        for _ in range(100):
+            client.send(b"4\r\nabcd\r\n" * 100)
+            await asyncio.sleep(0)
+        client.send(b"0\r\n\r\n")
+        assert status(await client.head()) == 200
+        assert await client.reader.readexactly(5) == b"40000"
+
+
+async def test_an_early_refusal_has_the_headers_of_every_answer() -> None:
+    async with (
+        serving(build_asgi(World().services())) as (port, _),
+        connected(port) as refused_client,
+        connected(port) as client,
+    ):
+        refused_client.send(b"\x16\x03\x01\r\n\r\n")
+        client.send(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        early, usual = headers_in(await refused_client.answer()), headers_in(await client.head())
+        assert set(usual) - set(early) <= {b"date"}
+        same = (b"content-security-policy", b"x-frame-options", b"referrer-policy")
+        assert [early[name] for name in same] == [usual[name] for name in same]
+
+
+def headers_in(answer: bytes) -> dict[bytes, bytes]:
+    lines = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+    return {name: value for name, _, value in (line.partition(b": ") for line in lines)}
 
 
 async def test_pipelined_requests_are_answered_in_order() -> None:

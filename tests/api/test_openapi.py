@@ -14,7 +14,7 @@ from starlette.types import Message
 
 from vconflow.api import build_asgi
 from vconflow.api.call import Call
-from vconflow.api.lists import _named_lists
+from vconflow.api.lists import _cached_lists
 from vconflow.api.openapi.document import OPERATIONS, describe
 from vconflow.api.openapi.lists import UUIDS_BODY
 from vconflow.api.openapi.operation import Operation
@@ -148,7 +148,7 @@ async def test_what_is_documented_is_read_and_what_is_read_is_documented(
         self._values = recorder(self._values, read)
 
     monkeypatch.setattr(Query, "__init__", recording)
-    _named_lists.cache_clear()
+    _cached_lists.cache_clear()
     call = call_of(world, route, query, headers)
     call.headers = recorder(call.headers, seen := set())
     with suppress(VconflowError):  # what comes of it does not matter here

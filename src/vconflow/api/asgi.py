@@ -105,6 +105,7 @@ class _Observed:
             template = target.route.path if target else _UNMATCHED
             events.http_done(template, scope["method"], status, seconds)
             if target is not None:
+                target.call.release()
                 audit(self._audit, target, status, request_id)
             _OF_LOG_LINES.reset(token)
 

@@ -127,6 +127,7 @@ class BulkLoad:
     async def _read(self, pieces: AsyncIterator[bytes], group: asyncio.TaskGroup) -> None:
         lines = Lines(self._limit)
         async for piece in pieces:
+            await self._make_room(lines.size + len(piece))
             for line in lines.feed(piece):
                 await self._begin(line, group)
         for line in lines.finish():
@@ -145,6 +146,18 @@ class BulkLoad:
         self._running += 1
         self._held += len(text)
         group.create_task(self._accept(number, text))
+
+    async def _make_room(self, more: int) -> None:
+        """Count what is in memory of this load; wait a little if others hold too much."""
+        for pause in (*_PAUSES, None):
+            try:
+                self._call.hold_body(self._held + more)
+            except Overloaded:
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                return
 
     def _is_full(self, more: int) -> bool:
         if not self._running:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope
 
 from vconflow.api.access import NOBODY
+from vconflow.api.memory import SMALL
 from vconflow.api.parameters import Query
 from vconflow.api.services import Services
 
@@ -37,6 +38,8 @@ class Call:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.caller = NOBODY
         self.noted: dict[str, Any] = {}
+        self._body_bytes = 0
+        self._answer_bytes = 0
 
     @property
     def owner(self) -> str:
@@ -46,6 +49,29 @@ class Call:
     def note(self, **subject: Any) -> None:
         """Tell the audit log what the request is about: uuids, lists, versions; never content."""
         self.noted.update(subject)
+
+    def hold_body(self, size: int) -> None:
+        """So many bytes of the body are in memory now. Raises Overloaded if others hold too many.
+
+        They count until the answer is sent, or until this says fewer.
+        """
+        size = size if size > SMALL else 0
+        if size != self._body_bytes:
+            self.services.bodies.change(self._body_bytes, size)
+            self._body_bytes = size
+
+    def hold_answer(self, size: int) -> None:
+        """The same for the answer."""
+        size = size if size > SMALL else 0
+        if size != self._answer_bytes:
+            self.services.answers.change(self._answer_bytes, size)
+            self._answer_bytes = size
+
+    def release(self) -> None:
+        """Body and answer are gone."""
+        if self._body_bytes or self._answer_bytes:
+            self.hold_body(0)
+            self.hold_answer(0)
 
     @cached_property
     def query(self) -> Query:

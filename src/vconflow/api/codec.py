@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -54,11 +54,13 @@ def is_gzip_declared(headers: Headers) -> bool:
     raise UnsupportedBody("Content-Encoding must be gzip or identity")
 
 
-async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
+async def read_body(
+    headers: Headers, receive: Receive, limit: int, hold: Callable[[int], None]
+) -> bytes:
     """Return the inflated body of at most `limit` bytes.
 
-    Raises UnsupportedBody, TooLarge (before the rest of the body is read), InvalidRequest for
-    broken gzip, Disconnected.
+    `hold` is told how many bytes are in memory, and may refuse them. Raises UnsupportedBody,
+    TooLarge (before the rest of the body is read), InvalidRequest for broken gzip, Disconnected.
     """
     kind = media_type(headers)
     if kind and kind not in _ACCEPTED:
@@ -66,10 +68,14 @@ async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
     packed = is_gzip_declared(headers)
     if int(headers.get(b"content-length", 0)) > limit:
         raise TooLarge(limit)
-    body = await _read_raw(receive, limit)
+    body = await _read_raw(receive, limit, hold)
     if packed and not body.startswith(GZIP_MAGIC):
         raise InvalidRequest.at(("body",), "the body is not gzip", "bad_gzip")
-    return await _inflated(body, limit) if body.startswith(GZIP_MAGIC) else body
+    if not body.startswith(GZIP_MAGIC):
+        return body
+    inflated = await _inflated(body, limit)
+    hold(len(inflated))
+    return inflated
 
 
 async def _inflated(body: bytes, limit: int) -> bytes:
@@ -81,7 +87,7 @@ async def _inflated(body: bytes, limit: int) -> bytes:
     return body
 
 
-async def _read_raw(receive: Receive, limit: int) -> bytes:
+async def _read_raw(receive: Receive, limit: int, hold: Callable[[int], None]) -> bytes:
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body", False):
         body: bytes = message.get("body", b"")
@@ -96,6 +102,7 @@ async def _read_raw(receive: Receive, limit: int) -> bytes:
         size += len(chunks[-1])
         if size > limit:
             raise TooLarge(limit)
+        hold(size)
         if not message.get("more_body", False):
             return b"".join(chunks)
         message = await receive()

@@ -30,7 +30,7 @@ async def replace(call: Call) -> Response:
     """Make the body the configuration of every replica."""
     limit = min(_MOST_BYTES, call.services.settings.vconflow_max_body_bytes)
     comment = _comment(call)
-    body = await read_body(call.headers, call.receive, limit)
+    body = await read_body(call.headers, call.receive, limit, call.hold_body)
     document = decode_json(body, Any)
     expected = await _expected(call)
     with _problems_in("body"):

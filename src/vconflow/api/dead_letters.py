@@ -53,7 +53,7 @@ async def replay(call: Call) -> ASGIApp:
     With a limit of 0 nothing moves, and the cursor says where the pass will begin and end.
     """
     limit = call.services.settings.vconflow_max_body_bytes
-    body = await read_body(call.headers, call.receive, limit)
+    body = await read_body(call.headers, call.receive, limit, call.hold_body)
     wanted = parse(Replay, call.query.members("ids"), body)
     passes = DeadLetterPasses(call.services.dead_letters)
     from_start = wanted.from_ == "start"

@@ -128,7 +128,7 @@ def _seconds(call: Call) -> float:
 
 async def _named(call: Call) -> tuple[list[str], list[Entry]]:
     limit = call.services.settings.vconflow_max_body_bytes
-    body = await read_body(call.headers, call.receive, limit)
+    body = await read_body(call.headers, call.receive, limit, call.hold_body)
     sent: list[str] | LeaseIds = decode_json(body, list[str] | LeaseIds)
     ids = list(dict.fromkeys(sent.ids if isinstance(sent, LeaseIds) else sent))
     if len(ids) > MOST:

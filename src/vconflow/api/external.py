@@ -19,7 +19,7 @@ async def create(call: Call) -> ASGIApp:
     services = call.services
     list_name = call.query.required("ingress_list")
     document = await read_body(
-        call.headers, call.receive, services.settings.vconflow_max_body_bytes
+        call.headers, call.receive, services.settings.vconflow_max_body_bytes, call.hold_body
     )
     call.note(list=list_name)
     accepted = await services.ingest.accept(

@@ -19,6 +19,7 @@ __all__ = ["EXTRA_HEADERS", "Gate", "client_of"]
 EXTRA_HEADERS = "vconflow.headers"
 """Where in the scope headers for the answer stand, whatever it will be."""
 
+_LONGEST_ADDRESS = 64
 _NEEDED = {Auth.READ: Role.READ, Auth.WRITE: Role.WRITE, Auth.ADMIN: Role.ADMIN}
 
 
@@ -94,7 +95,8 @@ class Gate:
 def client_of(scope: Scope) -> str:
     """The address of the client; a proxy's word for it counts only if the server trusts it."""
     client = scope.get("client")
-    return client[0] if client else ""
+    # A proxy may pass on what it was sent: that must not be kept and logged at any length.
+    return client[0][:_LONGEST_ADDRESS] if client else ""
 
 
 def _check_role(caller: Caller, needed: Role) -> None:

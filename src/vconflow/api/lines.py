@@ -22,6 +22,11 @@ class Lines:
         self._size = 0
         self._number = 0
 
+    @property
+    def size(self) -> int:
+        """How much is held of the line that has not ended yet, in bytes."""
+        return self._size if self._size <= self._limit else 0
+
     def feed(self, chunk: bytes) -> Iterator[Line]:
         """Yield the lines that end in this chunk."""
         *ends, rest = chunk.split(b"\n")

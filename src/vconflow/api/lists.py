@@ -22,6 +22,10 @@ _HEADERS = frozenset(
 )
 
 
+_LONGEST_CACHED = 512
+"""Bytes: a thousand requests with long ones would fill the memory for good."""
+
+
 class _Uuids(msgspec.Struct):
     uuids: list[str]
 
@@ -29,16 +33,21 @@ class _Uuids(msgspec.Struct):
 def ingress_lists(call: Call) -> tuple[str, ...]:
     """The lists that a POST asks for, each once: in the query, or in headers of the same names."""
     headers = tuple(value for name, value in call.scope["headers"] if name in _HEADERS)
-    return _named_lists(call.scope["query_string"], headers)
+    query_string = call.scope["query_string"]
+    is_short = len(query_string) + sum(map(len, headers)) <= _LONGEST_CACHED
+    return (_cached_lists if is_short else _named_lists)(query_string, headers)
 
 
-@lru_cache(maxsize=1024)  # a client asks for the same lists in every request
 def _named_lists(query_string: bytes, headers: tuple[bytes, ...]) -> tuple[str, ...]:
     query = Query(query_string)
     names = [name for parameter in _NAMES for name in query.several(parameter)]
     for value in headers:
         names += [text for part in _text(value).split(",") if (text := part.strip())]
     return tuple(dict.fromkeys(names))
+
+
+# A client asks for the same lists in every request.
+_cached_lists = lru_cache(maxsize=1024)(_named_lists)
 
 
 def _text(value: bytes) -> str:
@@ -63,7 +72,7 @@ async def chain_ingress(call: Call) -> ASGIApp:
 
 async def _enqueue(call: Call, list_name: str) -> ASGIApp:
     limit = call.services.settings.vconflow_max_body_bytes
-    body = await read_body(call.headers, call.receive, limit)
+    body = await read_body(call.headers, call.receive, limit, call.hold_body)
     sent: list[str] | _Uuids = decode_json(body, list[str] | _Uuids)
     uuids = uuids_of(sent.uuids if isinstance(sent, _Uuids) else sent, "body")
     call.note(list=list_name, uuids=uuids)

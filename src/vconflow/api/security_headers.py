@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-__all__ = ["SecurityHeaders"]
+__all__ = ["SecurityHeaders", "security_headers"]
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -15,6 +15,11 @@ _ALWAYS = (
 _CSP = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _CACHE = (b"cache-control", b"no-store")
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
+
+
+def security_headers(stamps: Headers, scheme: str) -> tuple[tuple[bytes, bytes], ...]:
+    """What an answer has that says nothing of its own, besides `stamps`."""
+    return (*stamps, *_ALWAYS, *((_HSTS,) if scheme == "https" else ()), _CSP, _CACHE)
 
 
 class SecurityHeaders:

@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
+from vconflow.api.memory import Memory
 from vconflow.pipeline.event_feed import EventFeed
 from vconflow.ports.access import AccessRules
 from vconflow.ports.chain_control import ChainControl
@@ -45,6 +47,8 @@ class HttpSettings(Protocol):
     def conserver_api_token_file(self) -> Path | str | None: ...
     @property
     def vconflow_max_body_bytes(self) -> int: ...
+    @property
+    def vconflow_max_bodies_bytes(self) -> int: ...
     @property
     def vconflow_public_stats(self) -> bool: ...
     @property
@@ -124,8 +128,6 @@ class Lookup(Protocol):
     """Documents from Redis or, when they have left it, from the readable storages."""
 
     async def get(self, uuid: str) -> bytes | None: ...
-
-    async def get_many(self, uuids: Sequence[str]) -> Sequence[bytes | None]: ...
 
     async def revision(self, uuid: str) -> Document: ...
 
@@ -238,3 +240,13 @@ class Services:
     """The rules in force; another object whenever they may have changed."""
     audit: AuditLog = field(default_factory=AuditLog)
     build: Build = field(default_factory=lambda: Build("0"))
+
+    @cached_property
+    def bodies(self) -> Memory:
+        """What the bodies of requests under way hold."""
+        return Memory(self.settings.vconflow_max_bodies_bytes, "bodies")
+
+    @cached_property
+    def answers(self) -> Memory:
+        """What answers that are not sent yet hold."""
+        return Memory(self.settings.vconflow_max_bodies_bytes, "answers")

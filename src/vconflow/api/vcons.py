@@ -15,6 +15,7 @@ from vconflow.api.codec import (
 )
 from vconflow.api.idempotency import idempotency_key
 from vconflow.api.lists import ingress_lists
+from vconflow.api.many import many_response
 from vconflow.api.parameters import path_uuid, search_terms, uuids_of
 from vconflow.api.refusals import BadRequest, InvalidRequest
 from vconflow.errors import NotFound, RevisionMismatch
@@ -22,7 +23,6 @@ from vconflow.ports.documents import Document
 
 __all__ = ["create", "delete", "page", "read", "read_many", "replace", "search"]
 
-_JSON = "application/json"
 _PAGE, _MOST = 50, 1_000
 _LAST_PAGE = 1_000_000_000
 
@@ -32,7 +32,7 @@ async def create(call: Call) -> ASGIApp:
     services = call.services
     lists, key = ingress_lists(call), idempotency_key(call)
     document = await read_body(
-        call.headers, call.receive, services.settings.vconflow_max_body_bytes
+        call.headers, call.receive, services.settings.vconflow_max_body_bytes, call.hold_body
     )
     call.note(lists=lists)
     accepted = await services.ingest.accept(
@@ -47,6 +47,7 @@ async def read(call: Call) -> ASGIApp:
     document = await call.services.lookup.get(path_uuid(call.path["vcon_uuid"]))
     if document is None:
         raise NotFound("vCon not found")
+    call.hold_answer(len(document))
     wanted = call.header(b"if-none-match")
     if wanted and preconditions.matches_weakly(wanted, etag := await etag_of(document)):
         return Response(None, 304, {"ETag": etag})
@@ -58,7 +59,7 @@ async def replace(call: Call) -> ASGIApp:
     services = call.services
     uuid = path_uuid(call.path["vcon_uuid"])
     document = await read_body(
-        call.headers, call.receive, services.settings.vconflow_max_body_bytes
+        call.headers, call.receive, services.settings.vconflow_max_body_bytes, call.hold_body
     )
     current = await services.lookup.revision(uuid)
     if current.document is None or current.deleted:
@@ -118,9 +119,7 @@ async def read_many(call: Call) -> ASGIApp:
         message = f"List should have at most {_MOST} items"
         raise InvalidRequest.at(("query", "vcon_uuids"), message, "too_long")
     call.note(uuids=uuids)
-    documents = await call.services.lookup.get_many(uuids) if uuids else ()
-    body = b",".join(b"null" if document is None else document for document in documents)
-    return Response(b"[" + body + b"]", media_type=_JSON)
+    return await many_response(call, uuids)
 
 
 async def search(call: Call) -> ASGIApp:

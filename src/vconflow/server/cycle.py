@@ -1,8 +1,9 @@
 """One request and its answer, whose head is written with less effort than uvicorn's own."""
 
 from functools import lru_cache
+from typing import cast
 
-from uvicorn._types import ASGISendEvent
+from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
     HEADER_VALUE_RE,
@@ -13,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import (
 __all__ = ["Cycle"]
 
 _OFTEN_NEW = frozenset({b"etag", b"x-request-id"})
+_PIECE = 256 * 1024
 _FRAMING = frozenset({b"connection", b"transfer-encoding"})
 
 
@@ -24,6 +26,9 @@ class Cycle(RequestResponseCycle):
     """
 
     async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.body" and len(message.get("body", b"")) > _PIECE:
+            await self._send_in_pieces(message)
+            return
         head = None
         if message["type"] == "http.response.start" and self._is_plain():
             head = self._head(message["status"], message["headers"])  # type: ignore[arg-type]
@@ -34,6 +39,18 @@ class Cycle(RequestResponseCycle):
         self.waiting_for_100_continue = False
         self.chunked_encoding = False
         self.transport.write(head)
+
+    async def _send_in_pieces(self, message: HTTPResponseBodyEvent) -> None:
+        # Whoever sends waits until the last piece is on its way, and can count it until then.
+        body = memoryview(message["body"])
+        more = message.get("more_body", False)
+        for start in range(0, len(body), _PIECE):
+            end = start + _PIECE
+            piece = cast("bytes", body[start:end])
+            is_last = end >= len(body)
+            await super().send(
+                {"type": message["type"], "body": piece, "more_body": more or not is_last}
+            )
 
     def _is_plain(self) -> bool:
         return (

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from vconflow import __version__
+from vconflow.api.security_headers import security_headers
 from vconflow.server.protocol import HttpProtocol, Limits
 from vconflow.server.tls import Tls
 from vconflow.settings import Settings
@@ -85,11 +86,12 @@ def http_server(app: ASGIApp, settings: Settings, tls: Tls | None) -> HttpServer
         head=settings.vconflow_header_timeout,
         body=settings.vconflow_body_timeout,
         connections=_room_for(settings.vconflow_max_connections),
-        headers=(
-            (b"x-vcon-server-version", __version__.encode()),
-            (b"x-vcon-server-commit", settings.vconflow_commit.encode("latin-1", "replace")),
-            (b"x-content-type-options", b"nosniff"),
-            (b"cache-control", b"no-store"),
+        headers=security_headers(
+            [
+                (b"x-vcon-server-version", __version__.encode()),
+                (b"x-vcon-server-commit", settings.vconflow_commit.encode("latin-1", "replace")),
+            ],
+            "https" if tls else "http",
         ),
     )
     config = uvicorn.Config(

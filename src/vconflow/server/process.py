@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import ipaddress
-import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -17,13 +16,13 @@ from vconflow.config import Config
 from vconflow.errors import ConfigError, Problem
 from vconflow.redis_url import shown
 from vconflow.server.http import HttpServer, http_server
+from vconflow.server.signals import hangups_caught, stop_signals
 from vconflow.server.tls import tls_of
 from vconflow.settings import Settings
 from vconflow.telemetry import events
 
 __all__ = ["Running", "serve"]
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _BACKLOG = 2048
 
 
@@ -65,7 +64,7 @@ async def serve(
     _check_auth(settings, config, host)
     tls = await asyncio.to_thread(tls_of, settings)
     stop = asyncio.Event()
-    with _listen(host, port) as listener, _stop_signals(stop):
+    with _listen(host, port) as listener, stop_signals(stop), hangups_caught() as hangups:
         async with (
             _open_redis(settings, data_dir) as redis,
             open_app(
@@ -75,8 +74,8 @@ async def serve(
                 config_file=config_file,
                 redis_trouble=redis.trouble,
             ) as app,
-            _on_hangup(app.watch.read_file_again),
         ):
+            hangups.tell(app.watch.read_file_again)
             running = Running(
                 _url(host, listener, "https" if tls else "http"),
                 redis.description,
@@ -206,33 +205,3 @@ def _url(host: str, listener: socket.socket, scheme: str) -> str:
 
 def _held(config: Config) -> list[str]:
     return [f"{chain.name}: {chain.held}" for chain in config.chains.values() if chain.held]
-
-
-@asynccontextmanager
-async def _on_hangup(read_again: Callable[[], None]) -> AsyncIterator[None]:
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, read_again)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGHUP)
-
-
-@contextlib.contextmanager
-def _stop_signals(stop: asyncio.Event) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-
-    def received() -> None:
-        # The second time, the default: the process ends at once, and loses nothing.
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-        stop.set()
-
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, received)
-    try:
-        yield
-    finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)

@@ -23,6 +23,8 @@ _MOST_URL = 64 * 1024
 _MOST_HEADERS = 100
 _MOST_HEADER_BYTES = 64 * 1024
 _SMALL_HEAD = min(_MOST_URL, _MOST_HEADER_BYTES)
+_MOST_BESIDE = 64 * 1024
+"""Bytes beside a body that may come in a row: trailers, and extensions of chunks."""
 _LEAST_PROGRESS = 1024
 """Bytes that a body must grow, and an answer shrink, within `Limits.body`."""
 _OF_UPGRADES = frozenset({b"connection", b"upgrade", b"http2-settings"})
@@ -94,6 +96,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._chunk = 0
         self._body_since = 0.0
         self._body_bytes = 0
+        self._beside = 0
         self._unsent = 0
         self._unsent_since = 0.0
         self._lingering_since: float | None = None
@@ -123,6 +126,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self._in_head:
             self._head_bytes += len(data)
+        self._beside += len(data)
         self._unset_keepalive_if_required()
         try:
             try:
@@ -132,7 +136,9 @@ class HttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received")
             return
-        if self._in_head and self._head_bytes > _MOST_URL + _MOST_HEADER_BYTES:
+        if self._beside > _MOST_BESIDE and not self._in_head and self.cycle.more_body:
+            self._refuse(*_HEADERS_TOO_LARGE)
+        elif self._in_head and self._head_bytes > _MOST_URL + _MOST_HEADER_BYTES:
             self._refusal = _URL_TOO_LONG if len(self.url) > _MOST_URL else _HEADERS_TOO_LARGE
             self.send_400_response("")
 
@@ -162,8 +168,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_since = self.loop.time()
         self._head_bytes = self._chunk
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Trailers come past every check of the head, when the request may be at work already.
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._beside = 0
         self._head_since = None
         self._refusal = self._complaint()
         if self._refusal:
@@ -186,6 +198,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
+        self._beside = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -234,7 +247,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _is_stalled(self, now: float) -> bool:
         unsent = self.transport.get_write_buffer_size()
-        if not unsent or unsent <= self._unsent - _LEAST_PROGRESS or not self._unsent:
+        # More than before: the client has read, and a large answer goes on in pieces.
+        if not unsent or unsent > self._unsent or unsent <= self._unsent - _LEAST_PROGRESS:
             self._unsent, self._unsent_since = unsent, now
         return now - self._unsent_since > self._limits.body if unsent else False
 
