@@ -28,13 +28,13 @@ $(READY): requirements.lock pyproject.toml
 
 # The packages of a distribution start their service when they are installed; the tests start
 # their own servers, so policy-rc.d forbids that meanwhile.
-setup-test: setup ## Install redis-server, curl and git, which the tests need besides the locked packages
-	@{ command -v redis-server && command -v curl && command -v git; } >/dev/null || { \
-		[ "$$(id -u)" = 0 ] || { echo 'please install the packages redis-server curl git' >&2; exit 1; }; \
+setup-test: setup ## Install redis-server, curl, git and nodejs, which the tests need besides the locked packages
+	@{ command -v redis-server && command -v curl && command -v git && command -v node; } >/dev/null || { \
+		[ "$$(id -u)" = 0 ] || { echo 'please install the packages redis-server curl git nodejs' >&2; exit 1; }; \
 		policy=/usr/sbin/policy-rc.d; \
 		[ -e $$policy ] || { trap "rm -f $$policy" EXIT; \
 			printf '#!/bin/sh\nexit 101\n' > $$policy; chmod +x $$policy; }; \
-		apt-get update && apt-get install -y --no-install-recommends redis-server curl git; }
+		apt-get update && apt-get install -y --no-install-recommends redis-server curl git nodejs; }
 
 run: setup ## Start vconflow with sample conversations and keep serving until Ctrl-C
 	$(BIN)/vconflow demo $(ARGS)

@@ -156,6 +156,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     vconflow_max_body_bytes: Annotated[
         Count, Meta(description="Largest request body in bytes, after decompression.")
     ] = 33554432
+    vconflow_max_bodies_bytes: Annotated[
+        Count,
+        Meta(
+            description="Bytes that request bodies over 64 KiB may hold all together, and as many "
+            "again answers of vCons; what goes beyond is answered with 503. A single one always "
+            "passes."
+        ),
+    ] = 536870912
     vconflow_allow_install: Annotated[
         bool,
         Meta(

@@ -12,7 +12,9 @@ import redis.asyncio
 import yaml
 from loading import bulk, vcons
 from redis_view import until
-from vconflow_process import VconflowProcess, pop_all, vconflow
+from vconflow_process import VconflowProcess, launched, pop_all, vconflow
+
+from vconflow.testing.tcp_proxy import Direction, tcp_proxy
 
 COUNT = 600
 
@@ -161,6 +163,26 @@ async def test_a_signal_has_the_file_read_again(tmp_path: Path, valkey_url: str)
         assert await process.terminate() == 0
 
 
+async def test_a_signal_while_it_starts_or_stops_ends_nothing(
+    tmp_path: Path, valkey_url: str
+) -> None:
+    async with tcp_proxy(valkey_url.removeprefix("unix://")) as redis_proxy:
+        redis_proxy.stall(Direction.REPLIES)  # a Redis that is slow to answer
+        url = f"redis://127.0.0.1:{redis_proxy.port}/0"
+        async with launched(tmp_path, config_of("a"), REDIS_URL=url) as process:
+            await until(lambda: redis_proxy.connections)
+            process.process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(0.1)
+            redis_proxy.restore()
+            await process.ready()
+            ending = asyncio.create_task(process.terminate())
+            while not ending.done():
+                if process.process.returncode is None:
+                    process.process.send_signal(signal.SIGHUP)
+                await asyncio.sleep(0.005)
+            assert await ending == 0
+
+
 async def test_what_was_changed_over_http_outlives_a_restart_but_not_another_file(
     tmp_path: Path, valkey_url: str
 ) -> None:
@@ -234,6 +256,8 @@ async def test_what_may_not_come_over_http(tmp_path: Path, valkey_url: str) -> N
     foreign["links"]["mark"]["options"]["tags"] = ["${HIDDEN}"]
     foreign["chains"]["main"]["links"] = ["mark", "sumary"]
     foreign["imports"] = {"more": "sideeffect"}
+    elsewhere = {"path": str(tmp_path / "elsewhere")}
+    foreign["storages"] = {"anywhere": {"module": "storage.file", "options": elsewhere}}
     async with replica(tmp_path, config_of("a"), valkey_url, **environment) as (process, client):
         reply = await client.post("/config", json=foreign)
         assert reply.status_code == 422
@@ -244,6 +268,7 @@ async def test_what_may_not_come_over_http(tmp_path: Path, valkey_url: str) -> N
             ("body.links.evil.module", "untrusted_module"),
             ("body.links.evil.pip_name", "untrusted_package"),
             ("body.imports.more", "untrusted_module"),
+            ("body.storages.anywhere.options.path", "untrusted_path"),
             ("body.links.mark.options.tags.0", "untrusted_variable"),
             ("body.chains.main.links.1", "unknown_link"),
         }

@@ -23,6 +23,32 @@ def vcon(uuid: str, subject: str) -> bytes:
     return json.dumps({**head, "subject": subject, **members}).encode()
 
 
+async def test_a_partner_cannot_overwrite_what_only_a_storage_has(tmp_path: Path) -> None:
+    """A folder that was there before, say, or a Redis that was lost."""
+    files = tmp_path / "files"
+    files.mkdir()
+    storages = {"files": {"module": "storage.file",
+                          "options": {"path": str(files), "organize_by_date": False}}}  # fmt: skip
+    main = {**CONFIG["chains"]["main"], "storages": ["files"]}
+    config = {"ingress_auth": {"inbox": "acme-key"}, "storages": storages, "chains": {"main": main}}
+    uuid, other = new_uuid("stored"), new_uuid("other")
+    stored = files / f"{uuid}.json"
+    stored.write_bytes(vcon(uuid, "ours"))
+    async with (
+        vconflow(tmp_path, config, CONSERVER_API_TOKEN="boss") as process,
+        httpx.AsyncClient(base_url=process.url, headers={HEADER: "acme-key"}) as client,
+    ):
+        path = "/vcon/external-ingress?ingress_list=inbox"
+        assert (await client.post(path, content=vcon(uuid, "stolen"))).status_code == 409
+        for subject in ("theirs", "corrected"):
+            assert (await client.post(path, content=vcon(other, subject))).status_code == 204
+        client.headers[HEADER] = "boss"
+        assert await pop_all(client, "out", 2) == [other, other]
+        stored_by_them = json.loads((files / f"{other}.json").read_bytes())
+        assert stored_by_them["subject"] == "corrected"
+    assert stored.read_bytes() == vcon(uuid, "ours")
+
+
 async def test_partners_feed_their_list_and_cannot_touch_what_others_stored(tmp_path: Path) -> None:
     environment = {
         "CONSERVER_API_TOKEN": "boss",

@@ -52,6 +52,9 @@ async def test_tls_with_client_certificates_and_a_new_certificate_without_a_rest
             wrong = {"x-conserver-api-token": "wrong"}
             refused = await client.post("/vcon", content=b"x" * 900_000, headers=wrong)
             assert refused.status_code == 403
+            early = await client.get("/ready", headers={"x": "a" * 70_000})
+            assert early.status_code == 431
+            assert "strict-transport-security" in early.headers
         strange = trusting(authority)
         async with httpx.AsyncClient(verify=strange, base_url=process.url) as client:
             with pytest.raises(httpx.TransportError):

@@ -21,10 +21,18 @@ MODULES = Path(__file__).parent / "troublemakers"
 class VconflowProcess:
     """One replica; `url` is where it answers."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str, log: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self.process = process
-        self.url = url
+        self.url = ""
         self.log = log
+
+    async def ready(self) -> None:
+        """Wait until it says that it answers."""
+        async with asyncio.timeout(START_SECONDS):
+            assert self.process.stdout is not None
+            line = (await self.process.stdout.readline()).decode()
+        assert line.startswith("vconflow ready on http"), self.log.read_text()
+        self.url = line.split()[-1]
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -55,6 +63,16 @@ async def vconflow(
     folder: Path, config: Mapping[str, Any], name: str = "one", port: int = 0, **environment: str
 ) -> AsyncIterator[VconflowProcess]:
     """Start a replica in `folder`; it is stopped at the end if it still runs."""
+    async with launched(folder, config, name, port, **environment) as process:
+        await process.ready()
+        yield process
+
+
+@asynccontextmanager
+async def launched(
+    folder: Path, config: Mapping[str, Any], name: str = "one", port: int = 0, **environment: str
+) -> AsyncIterator[VconflowProcess]:
+    """The same, from the moment there is a process: it has no `url` until it is `ready`."""
     folder.mkdir(parents=True, exist_ok=True)
     path, log = folder / f"{name}.yml", folder / f"{name}.log"
     path.write_text(yaml.safe_dump(dict(config)))
@@ -68,11 +86,7 @@ async def vconflow(
             stdout=asyncio.subprocess.PIPE, stderr=stderr, env=env, cwd=folder,
         )  # fmt: skip
     try:
-        async with asyncio.timeout(START_SECONDS):
-            assert process.stdout is not None
-            line = (await process.stdout.readline()).decode()
-        assert line.startswith("vconflow ready on http"), log.read_text()
-        yield VconflowProcess(process, line.split()[-1], log)
+        yield VconflowProcess(process, log)
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGCONT)

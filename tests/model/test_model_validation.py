@@ -10,7 +10,7 @@ from model_samples import IETF_VALID, UUID, conversations, doc, ietf, new, texts
 from vconflow.errors import InvalidVcon
 from vconflow.model import envelope
 from vconflow.model.identifiers import uuid_time
-from vconflow.model.validation import Facts, validate
+from vconflow.model.validation import LONGEST_TERM, MAX_TERMS, Facts, validate
 
 
 def places(document: bytes) -> list[tuple[str, str]]:
@@ -74,6 +74,18 @@ def test_facts() -> None:
         mailtos=("a@b.c",),
         names=("Ann",),
     )
+
+
+@pytest.mark.parametrize(
+    ("member", "terms"), [("tel", "tels"), ("mailto", "mailtos"), ("name", "names")]
+)
+def test_search_terms_are_limited(member: str, terms: str) -> None:
+    """Each is a Redis key; the document itself is taken with all of them."""
+    values = ["x" * LONGEST_TERM, "x" * (LONGEST_TERM + 1), *map(str, range(2 * MAX_TERMS))]
+    facts = validate(doc(parties=[{member: value} for value in values]))
+    found = getattr(facts, terms)
+    assert found == (values[0], *values[2 : MAX_TERMS + 1])
+    assert len(found) == MAX_TERMS
 
 
 WILD = {

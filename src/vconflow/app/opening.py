@@ -84,7 +84,8 @@ async def open_app(
         most = settings.vconflow_max_event_streams
         feed = await enter(open_event_feed(backend.event_source, clock, limit=most))
         file = ConfigFile(config_file) if config_file else None
-        live = LiveConfig(site, backend.config, os.environ, file)
+        data_dir = Path(settings.vconflow_data_dir)
+        live = LiveConfig(site, backend.config, os.environ, file, data_dir=data_dir)
         await enter(watch_loop(settings.vconflow_loop_stall))
         await live.start()
         await replica.start()

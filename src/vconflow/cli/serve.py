@@ -1,6 +1,7 @@
 """`vconflow serve`: the server."""
 
 import gc
+import signal
 from pathlib import Path
 
 import click
@@ -41,6 +42,8 @@ def command(
 
     Redis is the one of REDIS_URL. Without that variable a private Valkey runs in the data folder.
     """
+    # By default it ends the process. The file is read after this, and watched once all is open.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with errors_shown():
         settings = load_settings(data_dir)
         file = config_file or settings.conserver_config_file

@@ -4,6 +4,7 @@ One typed decode (`reading.py`, `schema.py`) checks the types; then one pass che
 cannot say (`crossrefs.py`, `rules.py`). Problems never quote the document.
 """
 
+from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -22,6 +23,11 @@ __all__ = ["Facts", "validate", "without_scheme"]
 MAX_PROBLEMS = 100
 """So many are listed; a hostile document could have millions."""
 
+MAX_TERMS = 1_000
+"""So many of each kind are indexed: each is a key, written while Redis does nothing else."""
+LONGEST_TERM = 1_024
+"""Characters of a term that is indexed."""
+
 _EMPTY = (b"null", b'""')
 
 
@@ -30,8 +36,9 @@ class Facts(msgspec.Struct, frozen=True):
 
     `uuid` is canonical; `created_at` is Unix seconds, of a signed or encrypted one what its uuid
     tells of it, else 0.0; `version` is the `vcon` member. The search terms are those of the
-    parties, each once, none empty, without `tel:` and `mailto:`; a signed or encrypted vCon has
-    none, since nobody vouches for them yet.
+    parties, each once, none empty, without `tel:` and `mailto:`, at most `MAX_TERMS` of each kind
+    and none over `LONGEST_TERM`; a signed or encrypted vCon has none, since nobody vouches for them
+    yet.
     """
 
     uuid: str
@@ -142,7 +149,11 @@ def _search_terms(
             mailtos[text] = None
         if party.name:
             names[party.name] = None
-    return tuple(tels), tuple(mailtos), tuple(names)
+    return _indexed(tels), _indexed(mailtos), _indexed(names)
+
+
+def _indexed(terms: dict[str, None]) -> tuple[str, ...]:
+    return tuple(islice((term for term in terms if len(term) <= LONGEST_TERM), MAX_TERMS))
 
 
 def without_scheme(text: str, scheme: str) -> str:

@@ -18,12 +18,16 @@ from vconflow.ports.documents import DocumentSaver
 from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.http import HttpSender
 
-__all__ = ["SECRET_URL", "Component", "NoOptions", "Options", "Resources", "Secret"]
+__all__ = ["LOCAL_PATH", "SECRET_URL", "Component", "NoOptions", "Options", "Resources", "Secret"]
 
 
 SECRET_URL = "secret_url"  # noqa: S105  # a mark, no password
 """Marks the type of a URL whose path and parameters may be a credential, as those of many webhooks
 are: `Annotated[str, Meta(extra={SECRET_URL: True})]`."""
+
+LOCAL_PATH = "local_path"
+"""Marks a text that names a file or folder of this machine, as `SECRET_URL` marks. A configuration
+that came over HTTP may name only what the file does, what is below that, and the data folder."""
 
 
 class Secret:
@@ -56,7 +60,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Each field is `Annotated[type, Meta(description="...")]` with a default. A spelling of the
     reference that is no Python name is given by `msgspec.field(name="webhook-urls")`; further
-    accepted spellings stand in `aliases`, spelling → field. A credential has the type `Secret`.
+    accepted spellings stand in `aliases`, spelling → field. A credential has the type `Secret`; a
+    file or folder of this machine is marked as `LOCAL_PATH`.
     """
 
     aliases: ClassVar[dict[str, str]] = {}

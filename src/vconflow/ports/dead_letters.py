@@ -70,6 +70,10 @@ class DeadLetters(Protocol):
         """Those of the dead letters that are there, in the order of `ids`."""
         ...
 
+    async def lists(self) -> set[str]:
+        """All lists with dead letters. Looks at every key: for rare use."""
+        ...
+
     async def extents(self, lists: Sequence[str]) -> dict[str, Extent]:
         """What each list has; lists without dead letters are left out."""
         ...

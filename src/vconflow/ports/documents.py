@@ -48,6 +48,10 @@ class Documents(Protocol):
         """The documents in the order asked for."""
         ...
 
+    async def fetch_some(self, uuids: Sequence[str]) -> list[Document]:
+        """Those of the first uuids, one at least: no more than may be in memory at once."""
+        ...
+
     async def recache(self, uuid: str, document: bytes) -> None:
         """Put back bytes that were read from a storage, unless newer ones or a tombstone exist."""
         ...

@@ -115,3 +115,11 @@ class Intake(Protocol):
     async def enqueue(self, order: Enqueuing) -> Enqueued:
         """Put stored vCons on a list. Raises `Conflict` for a reused idempotency key."""
         ...
+
+    async def recall(self, idempotency: Idempotency) -> Receipt | None:
+        """What this very acceptance got earlier; None if it is new. Raises `Unavailable`."""
+        ...
+
+    async def recall_enqueued(self, idempotency: Idempotency) -> Enqueued | None:
+        """What this very order got as a final one; None if it is new. Raises `Unavailable`."""
+        ...

@@ -80,6 +80,11 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     @property
+    def breakers(self) -> tuple[str, ...]:
+        """Those of `parked` that hold it up."""
+        return () if self.parked == _AFTER_CRASH else self.parked
+
+    @property
     def rests(self) -> bool:
         """Whether nobody works on it before that has been noted.
 

@@ -69,7 +69,9 @@ class EntryStream(Protocol):
     async def take_over(
         self, list_name: str, count: int, dropped: Collection[str] = ()
     ) -> list[Resumed]:
-        """Claim entries whose owner has not renewed its lease (XAUTOCLAIM).
+        """Claim entries whose owner has not renewed its lease (XCLAIM).
+
+        What clients have on lease, from before a chain read the list, is theirs until that ends.
 
         Entries under our own name that are not in `dropped` (begun here, and abandoned by an
         error) never reached us: the answer to a read was lost. That is no crash.

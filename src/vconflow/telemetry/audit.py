@@ -177,7 +177,7 @@ class _File:
 
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        return os.open(self._path, flags, 0o640)
+        return os.open(self._path, flags, 0o600)
 
     def _was_moved(self) -> bool:
         ours = os.fstat(self._descriptor)

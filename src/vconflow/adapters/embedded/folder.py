@@ -12,7 +12,7 @@ from typing import IO
 
 from vconflow.errors import ConfigError, Problem, Unavailable
 
-__all__ = ["log_file", "server_folder", "socket_path", "take_folder"]
+__all__ = ["log_file", "private", "server_folder", "socket_path", "take_folder"]
 
 LONGEST_SOCKET_PATH = 107
 """Bytes: Linux keeps the address of a unix socket in 108, with a closing zero."""
@@ -30,6 +30,11 @@ def log_file(data_dir: Path) -> Path:
     return server_folder(data_dir) / "valkey.log"
 
 
+def private(path: str, flags: int) -> int:
+    """An opener of files that nobody else may read: conversations may be in them."""
+    return os.open(path, flags, 0o600)
+
+
 def take_folder(data_dir: Path) -> IO[str]:
     """Make the folders and lock them; the lock is held while the file, or a copy of it, is open.
 
@@ -37,9 +42,9 @@ def take_folder(data_dir: Path) -> IO[str]:
     written, and `Unavailable` when another vconflow uses it.
     """
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         server_folder(data_dir).mkdir(mode=0o700, exist_ok=True)
-        lock = (data_dir / "vconflow.lock").open("a+")
+        lock = open(data_dir / "vconflow.lock", "a+", opener=private)  # noqa: SIM115  # it is held
     except OSError as error:
         problem = f"cannot be used as data folder: {error.strerror}"
         raise ConfigError([Problem((str(data_dir),), problem)]) from error

@@ -6,10 +6,11 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
-from vconflow.adapters.embedded.folder import log_file, server_folder
+from vconflow.adapters.embedded.folder import log_file, private, server_folder
 
 __all__ = ["Launch", "has_answered", "how_it_ended", "is_answering", "last_words", "spawn", "stop"]
 
@@ -24,6 +25,7 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 if os.getppid() != parent:
     sys.exit("the parent is gone")
+os.umask(0o077)
 os.execv(program[0], program)
 """
 
@@ -53,7 +55,7 @@ async def spawn(launch: Launch) -> asyncio.subprocess.Process:
         "maxmemory-policy": "noeviction",
     }
     arguments = [argument for name, value in settings.items() for argument in (f"--{name}", value)]
-    log = await asyncio.to_thread(log_file(launch.data_dir).open, "ab")
+    log = await asyncio.to_thread(partial(open, log_file(launch.data_dir), "ab", opener=private))
     try:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", "-c", _TIE_TO_PARENT, str(os.getpid())),
