@@ -21,16 +21,6 @@ from vconflow.testing.memory import ManualClock
 
 
 @pytest.fixture
-def journal() -> Journal:
-    return Journal()
-
-
-@pytest.fixture
-def site(journal: Journal) -> Site:
-    return Site(journal)
-
-
-@pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
 

@@ -17,16 +17,6 @@ FOLLOW = Follow(name=NAME, url="http://x", egress_list="out", into="in", interva
 
 
 @pytest.fixture
-def journal() -> Journal:
-    return Journal()
-
-
-@pytest.fixture
-def site(journal: Journal) -> Site:
-    return Site(journal)
-
-
-@pytest.fixture
 def followers(journal: Journal, site: Site, monkeypatch: pytest.MonkeyPatch) -> Followers:
     monkeypatch.setattr(module, "_FINISH", 0.05)
     return Followers(lambda _: site, journal, site, SystemClock(), lambda: False, lease=30)

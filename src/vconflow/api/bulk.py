@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from starlette.types import ASGIApp
@@ -148,16 +148,12 @@ class BulkLoad:
         group.create_task(self._accept(number, text))
 
     async def _make_room(self, more: int) -> None:
-        """Count what is in memory of this load; wait a little if others hold too much."""
-        for pause in (*_PAUSES, None):
-            try:
-                self._call.hold_body(self._held + more)
-            except Overloaded:
-                if pause is None:
-                    raise
-                await asyncio.sleep(pause)
-            else:
-                return
+        """Count what is in memory of this load."""
+
+        async def hold() -> None:
+            self._call.hold_body(self._held + more)
+
+        await _patiently(hold)
 
     def _is_full(self, more: int) -> bool:
         if not self._running:
@@ -181,22 +177,16 @@ class BulkLoad:
         call = self._call
         # A load that is repeated after a cut finds again what it had brought, line by line.
         key = f"{self._key}\n{number}" if self._key else ""
-        for pause in (*_PAUSES, None):
-            try:
-                await call.services.ingest.accept(
-                    text,
-                    self._lists,
-                    source="bulk",
-                    owner=call.owner,
-                    trace=call.trace,
-                    idempotency_key=key,
-                )
-            except Overloaded:
-                if pause is None:
-                    raise
-                await asyncio.sleep(pause)
-            else:
-                return
+        await _patiently(
+            lambda: call.services.ingest.accept(
+                text,
+                self._lists,
+                source="bulk",
+                owner=call.owner,
+                trace=call.trace,
+                idempotency_key=key,
+            )
+        )
 
     def _reject(self, number: int, error: VconflowError) -> None:
         self._rejected_count += 1
@@ -205,3 +195,15 @@ class BulkLoad:
         heapq.heappush(self._rejected, (-number, detail_of(error)))
         if len(self._rejected) > _REPORTED:
             heapq.heappop(self._rejected)
+
+
+async def _patiently(attempt: Callable[[], Awaitable[object]]) -> None:
+    """Try again for a few seconds while others hold too much."""
+    for pause in _PAUSES:
+        try:
+            await attempt()
+        except Overloaded:
+            await asyncio.sleep(pause)
+        else:
+            return
+    await attempt()
