@@ -21,6 +21,8 @@ LIVES = 4
 
 
 def config_of(folder: Path, number: int) -> dict[str, Any]:
+    # What comes over HTTP may name folders below those of the file, which has number 0.
+    changing = folder / "changing" / str(number % 3) if number else folder / "changing"
     tags = [f"first:{number}", f"number:{number}"]
     return {
         "links": {
@@ -31,7 +33,7 @@ def config_of(folder: Path, number: int) -> dict[str, Any]:
             "file": {"module": "storage.file", "options": {"path": str(folder / "files")}},
             "changing": {
                 "module": "storage.file",
-                "options": {"path": str(folder / "changing" / str(number % 3))},
+                "options": {"path": str(changing)},
             },
         },
         "chains": {

@@ -58,14 +58,14 @@ def test_an_event_counts_and_speaks(occurrence: Occurrence) -> None:
 
 
 def test_what_is_gone_is_not_shown_any_more() -> None:
-    events.chain_measured("brief", 1, 2)
-    events.list_measured("brief", 1, 2, 3.0, 4)
-    events.breaker_changed("brief", is_open=True)
-    gauges = {name for name in samples() if "brief" in name}
+    events.chain_measured("of-no-other-test", 1, 2)
+    events.list_measured("of-no-other-test", 1, 2, 3.0, 4)
+    events.breaker_changed("of-no-other-test", is_open=True)
+    gauges = {name for name in samples() if "of-no-other-test" in name}
     assert len(gauges) == 7
     for gone in (events.chain_gone, events.list_gone, events.breaker_gone):
-        gone("brief")
-        gone("brief")
+        gone("of-no-other-test")
+        gone("of-no-other-test")
     assert not gauges & samples().keys()
 
 
