@@ -7,10 +7,8 @@ find all that is wrong rather than the first thing.
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from itertools import takewhile
-from operator import itemgetter
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 from msgspec import Raw
@@ -181,10 +179,8 @@ def _explain(error: msgspec.ValidationError, loc: Loc) -> Problem:
     text = str(error)
     place = _PLACE.search(text)
     if place:
-        # Numbers only: what is read here has no names of ours any more, and a name that somebody
-        # made up is content like any other.
-        steps = takewhile(itemgetter(1), _STEP.findall(place[1]))
-        loc += tuple(int(number) for _, number in steps)
+        steps = _STEP.findall(place[1])
+        loc += tuple(int(number) if number else cast(str, name) for name, number in steps)
         text = text[: place.start()]
     # Only sentences that name types and bounds are passed on: others may quote the document.
     if text.startswith("Expected `"):
