@@ -141,11 +141,11 @@ async def test_a_body_must_make_progress() -> None:
 
 async def test_a_client_that_we_hold_back_is_not_blamed() -> None:
     async def unhurried(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(3.5)
         await echo(scope, receive, send)
 
     async with (
-        serving(unhurried, vconflow_body_timeout=0.4) as (port, _),
+        serving(unhurried, vconflow_body_timeout=1.5) as (port, _),
         connected(port) as large,
         connected(port) as asking,
     ):
