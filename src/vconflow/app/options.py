@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from vconflow.adapters.redis.backend import RedisBackend, RedisOptions
-from vconflow.adapters.redis.chain_switch import RedisChainSwitch
-from vconflow.adapters.redis.keys import Keys
 from vconflow.errors import ConfigError, Problem
 from vconflow.pipeline.replica import Policy, Ports
 from vconflow.ports.clock import Clock
@@ -53,7 +51,7 @@ def ports_of(backend: RedisBackend, clock: Clock) -> Ports:
         dead_letters=backend.dead_letters,
         sweeper=backend.documents,
         clock=clock,
-        switch=RedisChainSwitch(backend.connections.commands, Keys()),
+        switch=backend.switch,
     )
 
 

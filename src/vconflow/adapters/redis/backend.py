@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from vconflow.adapters.redis.chain_switch import RedisChainSwitch
 from vconflow.adapters.redis.client import Connections, open_redis
 from vconflow.adapters.redis.config_store import RedisConfigStore
 from vconflow.adapters.redis.consumer_name import hold_name
@@ -57,6 +58,7 @@ class RedisBackend:
     dead_letters: RedisDeadLetters
     history: RedisHistory
     config: RedisConfigStore
+    switch: RedisChainSwitch
     follow_journal: RedisFollowJournal
     event_source: RedisEventSource
     probe_key: str
@@ -98,6 +100,7 @@ async def open_backend(url: str, options: RedisOptions) -> AsyncIterator[RedisBa
                 ),
                 dead_letters=RedisDeadLetters(client, scripts, keys, journal, documents),
                 config=config,
+                switch=RedisChainSwitch(client, keys),
                 follow_journal=RedisFollowJournal(client, keys, name.name),
                 history=RedisHistory(client, keys),
                 event_source=RedisEventSource(client, keys),
