@@ -1,31 +1,19 @@
 """Looking at a running vconflow: events as they happen, the history of a vCon, chains."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 from loading import IN, JSON, vcons
 from vconflow_process import vconflow
 
+from vconflow.client.live import parsed
 from vconflow.testing.servers import free_port, valkey
 
 CONFIG = {
     "links": {"tag": {"module": "links.tag", "options": {"tags": ["seen"]}}},
     "chains": {"main": {"links": ["tag"], "ingress_lists": ["in"], "egress_lists": ["out"]}},
 }
-
-
-async def events(response: httpx.Response) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    name = ""
-    async for line in response.aiter_lines():
-        field, _, value = line.partition(": ")
-        if field == "event":
-            name = value
-        elif field == "data":
-            yield name, json.loads(value)
 
 
 async def test_a_vcon_is_followed_through_two_replicas(
@@ -40,7 +28,7 @@ async def test_a_vcon_is_followed_through_two_replicas(
         httpx.AsyncClient(base_url=two.url, timeout=30) as second,
     ):
         async with second.stream("GET", "/events?chain=main") as response:
-            heard = events(response)
+            heard = parsed(response.aiter_lines())
             await first.post("/vcon", content=document, headers=JSON, params=IN)
             async with asyncio.timeout(30):
                 seen = [await anext(heard), await anext(heard)]
@@ -84,7 +72,9 @@ async def test_streams_end_when_the_process_stops(tmp_path: Path, valkey_url: st
     ):
         async with client.stream("GET", "/events") as response:
             stopping = asyncio.create_task(one.terminate())
-            assert [event async for event in events(response)] == [("end", {"reason": "stopping"})]
+            assert [event async for event in parsed(response.aiter_lines())] == [
+                ("end", {"reason": "stopping"})
+            ]
         assert await stopping == 0
 
 
@@ -98,7 +88,7 @@ async def test_a_restart_of_redis_is_told_as_a_gap(tmp_path: Path, shared_data: 
         httpx.AsyncClient(base_url=one.url, timeout=60) as client,
         client.stream("GET", "/events?type=completed") as response,
     ):
-        heard = events(response)
+        heard = parsed(response.aiter_lines())
         server.kill()
         await server.start()
         async with asyncio.timeout(60):

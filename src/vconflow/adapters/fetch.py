@@ -11,7 +11,7 @@ import httpcore
 
 from vconflow import __version__
 from vconflow.adapters.addresses import Allowed, GuardedBackend, Refused
-from vconflow.adapters.http import origin_of, seconds_of
+from vconflow.adapters.http import failure_of, origin_of, seconds_of
 from vconflow.errors import Permanent, Retryable
 from vconflow.ports.fetcher import Download, Fetcher
 
@@ -19,7 +19,6 @@ __all__ = ["open_fetcher"]
 
 _MOST_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_RETRYABLE: Final = frozenset({408, 425, 429})
 _CONNECTIONS: Final = 64
 _HEADERS: Final = [
     (b"Accept", b"*/*"),
@@ -156,13 +155,9 @@ def _target(response: httpcore.Response, url: str) -> str:
 
 
 def _check_status(response: httpcore.Response, url: str) -> None:
-    if response.status == 200:
-        return
-    message = f"GET {origin_of(url)}: status {response.status}"
-    if response.status in _RETRYABLE or response.status >= 500:
-        asked = _header(response, b"retry-after") or None
-        raise Retryable(message, retry_after=seconds_of(asked))
-    raise Permanent(message)
+    if response.status != 200:
+        asked = seconds_of(_header(response, b"retry-after") or None)
+        raise failure_of("GET", url, response.status, asked)
 
 
 def _header(response: httpcore.Response, name: bytes) -> str:

@@ -19,7 +19,7 @@ import httpx
 from vconflow.errors import Permanent, Retryable
 from vconflow.ports.http import HttpSender
 
-__all__ = ["open_http", "origin_of", "seconds_of"]
+__all__ = ["failure_of", "open_http", "origin_of", "seconds_of"]
 
 _RETRYABLE_STATUS: Final = frozenset({408, 425, 429})
 _LONGEST_WAIT: Final = 86400.0
@@ -77,10 +77,7 @@ class _HttpxSender:
             raise _mapped(error, url) from None
         if 200 <= status < 300:
             return status
-        message = f"POST {origin_of(url)}: status {status}"
-        if status in _RETRYABLE_STATUS or status >= 500:
-            raise Retryable(message, retry_after=seconds_of(retry_after, self._now))
-        raise Permanent(message)
+        raise failure_of("POST", url, status, seconds_of(retry_after, self._now))
 
     async def _exchange(
         self, url: str, content: bytes, headers: Mapping[str, str]
@@ -101,6 +98,16 @@ def _mapped(error: Exception, url: str) -> Retryable | Permanent:
     mapped = next(target for kind, target in _ERRORS if isinstance(error, kind))
     detail = f": {error}" if isinstance(error, httpx.NetworkError) and str(error) else ""
     return mapped(f"POST {origin_of(url)}: {type(error).__name__}{detail}")
+
+
+def failure_of(
+    method: str, url: str, status: int, retry_after: float | None
+) -> Retryable | Permanent:
+    """What a status that is no success means; `retry_after` is in seconds."""
+    message = f"{method} {origin_of(url)}: status {status}"
+    if status in _RETRYABLE_STATUS or status >= 500:
+        return Retryable(message, retry_after=retry_after)
+    return Permanent(message)
 
 
 def origin_of(url: str) -> str:

@@ -1,6 +1,6 @@
 """Looking at a running server: its chains, and what happens to vCons."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -9,7 +9,7 @@ import msgspec
 
 from vconflow.client.requests import GaveUp, Requests
 
-__all__ = ["ChainRequests", "events"]
+__all__ = ["ChainRequests", "events", "parsed"]
 
 
 class ChainRequests:
@@ -55,14 +55,20 @@ async def events(
             if answer.status_code != httpx.codes.OK:
                 await answer.aread()
                 raise GaveUp(f"{answer.status_code}: {answer.text[:300]}")
-            name = ""
-            async for line in answer.aiter_lines():
-                field, _, value = line.partition(": ")
-                if field == "event":
-                    name = value
-                elif field == "data":
-                    yield name, msgspec.json.decode(value)
+            async for event in parsed(answer.aiter_lines()):
+                yield event
     except httpx.LocalProtocolError:
         raise GaveUp("no header can carry this API key, or have this name") from None
     except (httpx.TransportError, msgspec.DecodeError) as error:
         raise GaveUp(f"the stream broke: {type(error).__name__}") from error
+
+
+async def parsed(lines: AsyncIterator[str]) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
+    """Yield name and data of each server-sent event; comments and other fields are left out."""
+    name = ""
+    async for line in lines:
+        field, _, value = line.partition(": ")
+        if field == "event":
+            name = value
+        elif field == "data":
+            yield name, msgspec.json.decode(value)

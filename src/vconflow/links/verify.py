@@ -13,6 +13,7 @@ from vconflow.errors import InvalidVcon, Permanent
 from vconflow.links.verification.certificates import Trust, from_url, from_x5c, load_trusted
 from vconflow.links.verification.signature import (
     ALGORITHMS,
+    Algorithm,
     Signature,
     decode_envelope,
     verify_signature,
@@ -29,11 +30,6 @@ __all__ = ["VerifyLink", "VerifyOptions"]
 
 _LARGEST_CERTIFICATE = 64 * 1024
 _FETCH_SECONDS = 10.0
-
-Algorithm = Literal[
-    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519",
-    "EdDSA",
-]  # fmt: skip
 
 
 class VerifyOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from vconflow.errors import Permanent, Unavailable
@@ -72,7 +73,7 @@ async def _follow(live: LiveConfig, store: ConfigStore, poll: float) -> None:
 async def _reread(live: LiveConfig, watch: Watch, poll: float) -> None:
     while True:
         source = await watch.next(poll)
-        await _try(lambda source=source: live.look_at_file(source))  # type: ignore[misc]
+        await _try(partial(live.look_at_file, source))
 
 
 async def _notice(file: ConfigFile, watch: Watch) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from packaging.utils import canonicalize_name
 
 from vconflow.config.urls import mask_credentials
 from vconflow.errors import ConfigError, Problem
@@ -84,9 +85,8 @@ def resolve(packages: Sequence[Package]) -> Lock:
             ["--constraint", str(constraints), *requirements],
         )
         found = json.loads(report.read_text())["install"]
-    by_name = {_normal(item["metadata"]["name"]): item for item in found}
-    pins = tuple(_pin(item, packages) for _, item in sorted(by_name.items()))
-    return Lock(_fingerprint(requirements), pins)
+    found.sort(key=lambda item: canonicalize_name(item["metadata"]["name"]))
+    return Lock(_fingerprint(requirements), tuple(_pin(item, packages) for item in found))
 
 
 def install(lock: Lock, packages: Sequence[Package]) -> None:
@@ -132,10 +132,6 @@ def _at_commit(requirement: str, commit: str) -> str:
     found = _COMMIT.fullmatch(requirement)
     assert found is not None  # everything is optional but the URL
     return f"{found['url']}@{commit}{found['rest'] or ''}"
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _pip(options: Sequence[str], arguments: Sequence[str]) -> None:

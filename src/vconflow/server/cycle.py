@@ -31,6 +31,7 @@ class Cycle(RequestResponseCycle):
             return
         head = None
         if message["type"] == "http.response.start" and self._is_plain():
+            # uvicorn's types know headers as any iterable; the application sends a list.
             head = self._head(message["status"], message["headers"])  # type: ignore[arg-type]
         if head is None:
             await super().send(message)

@@ -46,6 +46,7 @@ class HttpServer(uvicorn.Server):
         await self.lifespan.startup()
         loop, config = asyncio.get_running_loop(), self.config
         context: ssl.SSLContext | None = self._tls.context if self._tls else None
+        # Declared as a base class of asyncio, whose constructor takes nothing.
         factory = functools.partial(
             config.http_protocol_class,  # type: ignore[call-arg]
             config=config,
@@ -97,6 +98,7 @@ def http_server(app: ASGIApp, settings: Settings, tls: Tls | None) -> HttpServer
     config = uvicorn.Config(
         app,
         loop="none",
+        # Declared as a class, used as a factory.
         http=functools.partial(HttpProtocol, limits=limits),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",

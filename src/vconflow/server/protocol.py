@@ -103,6 +103,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._lingered = 0
         self._is_last = False
 
+    # uvicorn declares it like this and ignores the difference to asyncio as well.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._soft = SoftTransport(transport, self._end)
@@ -189,7 +190,8 @@ class HttpProtocol(HttpToolsProtocol):
         self.scope["extensions"] = extensions
         super().on_headers_complete()
         cycle = self.cycle
-        # Nothing has been sent yet: the task has not begun.
+        # Nothing has been sent yet: the task has not begun. What the cycle uses of a transport,
+        # ours has.
         cycle.__class__ = Cycle
         cycle.transport = self._soft  # type: ignore[assignment]
         extensions["vconflow.is_unread"] = _Unread(cycle)

@@ -6,7 +6,7 @@ nothing there is signed anyway.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 from cryptography import x509
@@ -18,13 +18,21 @@ from joserfc.jwa import JWSAlgModel
 
 from vconflow.errors import Permanent
 
-__all__ = ["ALGORITHMS", "Envelope", "Signature", "decode_envelope", "verify_signature"]
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "Envelope",
+    "Signature",
+    "decode_envelope",
+    "verify_signature",
+]
 
-ALGORITHMS: Final = (
+Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519",
     "EdDSA",
-)  # fmt: skip
+]  # fmt: skip
 """Only those with a public key: one that everybody knows must never count as a shared secret."""
+ALGORITHMS: Final[tuple[Algorithm, ...]] = get_args(Algorithm)
 
 MOST_SIGNATURES: Final = 10
 """Each costs a look at all of the payload, and a download where certificates are fetched."""
