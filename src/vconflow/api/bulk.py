@@ -35,7 +35,7 @@ _PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)
 
 
 async def create(call: Call) -> ASGIApp:
-    """Store one vCon, or all lines of a bulk body; see `BulkLoad` for the answer."""
+    """Store one vCon, or all lines of a bulk body."""
     if media_type(call.headers) not in _BULK_TYPES:
         return await vcons.create(call)
     load = BulkLoad(call)

@@ -60,6 +60,11 @@ class _Types:
         kinds = [Refusal, Problems, *itertools.chain.from_iterable(map(_kinds, operations))]
         wanted = [kind for kind in kinds if not isinstance(kind, dict)]
         made, self.components = msgspec.json.schema_components(wanted, ref_template=REFS)
+        for schema in self.components.values():
+            if (
+                "description" in schema
+            ):  # a docstring as it is indented, which Markdown takes for code
+                schema["description"] = inspect.cleandoc(schema["description"])
         self._made = dict(zip(map(id, wanted), made, strict=True))
 
     def schema(self, kind: Any) -> Any:
