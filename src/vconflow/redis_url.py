@@ -1,4 +1,4 @@
-"""The address in `REDIS_URL`: one server, or the Sentinels that know which one it is now."""
+"""The address in `REDIS_URL`: a server, the Sentinels that know which one it is, or a cluster."""
 
 import re
 from collections.abc import Mapping
@@ -6,9 +6,18 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import msgspec
 
-__all__ = ["SentinelUrl", "complaint_about", "parse_sentinel_url", "shown"]
+__all__ = [
+    "ClusterUrl",
+    "SentinelUrl",
+    "complaint_about",
+    "parse_cluster_url",
+    "parse_sentinel_url",
+    "shown",
+]
 
+_PORT = 6379
 _SENTINEL_PORT = 26379
+_CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
 _SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
 _SENTINEL_OPTIONS = {"sentinel_username", "sentinel_password"}
 # The driver takes more, but most of it would undo what we tell it ourselves.
@@ -36,6 +45,28 @@ _SENTINEL_FORM = (
     "[?sentinel_password=...]; write special characters of passwords as %XX"
 )
 
+_CLUSTER_FORM = (
+    "expected redis+cluster://[user:password@]host:6379,host:6379; "
+    "write special characters of the password as %XX"
+)
+
+
+class ClusterUrl(msgspec.Struct, frozen=True):
+    """Some nodes of a cluster, which know the others. `tls` is spoken to all of them."""
+
+    nodes: tuple[tuple[str, int], ...]
+    tls: bool = False
+    username: str | None = None
+    password: str | None = None
+
+    def __repr__(self) -> str:
+        return f"ClusterUrl({self.shown})"
+
+    @property
+    def shown(self) -> str:
+        """For people: without credentials."""
+        return f"the cluster of {_places(self.nodes)}"
+
 
 class SentinelUrl(msgspec.Struct, frozen=True):
     """Where the Sentinels are and what to ask them for. Credentials are those of the server;
@@ -62,12 +93,16 @@ class SentinelUrl(msgspec.Struct, frozen=True):
 
 def complaint_about(text: str) -> str | None:
     """What is wrong with the text as the address of a Redis; None when nothing is."""
-    if text.startswith(tuple(f"{scheme}:" for scheme in _SENTINEL_SCHEMES)):
-        try:
-            parse_sentinel_url(text)
-        except ValueError:
-            return _SENTINEL_FORM
-        return None
+    for parse, schemes, form in (
+        (parse_sentinel_url, _SENTINEL_SCHEMES, _SENTINEL_FORM),
+        (parse_cluster_url, _CLUSTER_SCHEMES, _CLUSTER_FORM),
+    ):
+        if text.startswith(tuple(f"{scheme}:" for scheme in schemes)):
+            try:
+                parse(text)
+            except ValueError:
+                return form
+            return None
     if not _is_plain(text):
         return _PLAIN_FORM
     return None if _has_good_options(urlsplit(text)) else _OPTIONS_FORM
@@ -78,28 +113,51 @@ def parse_sentinel_url(text: str) -> SentinelUrl | None:
     url = urlsplit(text)
     if url.scheme not in _SENTINEL_SCHEMES:
         return None
-    user, _, places = url.netloc.rpartition("@")
-    username, _, password = user.partition(":")
+    username, password, places = _netloc(url)
     path = re.fullmatch(r"/([^/@]+)(?:/(\d*))?", url.path)
     if path is None or url.fragment:
         raise ValueError("no service name")
     options = _options(url)
     return SentinelUrl(
-        sentinels=tuple(_place(place) for place in places.split(",")),
+        sentinels=tuple(_place(place, _SENTINEL_PORT) for place in places),
         service=unquote(path[1]),
         database=int(path[2] or 0),
         tls=url.scheme.startswith("rediss"),
-        username=unquote(username) or None,
-        password=unquote(password) or None,
+        username=username,
+        password=password,
         sentinel_username=options.get("sentinel_username"),
         sentinel_password=options.get("sentinel_password"),
     )
 
 
+def parse_cluster_url(text: str) -> ClusterUrl | None:
+    """The parts of a cluster's address; None for any other. Raises ValueError."""
+    url = urlsplit(text)
+    if url.scheme not in _CLUSTER_SCHEMES:
+        return None
+    username, password, places = _netloc(url)
+    # A cluster has one database.
+    if url.path not in ("", "/", "/0") or url.query or url.fragment:
+        raise ValueError("more than nodes")
+    return ClusterUrl(
+        nodes=tuple(_place(place, _PORT) for place in places),
+        tls=url.scheme.startswith("rediss"),
+        username=username,
+        password=password,
+    )
+
+
 def shown(text: str) -> str:
     """The address for people: without credentials."""
-    sentinels = parse_sentinel_url(text)
-    return sentinels.shown if sentinels else urlsplit(text).hostname or "a socket"
+    several = parse_sentinel_url(text) or parse_cluster_url(text)
+    return several.shown if several else urlsplit(text).hostname or "a socket"
+
+
+def _netloc(url: SplitResult) -> tuple[str | None, str | None, list[str]]:
+    """User, password and places."""
+    user, _, places = url.netloc.rpartition("@")
+    username, _, password = user.partition(":")
+    return unquote(username) or None, unquote(password) or None, places.split(",")
 
 
 def _is_plain(text: str) -> bool:
@@ -133,12 +191,12 @@ def _options(url: SplitResult) -> Mapping[str, str]:
     return {name: values[-1] for name, values in found.items()}
 
 
-def _place(text: str) -> tuple[str, int]:
+def _place(text: str, port: int) -> tuple[str, int]:
     url = urlsplit(f"//{text}")
     if not url.hostname or url.port == 0:
         raise ValueError("no host")
-    return url.hostname, url.port or _SENTINEL_PORT
+    return url.hostname, url.port or port
 
 
-def _places(sentinels: tuple[tuple[str, int], ...]) -> str:
-    return ", ".join(f"{host}:{port}" for host, port in sentinels)
+def _places(places: tuple[tuple[str, int], ...]) -> str:
+    return ", ".join(f"{host}:{port}" for host, port in places)

@@ -4,7 +4,14 @@ import pytest
 from redis.asyncio import Redis
 
 from vconflow.errors import ConfigError
-from vconflow.redis_url import SentinelUrl, complaint_about, parse_sentinel_url, shown
+from vconflow.redis_url import (
+    ClusterUrl,
+    SentinelUrl,
+    complaint_about,
+    parse_cluster_url,
+    parse_sentinel_url,
+    shown,
+)
 from vconflow.settings import Settings
 
 
@@ -102,3 +109,38 @@ def test_people_see_no_credentials() -> None:
     assert "hidden" not in repr(parse_sentinel_url(url))
     assert shown("redis://ann:hidden@one:6379/1") == "one"
     assert shown("unix:///run/redis.sock") == "a socket"
+
+
+def test_everything_a_cluster_address_can_say() -> None:
+    url = "rediss+cluster://ann:p%40ss%2F@one,two:7000,[::1]:7001/0"
+    assert complaint_about(url) is None
+    assert parse_cluster_url(url) == ClusterUrl(
+        nodes=(("one", 6379), ("two", 7000), ("::1", 7001)),
+        tls=True,
+        username="ann",
+        password="p@ss/",
+    )
+    assert shown(url) == "the cluster of one:6379, two:7000, ::1:7001"
+    assert repr(parse_cluster_url(url)) == f"ClusterUrl({shown(url)})"
+    assert parse_cluster_url("redis+cluster://one") == ClusterUrl(nodes=(("one", 6379),))
+    assert parse_cluster_url("redis://one:6379") is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis+cluster://",
+        "redis+cluster:one",
+        "redis+cluster://:hidden@one/1",
+        "redis+cluster://:hidden@one?db=1",
+        "redis+cluster://:hidden@one:port",
+        "redis+cluster://:hidden@one,,two",
+        "redis+cluster://:hid/den@one",
+        "redis+cluster://one#hidden",
+    ],
+)
+def test_a_cluster_address_that_cannot_be_read(url: str) -> None:
+    complaint = complaint_about(url)
+    assert complaint is not None
+    assert complaint.startswith("expected redis+cluster://")
+    assert "hid" not in complaint
