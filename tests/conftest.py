@@ -21,7 +21,7 @@ from vconflow.testing import servers
 settings.register_profile("vconflow", deadline=None)
 settings.load_profile("vconflow")
 
-ServerT = TypeVar("ServerT", bound=servers.Server)
+ServerT = TypeVar("ServerT", bound=servers.Server | servers.RedisCluster)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -71,6 +71,13 @@ def redis70_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers
 
 
 @pytest.fixture(scope="session")
+def cluster_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.RedisCluster]:
+    """A cluster of three masters. Shared: do not stop any of it."""
+    with running(servers.redis_cluster(tmp_path_factory.mktemp("cluster"))) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
 def postgres_server() -> Iterator[servers.PostgresServer]:
     """A PostgreSQL. Shared: do not stop it; for that, start one with `servers.postgres`."""
     with running(servers.postgres()) as server:
@@ -87,6 +94,13 @@ def redis_url(request: pytest.FixtureRequest) -> str:
 def valkey_url(valkey_server: servers.RedisServer) -> str:
     """An empty Valkey, for tests that do not depend on the version of the server."""
     return _emptied(valkey_server)
+
+
+@pytest.fixture
+async def cluster_url(cluster_server: servers.RedisCluster) -> str:
+    """An empty cluster."""
+    await cluster_server.flush()
+    return cluster_server.url
 
 
 def _emptied(server: servers.RedisServer) -> str:

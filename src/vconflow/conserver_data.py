@@ -52,6 +52,8 @@ def _dead(
 
 async def tell_of_conserver_data(backend: RedisBackend, config: Config, created_name: str) -> None:
     """Log what a conserver left, as far as a quick look shows; nothing is changed."""
+    if backend.is_divided:
+        return  # a conserver's keys have no tags
     client, keys = backend.connections.commands, Keys(created_name)
     try:
         found = await survey(client, keys, routes_of(config), glance=True)

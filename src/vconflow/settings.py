@@ -37,8 +37,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     redis_url: Annotated[
         Secret | None,
         Meta(
-            description="Redis or Valkey, 7.0 or newer: `redis://[user:password@]host:port/db`, or "
-            "`redis+sentinel://[user:password@]host:26379,host:26379/service/db`. "
+            description="Redis or Valkey, 7.0 or newer: `redis://[user:password@]host:port/db`, "
+            "`redis+sentinel://[user:password@]host:26379,host:26379/service/db` or "
+            "`redis+cluster://[user:password@]host:6379,host:6379`. "
             "Unset: an embedded Valkey in the data folder."
         ),
     ] = None
@@ -226,12 +227,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         ),
     ] = 15.0
     vconflow_durability: Annotated[
-        Literal["", "everysec", "fsync"],
+        Literal["", "everysec", "fsync", "replicated"],
         Meta(
             description="What Redis must guarantee at start: `fsync` wants `appendfsync always`, "
-            "`everysec` an append-only file. Unset: nothing is checked."
+            "`everysec` an append-only file, `replicated` also `min-replicas-to-write`; with it "
+            "nothing is accepted that no replica has confirmed. Unset: nothing is checked."
         ),
     ] = ""
+    vconflow_shards: Annotated[
+        Count | None,
+        Meta(
+            description="Parts that the data in Redis is divided into, for ever. Unset: 1, and 16 "
+            "on a Redis Cluster."
+        ),
+    ] = None
     vconflow_log_format: Annotated[
         Literal["auto", "json", "pretty"],
         Meta(description="How log lines look; `auto` is pretty on a terminal."),

@@ -1,4 +1,4 @@
-"""One behaviour, whatever the data is kept in: Valkey, Redis 7.0, memory."""
+"""One behaviour, whatever the data is kept in: Valkey, Redis 7.0, a cluster, memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,8 +16,9 @@ class RedisUnderTest:
 
     lease = 0.4
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, shards: int | None = None) -> None:
         self._url = url
+        self._shards = shards
 
     def replica(
         self, name: str, *, document_ttl: int = 3600, index_expiry: int = 86400
@@ -28,6 +29,7 @@ class RedisUnderTest:
             egress_lease=self.lease,
             document_ttl=document_ttl,
             index_expiry=index_expiry,
+            shards=self._shards,
         )
         return open_backend(self._url, options)
 
@@ -66,6 +68,14 @@ class TestRedisBackend(BackendContract):
     @pytest.fixture
     async def server(self, redis_url: str) -> BackendServer:
         return RedisUnderTest(redis_url)
+
+
+class TestClusterBackend(BackendContract):
+    in_order = False
+
+    @pytest.fixture
+    async def server(self, cluster_url: str) -> BackendServer:
+        return RedisUnderTest(cluster_url, shards=4)
 
 
 class TestMemoryBackend(BackendContract):

@@ -38,6 +38,7 @@ def redis_options(settings: Settings) -> RedisOptions:
         history_expiry=settings.vconflow_history_expiry,
         created_name=settings.vcon_sorted_set_name,
         durability=settings.vconflow_durability,
+        shards=settings.vconflow_shards,
     )
 
 

@@ -8,9 +8,11 @@ from typing import Any
 from urllib.parse import quote
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from vconflow.adapters.embedded import find_server
 from vconflow.testing.servers import RedisServer, Server, free_port
+from vconflow.testing.tcp_proxy import Direction, TcpProxy, tcp_proxy
 
 __all__ = ["SERVICE", "SentinelSite", "sentinel_site"]
 
@@ -22,7 +24,9 @@ SWITCH_SECONDS = 30.0
 class SentinelServer(Server):
     """A Sentinel of its own mind: one is a majority here."""
 
-    def __init__(self, path: Path, binary: Path, master: int, password: str) -> None:
+    def __init__(
+        self, path: Path, binary: Path, master: int, password: str, patience_ms: int = 2000
+    ) -> None:
         super().__init__(path)
         self._binary = binary
         self._config = path / "sentinel.conf"
@@ -32,7 +36,7 @@ class SentinelServer(Server):
             *(f"port {self.port}", "bind 127.0.0.1", f'dir "{path}"'),
             f"sentinel monitor {SERVICE} 127.0.0.1 {master} 1",
             f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}",
-            f"sentinel failover-timeout {SERVICE} 2000",
+            f"sentinel failover-timeout {SERVICE} {patience_ms}",
             *([f'sentinel auth-pass {SERVICE} "{password}"'] if password else []),
         ]
         self._config.write_text("\n".join(lines) + "\n")
@@ -52,11 +56,15 @@ class SentinelServer(Server):
 class SentinelSite:
     """Two servers, of which one is the master, and their Sentinel.
 
-    `url` is a `REDIS_URL`. Where a client reaches each server is `nodes[i].url`.
+    `url` is a `REDIS_URL`. Where a client reaches each server is `nodes[i].url`. `link` is what
+    the replica gets its data through.
     """
 
-    def __init__(self, nodes: list[RedisServer], sentinel: SentinelServer, password: str) -> None:
+    def __init__(
+        self, nodes: list[RedisServer], sentinel: SentinelServer, password: str, link: TcpProxy
+    ) -> None:
         self.nodes = nodes
+        self.link = link
         self.sentinel = sentinel
         self.password = password
         user = f":{quote(password, safe='')}@" if password else ""
@@ -81,7 +89,10 @@ class SentinelSite:
 
             async def synced() -> bool:
                 # WAIT is about the writes of its own connection: later ones come after all others.
-                await client.set("vconflow:test:in_sync", "x")
+                try:
+                    await client.set("vconflow:test:in_sync", "x")
+                except ResponseError:  # a master that must not be alone knows no replica yet
+                    return False
                 return await self._knows_replica() and bool(await client.wait(1, 100))
 
             await _until(synced)
@@ -125,27 +136,35 @@ async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 @asynccontextmanager
-async def sentinel_site(path: Path, *, password: str = "") -> AsyncIterator[SentinelSite]:
-    """Run all three until the context ends; the replica is in sync at the start."""
+async def sentinel_site(
+    path: Path, *, password: str = "", lag: float = 0.0, **settings: str | int
+) -> AsyncIterator[SentinelSite]:
+    """Run all three until the context ends; the replica is in sync at the start.
+
+    With a `lag` the replica is at least so many seconds behind, until the first failover.
+    """
     binary = await asyncio.to_thread(find_server)
     ports = [free_port(), free_port()]
     secrets = {"requirepass": password, "masterauth": password} if password else {}
     async with AsyncExitStack() as stack:
+        link = await stack.enter_async_context(tcp_proxy(f"127.0.0.1:{ports[0]}"))
+        # Sentinel would put this right at once; as it is, only after its patience.
+        source, patience_ms = (link.port, 120_000) if lag else (ports[0], 2000)
         nodes = []
         for number, port in enumerate(ports):
             folder = path / f"node{number}"
             folder.mkdir()
-            follow = {"replicaof": f"127.0.0.1 {ports[0]}"} if number else {}
-            node = RedisServer(
-                folder, binary, {"port": port, "repl_diskless_sync_delay": 0, **secrets, **follow}
-            )
+            follow = {"replicaof": f"127.0.0.1 {source}"} if number else {}
+            common = {"port": port, "repl_diskless_sync_delay": 0, **secrets, **settings}
+            node = RedisServer(folder, binary, common | follow)
             stack.callback(node.remove_socket)
             await node.start()
             stack.push_async_callback(node.stop)
             nodes.append(node)
-        sentinel = SentinelServer(path, binary, ports[0], password)
+        sentinel = SentinelServer(path, binary, ports[0], password, patience_ms)
         await sentinel.start()
         stack.push_async_callback(sentinel.stop)
-        site = SentinelSite(nodes, sentinel, password)
+        site = SentinelSite(nodes, sentinel, password, link)
         await site.in_sync()
+        link.delay(lag, Direction.REPLIES)
         yield site

@@ -14,6 +14,7 @@ from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.driver_info import DriverInfo
 
 from vconflow import __version__
+from vconflow.adapters.redis.cluster import ClusterShard
 from vconflow.adapters.redis.sentinel import sentinel_client
 from vconflow.adapters.redis.server_check import check_server
 from vconflow.redis_url import parse_sentinel_url
@@ -59,19 +60,23 @@ class Connections:
 
 
 @asynccontextmanager
-async def open_redis(url: str, *, durability: str = "") -> AsyncIterator[Connections]:
+async def open_redis(
+    url: str, *, durability: str = "", shard: ClusterShard | None = None
+) -> AsyncIterator[Connections]:
     """Connect, and refuse a server that could lose or evict what it accepted.
 
-    Raises `ConfigError` for a server that is unreachable, refuses the password, is older than
-    Redis 7.0 or evicts keys; with `durability="fsync"` also for one without `appendfsync always`.
+    `shard` is reached instead of `url`, if it is given. Raises `ConfigError` for a server that is
+    unreachable, refuses the password, is older than Redis 7.0 or evicts keys, and for one that
+    does not do what `durability` wants.
     """
     async with AsyncExitStack() as stack:
         repeating = Retry(ExponentialWithJitterBackoff(cap=0.5, base=0.05), 2)
-        commands = await _open_client(stack, url, repeating, _SILENCE)
+        place = url if shard is None else shard
+        commands = await _open_client(stack, place, repeating, _SILENCE)
         # The reader's loop repeats by itself; a driver that repeats would only hide the outage.
         reader_id, silence = ConnectionId(), _BLOCK_LIMIT + 5.0
-        reader = await _open_client(stack, url, Retry(NoBackoff(), 0), silence, reader_id)
-        await check_server(commands, durability)
+        reader = await _open_client(stack, place, Retry(NoBackoff(), 0), silence, reader_id)
+        await check_server(commands, durability, is_cluster=shard is not None)
         yield Connections(commands, reader, reader_id)
 
 
@@ -105,7 +110,7 @@ class _BoundedPipeline(Pipeline):
 
 async def _open_client(
     stack: AsyncExitStack,
-    url: str,
+    place: str | ClusterShard,
     retry: Retry,
     silence: float,
     connection_id: ConnectionId | None = None,
@@ -123,9 +128,10 @@ async def _open_client(
     }
     if connection_id is not None:
         options["redis_connect_func"] = connection_id.learn
-    sentinels = parse_sentinel_url(url)
-    if sentinels is None:
-        client = cast("_BoundedRedis", _BoundedRedis.from_url(url, **options))
+    if isinstance(place, ClusterShard):
+        client = await stack.enter_async_context(place.client(_BoundedRedis, options))
+    elif (sentinels := parse_sentinel_url(place)) is None:
+        client = cast("_BoundedRedis", _BoundedRedis.from_url(place, **options))
         stack.push_async_callback(client.aclose)
     else:
         following = sentinel_client(sentinels, _BoundedRedis, options)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +37,11 @@ class ConsumerName:
 
 @asynccontextmanager
 async def hold_name(
-    client: Redis, keys: Keys, wanted: str, *, lease: float
+    shards: Sequence[tuple[Redis, Keys]], wanted: str, *, lease: float
 ) -> AsyncIterator[ConsumerName]:
     """Hold `wanted`, or `wanted-2`, `wanted-3` … when a clone holds it already.
+
+    The name is the same in all shards, and so is the token: each fences its own entries by it.
 
     A process that was killed leaves its hold for up to the lease (seconds). Its successor on the
     same machine can tell, and takes name and work over at once; elsewhere it works under a suffix
@@ -48,15 +50,31 @@ async def hold_name(
     here = await asyncio.to_thread(_place)
     token, ttl_ms = f"{here}/{os.getpid()}/{uuid4().hex}", int(lease * 1000)
     name, number = wanted, 1
-    while not await _hold(client, keys.consumer(name), token, ttl_ms):
+    while not await _hold_everywhere(shards, name, token, ttl_ms):
         number += 1
         name = f"{wanted}-{number}"
     try:
         yield ConsumerName(name, token, ttl_ms)
     finally:
+        await asyncio.shield(_release(shards, name, token))
+
+
+async def _hold_everywhere(
+    shards: Sequence[tuple[Redis, Keys]], name: str, token: str, ttl_ms: int
+) -> bool:
+    # One after the other: of two that begin at the same time only one gets past the first.
+    for position, (client, keys) in enumerate(shards):
+        if not await _hold(client, keys.consumer(name), token, ttl_ms):
+            await _release(shards[:position], name, token)
+            return False
+    return True
+
+
+async def _release(shards: Sequence[tuple[Redis, Keys]], name: str, token: str) -> None:
+    for client, keys in shards:
         # Best effort: without it the hold simply ends with its lease.
         with contextlib.suppress(Unavailable):
-            await asyncio.shield(_replace(client, keys.consumer(name), token, "", 1))
+            await _replace(client, keys.consumer(name), token, "", 1)
 
 
 async def _hold(client: Redis, key: str, token: str, ttl_ms: int) -> bool:

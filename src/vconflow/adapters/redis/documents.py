@@ -18,9 +18,9 @@ from vconflow.model.validation import Facts, validate
 from vconflow.ports.documents import Document, Search
 from vconflow.ports.history import HistoryRecord
 
-__all__ = ["RedisDocuments"]
+__all__ = ["FETCH_BYTES", "RedisDocuments"]
 
-_FETCH_BYTES = 16 * 1024 * 1024
+FETCH_BYTES = 16 * 1024 * 1024
 """A call stops after this many bytes: one reply must neither block Redis nor fill memory."""
 _TOMBSTONE_MS = 24 * 3600 * 1000
 _SEARCH_LIMIT = 10_000
@@ -40,11 +40,13 @@ class RedisDocuments:
         *,
         document_ttl: int,
         index_expiry: int,
+        fetch_bytes: int = FETCH_BYTES,
     ) -> None:
         self._client = client
         self._scripts = scripts
         self._keys = keys
         self._journal = journal
+        self._fetch_bytes = fetch_bytes
         self._document_ttl = document_ttl * 1000
         self._index_expiry = index_expiry * 1000
 
@@ -66,7 +68,7 @@ class RedisDocuments:
         items = [
             [call.key(self._keys.document(uuid)), call.key(self._keys.meta(uuid))] for uuid in uuids
         ]
-        replies = await self._scripts.run("fetch", call, [_FETCH_BYTES, items])
+        replies = await self._scripts.run("fetch", call, [self._fetch_bytes, items])
         return [
             Document(document, int(rev), int(born), bool(deleted), index.decode())
             for document, rev, born, deleted, index in replies

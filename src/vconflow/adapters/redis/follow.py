@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from vconflow.adapters.redis.errors import redis_errors
 from vconflow.adapters.redis.keys import Keys
+from vconflow.adapters.redis.replication import confirmed
 from vconflow.ports.follow import Handed, Parked
 
 __all__ = ["RedisFollowJournal"]
@@ -40,12 +41,16 @@ return count
 
 
 class RedisFollowJournal:
-    """`replica` is the name that this process alone holds: after a crash it goes on at once."""
+    """`replica` is the name that this process alone holds: after a crash it goes on at once.
 
-    def __init__(self, client: Redis, keys: Keys, replica: str) -> None:
+    `confirmed` has a replica of Redis confirm what is added, before the other side forgets it.
+    """
+
+    def __init__(self, client: Redis, keys: Keys, replica: str, *, confirmed: bool = False) -> None:
         self._client = client
         self._keys = keys
         self._replica = replica
+        self._confirmed = confirmed
 
     async def hold(self, follower: str, seconds: float) -> bool:
         """See `FollowJournal.hold`."""
@@ -59,7 +64,7 @@ class RedisFollowJournal:
     async def add(self, follower: str, handed: Sequence[Handed], due: float) -> None:
         """See `FollowJournal.add`."""
         # What is there already keeps its time: the answer to the first writing was lost.
-        await self._schedule("NX", follower, handed, due)
+        await self._schedule("NX", follower, handed, due, confirm=self._confirmed)
 
     async def due(self, follower: str, now: float, count: int) -> list[Handed]:
         """See `FollowJournal.due`."""
@@ -74,11 +79,21 @@ class RedisFollowJournal:
         await self._schedule("XX", follower, handed, due)
 
     async def _schedule(
-        self, condition: str, follower: str, handed: Sequence[Handed], due: float
+        self,
+        condition: str,
+        follower: str,
+        handed: Sequence[Handed],
+        due: float,
+        *,
+        confirm: bool = False,
     ) -> None:
         pairs = [part for item in handed for part in (_ms(due), _member(item.entry, item.uuid))]
-        if pairs:
-            await self._call("ZADD", self._keys.follow(follower), condition, *pairs)
+        command = ("ZADD", self._keys.follow(follower), condition, *pairs)
+        if pairs and confirm:
+            with redis_errors():
+                await confirmed(self._client, self._keys, *command)
+        elif pairs:
+            await self._call(*command)
 
     async def done(self, follower: str, handed: Sequence[Handed]) -> None:
         """See `FollowJournal.done`."""

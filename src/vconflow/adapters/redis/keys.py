@@ -111,7 +111,10 @@ class Keys:
         return f"{self.tag}vconflow:config:news"
 
     def aside(self, key: str) -> str:
-        """Where a search index of a conserver's making waits for `vconflow migrate`."""
+        """Where a search index of a conserver's making waits for `vconflow migrate`.
+
+        `key` has the tag of its shard, and a tag counts wherever it stands.
+        """
         return f"vconflow:aside:{key}"
 
     def refused(self, key: str) -> str:
@@ -122,6 +125,15 @@ class Keys:
     def paused(self) -> str:
         """Set of the names of paused chains; a channel of the same name announces changes."""
         return f"{self.tag}vconflow:paused"
+
+    @property
+    def shards(self) -> str:
+        """How many shards the data was divided into, if it was; it stands in the first one."""
+        return f"{self.tag}vconflow:shards"
+
+    def elsewhere(self, list_name: str, entry: str) -> str:
+        """Marks what an entry of another shard has done here at its end."""
+        return f"{self.tag}vconflow:elsewhere:{list_name}:{entry}"
 
     @property
     def probe(self) -> str:

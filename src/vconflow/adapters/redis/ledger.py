@@ -13,7 +13,7 @@ from vconflow.adapters.redis.scripts import ScriptCall, Scripts
 from vconflow.errors import Permanent
 from vconflow.ports.ledger import Bury, Commit, CommitResult, Defer, Finish, Verdict
 
-__all__ = ["RedisLedger"]
+__all__ = ["RedisLedger", "commit_result"]
 
 _encode = msgspec.json.Encoder().encode
 _VERDICTS = {verdict.value.encode(): verdict for verdict in Verdict}
@@ -53,7 +53,7 @@ class RedisLedger:
             self._journal.header(),
         ]
         replies: list[list[Any]] = await self._scripts.run("commit", call, header)
-        return [_result(reply) for reply in replies]
+        return [commit_result(reply) for reply in replies]
 
     def _item(self, call: ScriptCall, commit: Commit) -> list[Any]:
         keys, entry = self._keys, commit.entry
@@ -68,7 +68,7 @@ class RedisLedger:
             commit.rev,
             commit.born,
             0 if commit.document is None else call.arg(commit.document),
-            self._index_change(call, commit),
+            self.index_change(call, commit),
             self._action(call, commit),
             entry.uuid,
             call.key(keys.document(entry.uuid)),
@@ -83,7 +83,8 @@ class RedisLedger:
         other = key if commit.uuid == uuid else journal.key(call, commit.uuid)
         return journal.record(call, commit.record), other, key
 
-    def _index_change(self, call: ScriptCall, commit: Commit) -> list[Any]:
+    def index_change(self, call: ScriptCall, commit: Commit) -> list[Any]:
+        """What a commit changes in the search index, as its script takes it."""
         if commit.facts is None:
             return []
         names, text = index_of(self._keys, commit.facts)
@@ -149,7 +150,8 @@ def _dead_fields(commit: Commit, bury: Bury) -> list[bytes]:
     return [text.encode() for pair in fields.items() for text in pair]
 
 
-def _result(reply: list[Any]) -> CommitResult | Exception:
+def commit_result(reply: list[Any]) -> CommitResult | Exception:
+    """What a script says of one commit."""
     verdict = _VERDICTS.get(reply[0])
     if verdict is None:
         return Permanent(f"the Redis key {reply[1].decode()!r} holds something else")

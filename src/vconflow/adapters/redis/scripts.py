@@ -102,9 +102,12 @@ class Scripts:
         deadline = _now_ms() + self._clock_ahead_ms + int(PATIENCE * 1000)
         rest = (len(call.keys), *call.keys, _encode([deadline, header]), *call.args)
         try:
-            return await self._client.execute_command("EVALSHA", self._hashes[name], *rest)
+            return await self._execute(name, "EVALSHA", self._hashes[name], *rest)
         except NoScriptError:
-            return await self._client.execute_command("EVAL", self._sources[name], *rest)
+            return await self._execute(name, "EVAL", self._sources[name], *rest)
+
+    async def _execute(self, name: str, *command: Any) -> Any:
+        return await self._client.execute_command(*command)
 
 
 def _now_ms() -> int:

@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
+from vconflow.adapters.redis.ending import end_all
 from vconflow.adapters.redis.errors import redis_errors
 from vconflow.errors import Permanent, Unavailable
 from vconflow.redis_url import SentinelUrl
@@ -55,8 +56,7 @@ async def sentinel_client(
         try:
             yield client
         finally:
-            following.cancel()
-            await asyncio.wait([following])
+            await end_all([following])
             await client.aclose()
 
 

@@ -15,14 +15,20 @@ __all__ = ["check_server"]
 _OLDEST = (7, 0)
 
 
-async def check_server(client: Redis, durability: str) -> None:
-    """Raise `ConfigError` for a server that cannot be reached, is too old or could lose vCons."""
+async def check_server(client: Redis, durability: str, *, is_cluster: bool = False) -> None:
+    """Raise `ConfigError` for a server that cannot be reached, is too old or could lose vCons.
+
+    `is_cluster` says that the address is that of a cluster.
+    """
     with _refusals():
         info = _parse_info(await client.execute_command("INFO", "server"))
         policy = await _setting(client, "maxmemory-policy")
         fsync = await _setting(client, "appendfsync")
         appendonly = await _setting(client, "appendonly")
     _check_version(info)
+    mode = info.get("redis_mode") or info.get("server_mode")
+    if mode == "cluster" and not is_cluster:
+        raise _refusal("the server is a node of a cluster: write redis+cluster://host:port")
     if policy not in ("noeviction", ""):
         raise _refusal(
             f"maxmemory-policy is {policy!r}: a full server would evict accepted conversations; "
@@ -34,6 +40,18 @@ async def check_server(client: Redis, durability: str) -> None:
         raise _refusal(
             "VCONFLOW_DURABILITY=fsync needs 'appendonly yes' and 'appendfsync always', "
             f"the server has appendonly {appendonly}, appendfsync {fsync}"
+        )
+    if durability == "replicated":
+        await _check_replication(client)
+
+
+async def _check_replication(client: Redis) -> None:
+    with _refusals():
+        replicas = await _setting(client, "min-replicas-to-write")
+    if replicas == "0":
+        raise _refusal(
+            "VCONFLOW_DURABILITY=replicated needs 'min-replicas-to-write 1' or more: "
+            "a master that has lost its replicas must take nothing"
         )
 
 

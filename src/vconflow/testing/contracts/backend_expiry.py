@@ -1,6 +1,7 @@
 """What every backend has to do with documents that a storage has."""
 
 from vconflow.model.entry import Entry
+from vconflow.model.validation import validate
 from vconflow.ports.documents import Search
 from vconflow.ports.intake import Enqueuing
 from vconflow.ports.ledger import Target
@@ -17,6 +18,7 @@ from vconflow.testing.contracts.backend_support import (
     document_of,
     finish,
     read,
+    read_as,
     vcon,
 )
 
@@ -33,8 +35,8 @@ class ExpiryContract(BackendFixtures):
             twice, unstored, _, dead_too = documents = [vcon() for _ in range(4)]
             for document in documents:
                 await accept(backend, document, "in")
-            entries = await read(backend, "in")
-            uuids = [entry.uuid for entry in entries]
+            uuids = [validate(document).uuid for document in documents]
+            entries = await read_as(backend, "in", uuids)
             also = await self._put_on(backend, uuids[0], "also")
             dying = await self._put_on(backend, uuids[3], "also")
             (found,) = await backend.documents.fetch([dying.uuid])

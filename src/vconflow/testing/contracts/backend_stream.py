@@ -24,7 +24,8 @@ class StreamContract(BackendFixtures):
     ) -> None:
         uuids = await fill(one, "a", 6)
         taken = [await read(backend, "a", count=2) for backend in (one, two, one, two)]
-        assert [entry.uuid for entries in taken for entry in entries] == uuids
+        got = [entry.uuid for entries in taken for entry in entries]
+        assert self.ordered(got) == self.ordered(uuids)
 
     async def test_a_list_is_read_from_its_first_entry(self, one: Backend) -> None:
         await fill(one, "a", 1)
@@ -40,10 +41,16 @@ class StreamContract(BackendFixtures):
         requests = [ReadRequest(("a", "b"), 8), ReadRequest(("c",), 3)]
         entries = await one.stream.read(requests, 10, 0.0)
         taken = [entry.list for entry in entries]
-        assert {name: taken.count(name) for name in "abc"} == {"a": 4, "b": 4, "c": 2}
+        if self.in_order:
+            assert {name: taken.count(name) for name in "abc"} == {"a": 4, "b": 4, "c": 2}
+        assert len(taken) == 10
+        assert taken.count("c") <= 3
         entries = await one.stream.read(requests, 100, 0.0)
         taken = [entry.list for entry in entries]
-        assert {name: taken.count(name) for name in "abc"} == {"a": 7, "b": 1, "c": 3}
+        if self.in_order:
+            assert {name: taken.count(name) for name in "abc"} == {"a": 7, "b": 1, "c": 3}
+        assert taken.count("c") <= 3
+        assert taken.count("a") + taken.count("b") == 8
 
     async def test_a_long_list_gets_what_the_others_leave(self, one: Backend) -> None:
         await one.stream.ensure(["a", "b"])

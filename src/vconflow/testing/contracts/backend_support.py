@@ -1,9 +1,9 @@
 """What the contract of the backend is written with: the backend's shape and small vCons."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import pytest
 
@@ -34,9 +34,12 @@ __all__ = [
     "fill",
     "finish",
     "read",
+    "read_as",
     "vcon",
 ]
 
+
+SortableT = TypeVar("SortableT", str, tuple[str, str], tuple[str, int])
 
 FAR = 4_000_000_000
 """Unix seconds, long after any test."""
@@ -87,7 +90,16 @@ class BackendServer(Protocol):
 
 
 class BackendFixtures:
-    """The fixtures of the contract."""
+    """The fixtures of the contract.
+
+    `in_order` says that a list is read first in, first out; else that holds for parts of it.
+    """
+
+    in_order: ClassVar[bool] = True
+
+    def ordered(self, items: Iterable[SortableT]) -> list[SortableT]:
+        """The items, whose order says nothing unless the backend keeps one."""
+        return list(items) if self.in_order else sorted(items)
 
     @pytest.fixture
     async def server(self) -> BackendServer:
@@ -148,6 +160,12 @@ async def read(backend: Backend, *lists: str, count: int = 10) -> list[Entry]:
     """Read what is there now."""
     await backend.stream.ensure(lists)
     return await backend.stream.read([ReadRequest(lists, count)], count, 0.0)
+
+
+async def read_as(backend: Backend, name: str, uuids: Sequence[str]) -> list[Entry]:
+    """Read what is there now, in the order of these uuids."""
+    found = {entry.uuid: entry for entry in await read(backend, name)}
+    return [found[uuid] for uuid in uuids]
 
 
 async def begun(backend: Backend, document: bytes | None = None) -> tuple[Entry, Document]:

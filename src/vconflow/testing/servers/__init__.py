@@ -2,15 +2,18 @@
 
 from vconflow.testing.servers.postgres_server import PostgresServer, postgres
 from vconflow.testing.servers.process import Server, free_port, limit_files
+from vconflow.testing.servers.redis_cluster import RedisCluster, redis_cluster
 from vconflow.testing.servers.redis_servers import RedisServer, redis_server, valkey
 
 __all__ = [
     "PostgresServer",
+    "RedisCluster",
     "RedisServer",
     "Server",
     "free_port",
     "limit_files",
     "postgres",
+    "redis_cluster",
     "redis_server",
     "valkey",
 ]

@@ -36,6 +36,11 @@ class Server:
         """The pid of the running process."""
         return self._running().pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not stopped or killed since."""
+        return self._process is not None
+
     async def start(self) -> None:
         """Start the process and wait until it takes commands."""
         if self._process is not None:

@@ -16,7 +16,8 @@ __all__ = ["RedisServer", "redis_server", "valkey"]
 class RedisServer(Server):
     """A Redis or Valkey on a unix socket, as durable as vconflow wants it.
 
-    `settings` are those of its configuration file, with `_` for `-`; `port` adds TCP on loopback.
+    `settings` are those of its configuration file, with `_` for `-`; `port` adds TCP on loopback,
+    `cluster_port` is where nodes of a cluster talk to each other.
     """
 
     def __init__(self, path: Path, binary: Path, settings: Mapping[str, str | int]) -> None:
@@ -28,6 +29,7 @@ class RedisServer(Server):
         self._settings = {"port": 0, "bind": "127.0.0.1", **durable, **settings}
         self.url = f"unix://{self._socket}"
         self.port = int(self._settings["port"])
+        self.bus_port = int(self._settings.get("cluster_port", 0))
 
     def command(self) -> list[str]:
         arguments = [str(self._binary), "--unixsocket", str(self._socket), "--dir", str(self.path)]

@@ -14,12 +14,15 @@ from redis.asyncio import Redis
 
 from vconflow.adapters.redis.client import open_redis
 from vconflow.adapters.redis.keys import Keys
+from vconflow.adapters.redis.layout import check_whole
 from vconflow.adapters.redis.migration.documents import DocumentMigration
 from vconflow.adapters.redis.migration.index import IndexMigration
 from vconflow.adapters.redis.migration.lists import ListMigration
 from vconflow.adapters.redis.migration.routes import Route
 from vconflow.adapters.redis.migration.survey import Survey, survey
 from vconflow.adapters.redis.scripts import Scripts, load_scripts
+from vconflow.errors import ConfigError, Problem
+from vconflow.redis_url import parse_cluster_url
 
 __all__ = ["Migration", "open_migration"]
 
@@ -43,10 +46,14 @@ class Migration:
 async def open_migration(
     url: str, *, created_name: str, index_expiry: int
 ) -> AsyncIterator[Migration]:
-    """Connect. `index_expiry` is in seconds. Raises ConfigError."""
+    """Connect. `index_expiry` is in seconds. Raises ConfigError, also when there are shards."""
+    if parse_cluster_url(url):
+        message = "no conserver keeps its data in a cluster: name the Redis that it uses"
+        raise ConfigError([Problem(("REDIS_URL",), message, "redis")])
     keys = Keys(created_name)
     async with open_redis(url) as connections:
         client = connections.commands
+        await check_whole(client)
         scripts = Scripts(client, await asyncio.to_thread(load_scripts))
         await scripts.set_clock()
         documents = DocumentMigration(client, scripts, keys, index_expiry=index_expiry * 1000)

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from vconflow.adapters.redis.depth import measure
 from vconflow.adapters.redis.stream.leases import Leases
-from vconflow.adapters.redis.stream.reading import Reading
 from vconflow.adapters.redis.stream.resuming import Resuming
+from vconflow.adapters.redis.stream.watching import Watching
 from vconflow.ports.stream import ListDepth
 
 __all__ = ["RedisStream"]
 
 
-class RedisStream(Reading, Resuming, Leases):
+class RedisStream(Watching, Resuming, Leases):
     """One replica's view of the lists."""
 
     async def depth(self, lists: Sequence[str]) -> dict[str, ListDepth]:

@@ -74,12 +74,13 @@ class Reading(GroupMember):
     async def _wait_for_entries(self, keys: Collection[str], count: int, milliseconds: int) -> Any:
         options = ("GROUP", GROUP, self.consumer, "COUNT", count, "BLOCK", milliseconds)
         newest = ">" * len(keys)
+        return await self._wait("XREADGROUP", *options, "STREAMS", *keys, *newest)
+
+    async def _wait(self, *command: str | int) -> Any:
         self._waiting = True
         self._reads += 1
         try:
-            return await self._connections.reader.execute_command(
-                "XREADGROUP", *options, "STREAMS", *keys, *newest
-            )
+            return await self._connections.reader.execute_command(*command)
         finally:
             self._waiting = False
 
