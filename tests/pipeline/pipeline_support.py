@@ -103,10 +103,13 @@ async def site(
     lease: float = 30.0,
     start: bool = True,
     document_ttl: int = 3600,
+    durability: str = "",
     **policy: Any,
 ) -> AsyncIterator[Site]:
     units = dict(storages or {})
-    options = RedisOptions(replica=name, lease=lease, document_ttl=document_ttl)
+    options = RedisOptions(
+        replica=name, lease=lease, document_ttl=document_ttl, durability=durability
+    )
     async with open_backend(url, options) as backend:
         ports = replace(ports_of(backend, SystemClock()), switch=NoSwitch())
         by_name = Chains({chain.name: chain for chain in chains})
