@@ -10,9 +10,7 @@ TESTS = ("alerts_test.yml", "alerts_days_test.yml")
 
 
 def test_the_configuration_is_valid() -> None:
-    assert "1 rule files found" in run(
-        "promtool", "check", "config", PROMETHEUS / "prometheus.yml"
-    )
+    assert "1 rule files found" in run("promtool", "check", "config", PROMETHEUS / "prometheus.yml")
 
 
 def test_the_configuration_for_kubernetes_is_valid(tmp_path) -> None:

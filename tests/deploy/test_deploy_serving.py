@@ -1,4 +1,4 @@
-"""vconflow runs on what compose.yml and the manifests say: Redis' flags, variables, configuration."""
+"""vconflow runs on what compose.yml and the manifests say of Redis, variables and configuration."""
 
 import asyncio
 import json
@@ -84,9 +84,7 @@ def deployed(request: pytest.FixtureRequest) -> Deployed:
 
 
 @pytest.fixture
-async def redis(
-    tmp_path: Path, deployed: Deployed
-) -> AsyncIterator[DeployedRedis]:
+async def redis(tmp_path: Path, deployed: Deployed) -> AsyncIterator[DeployedRedis]:
     folder = tmp_path / "redis"
     folder.mkdir()
     server = DeployedRedis(folder, await asyncio.to_thread(find_server), deployed.command)
@@ -138,8 +136,9 @@ async def check_health(url: str) -> None:
     assert python == "python"
     port = url.rsplit(":", 1)[1]
     for value, code in ((port, 0), (str(free_port()), 1)):
-        done = subprocess.run(
-            [sys.executable, *arguments], env={"VCONFLOW_PORT": value}, capture_output=True
+        variables = {"VCONFLOW_PORT": value}
+        done = await asyncio.to_thread(
+            subprocess.run, [sys.executable, *arguments], env=variables, capture_output=True
         )
         assert done.returncode == code, done.stderr
 
