@@ -27,7 +27,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 TEST_COMMANDS := redis-server curl git node promtool prometheus systemd-analyze nginx
-TEST_PACKAGES := redis-server curl git nodejs prometheus systemd nginx-light
+TEST_PACKAGES := redis-server curl git nodejs prometheus systemd nginx
 
 # The packages of a distribution start their service when they are installed; the tests start
 # their own servers, so policy-rc.d forbids that meanwhile.

@@ -85,7 +85,7 @@ async def use(server: VconflowProcess, prometheus: PrometheusServer) -> None:
         await send(client, "main", range(10))
         await send(client, "failing", range(10, 12))
         assert (await client.post("/vcon", content=b"{}")).status_code == 422
-        await prometheus.until("sum(vconflow_dead_letters)", 2)
+        await prometheus.until("sum(max by (list) (vconflow_dead_letters))", 2)
         # Two looks make a rate.
         await send(client, "main", range(20, 25))
         await prometheus.until('sum(vconflow_accepted_total{list="main"})', 15)
@@ -97,7 +97,8 @@ async def use(server: VconflowProcess, prometheus: PrometheusServer) -> None:
 async def test_every_query_of_the_dashboard_alerts_and_autoscaling_is_answered(
     tmp_path: Path, receiver: WebhookReceiver
 ) -> None:
-    async with vconflow(tmp_path / "vconflow", config(receiver)) as server:
+    environment = {"CONSERVER_WORKERS": "2"}
+    async with vconflow(tmp_path / "vconflow", config(receiver), **environment) as server:
         target = server.url.removeprefix("http://")
         async with prometheus(tmp_path / "prometheus", [target]) as observer:
             await use(server, observer)
@@ -109,7 +110,7 @@ async def test_every_query_of_the_dashboard_alerts_and_autoscaling_is_answered(
 async def check_autoscaling(prometheus: PrometheusServer) -> None:
     """It sees what waits for the chain, and not what waits to be popped."""
     (trigger,) = manifest("ScaledObject", "vconflow")["spec"]["triggers"]
-    await prometheus.until('vconflow_list_depth{list="done"}', 15)
+    await prometheus.until('max(vconflow_list_depth{list="done"})', 15)
     await prometheus.until(trigger["metadata"]["query"], 7)
 
 
