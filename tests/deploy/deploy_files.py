@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from vconflow.settings import Settings, check_names
+from vconflow.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -103,7 +103,6 @@ def environment_file(path: Path) -> dict[str, str]:
 
 def settings(environment: Mapping[str, str]) -> Settings:
     """What vconflow makes of these variables; unknown and bad ones are refused."""
-    check_names(environment)
     return Settings.load(environment)
 
 

@@ -125,9 +125,10 @@ async def check_dashboard(prometheus: PrometheusServer) -> None:
 
 async def check_alerts(prometheus: PrometheusServer) -> None:
     rules = await prometheus.rules()
-    while any(rule["health"] == "unknown" for rule in rules):
-        await asyncio.sleep(0.2)
-        rules = await prometheus.rules()
+    async with asyncio.timeout(30):
+        while any(rule["health"] == "unknown" for rule in rules):
+            await asyncio.sleep(0.2)
+            rules = await prometheus.rules()
     assert [rule for rule in rules if rule["health"] != "ok"] == []
     # Nothing lasts long enough here, and that is what `for` is for.
     assert [rule["name"] for rule in rules if rule["state"] == "firing"] == []

@@ -25,7 +25,7 @@ from deploy_files import (
 )
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from vconflow_process import vconflow
+from vconflow_process import pop_all, vconflow
 
 from vconflow.adapters.embedded import find_server
 from vconflow.testing.servers import Server, free_port
@@ -89,8 +89,10 @@ async def redis(tmp_path: Path, deployed: Deployed) -> AsyncIterator[DeployedRed
     folder.mkdir()
     server = DeployedRedis(folder, await asyncio.to_thread(find_server), deployed.command)
     await server.start()
-    yield server
-    await server.stop()
+    try:
+        yield server
+    finally:
+        await server.stop()
 
 
 def here(environment: Mapping[str, str], redis: DeployedRedis, dsn: str) -> dict[str, str]:
@@ -118,13 +120,10 @@ async def test_what_is_accepted_is_stored_and_handed_on(
             assert (await client.get("/ready")).json()["status"] == "ready"
             reply = await client.post("/vcon?ingress_lists=main", content=VCON)
             assert reply.status_code == 201
-            popped: list[str] = []
-            while not popped:
-                popped = (await client.get("/vcon/egress?egress_list=main_done")).json()
+            assert await pop_all(client, "main_done", 1) == [UUID]
         await check_health(server.url)
         assert await server.terminate() == 0
     connection = await asyncpg.connect(postgres_dsn)
-    assert popped == [UUID]
     assert await connection.fetchval("SELECT count(*) FROM vcons") == 1
     await connection.close()
 
