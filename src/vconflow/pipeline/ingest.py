@@ -75,7 +75,9 @@ class Ingest:
         unread = self._unread(lists)
         if unread is not None and not idempotency_key:
             raise unread
-        facts = _validated(document) or await asyncio.to_thread(validate, document)
+        facts = _validated(document)
+        if facts is None:
+            facts = await asyncio.to_thread(validate, document)
         if expect_uuid is not None and facts.uuid != expect_uuid:
             problem = Problem(("uuid",), "is not the uuid of the address", "uuid_mismatch")
             raise InvalidVcon([problem])
@@ -107,7 +109,9 @@ class Ingest:
 
         One that is there already keeps its owner.
         """
-        facts = _validated(document) or await asyncio.to_thread(validate, document)
+        facts = _validated(document)
+        if facts is None:
+            facts = await asyncio.to_thread(validate, document)
         item = Acceptance(facts, document, source="link", ownership=Ownership.KEEP)
         return (await self._submit(item)).uuid
 
