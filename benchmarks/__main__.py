@@ -1,11 +1,13 @@
 """`python -m benchmarks [FLOW ...]`: measure, and show the figures."""
 
 import importlib
+import sys
 from pathlib import Path
 
 import click
 import uvloop
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.harness.figures import Figure, Options
 from benchmarks.harness.load import choose_generator
@@ -13,8 +15,19 @@ from benchmarks.harness.machine import describe_machine
 from benchmarks.harness.report import show, write_json
 from vconflow.telemetry import log
 
-FLOWS = ("http_to_stream", "http_to_file", "http_to_postgres", "get_hot", "chain", "model")
+FLOWS = (
+    "http_to_stream",
+    "get_hot",
+    "chain",
+    "http_to_file",
+    "http_to_postgres",
+    "model",
+)
+"""All of them, in the order of a full run."""
+LONG: tuple[str, ...] = ()
+"""Those that take so long that they have to be named."""
 DEFAULT = Options()
+QUICK = {"seconds": 1.0, "windows": 3}
 
 
 @click.command(context_settings={"show_default": True})
@@ -31,6 +44,7 @@ DEFAULT = Options()
     default=DEFAULT.windows,
     help="How many windows of each side.",
 )
+@click.option("--quick", is_flag=True, help="Three windows of one second: a first impression.")
 @click.option(
     "--connections",
     type=click.IntRange(1),
@@ -44,36 +58,59 @@ DEFAULT = Options()
     help="What makes the HTTP load; auto is wrk if it is installed.",
 )
 @click.option(
+    "--vcons",
+    type=click.IntRange(100),
+    default=DEFAULT.vcons,
+    help="How many vCons soak_memory sends.",
+)
+@click.option("--full", is_flag=True, help="growth up to its largest sizes, which takes long.")
+@click.option("--markdown", is_flag=True, help="Print the tables of the README on a terminal too.")
+@click.option(
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the figures of every window to this file too.",
 )
-def main(flows: tuple[str, ...], json_file: Path | None, **choices: object) -> None:
-    """Measure the named flows, by default all of them, each beside its limit.
-
-    The flows: http_to_stream, http_to_file, http_to_postgres, get_hot, chain, model.
-    """
+def main(
+    flows: tuple[str, ...],
+    quick: bool,
+    markdown: bool,
+    json_file: Path | None,
+    **choices: object,
+) -> None:
+    """Measure the named flows, by default all but those that take long, each beside its limit."""
     log.configure("error")
-    options = Options(**choices)  # type: ignore[arg-type]  # click has converted them
+    options = Options(**choices | (QUICK if quick else {}))  # type: ignore[arg-type]  # by click
     machine = describe_machine(choose_generator(options))
+    command = "".join(f" {argument}" for argument in sys.argv[1:])
     figures: list[Figure] = []
     try:
-        uvloop.run(_measure(flows or FLOWS, options, figures))
+        chosen = flows or tuple(flow for flow in FLOWS if flow not in LONG)
+        uvloop.run(_measure(chosen, options, figures))
     finally:
         # What was measured before an error is still worth something.
-        show(figures, machine)
+        show(figures, machine, f"; `{command.strip()}`" if command else "", markdown=markdown)
     if json_file is not None:
         write_json(figures, machine, options._asdict(), json_file)
 
 
 async def _measure(flows: tuple[str, ...], options: Options, figures: list[Figure]) -> None:
-    progress = Console(stderr=True)
-    for name in flows:
-        with progress.status(f"measuring {name}"):
+    progress = Progress(
+        TextColumn("measuring {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with progress:
+        task = progress.add_task("", total=len(flows))
+        for name in flows:
+            progress.update(task, description=name)
             flow = importlib.import_module(f"benchmarks.{name}")
             async for figure in flow.run(options):
                 figures.append(figure)  # noqa: PERF401  # those before an error are kept
+            progress.advance(task)
 
 
 if __name__ == "__main__":
