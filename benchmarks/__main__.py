@@ -18,13 +18,23 @@ from vconflow.telemetry import log
 FLOWS = (
     "http_to_stream",
     "get_hot",
+    "get_miss",
     "chain",
     "http_to_file",
     "http_to_postgres",
+    "http_to_fanout",
+    "accept_and_process",
+    "latency",
+    "io_bound_link",
+    "idle_latency",
     "model",
+    "replicas",
+    "start",
+    "soak_memory",
+    "growth",
 )
 """All of them, in the order of a full run."""
-LONG: tuple[str, ...] = ()
+LONG = ("soak_memory", "growth")
 """Those that take so long that they have to be named."""
 DEFAULT = Options()
 QUICK = {"seconds": 1.0, "windows": 3}

@@ -56,6 +56,7 @@ class Figure(msgspec.Struct, frozen=True):
     `ours` and `limit` are in `unit`; `ratio` is the median of the ratios of neighbouring windows,
     not the ratio of the medians; latencies are ours. `cpu` and `limit_cpu` are microseconds per
     vCon and process. `cpu_ratio` is that of the limit by ours: more is better, as for rates.
+    `note` is anything else that was seen.
     """
 
     flow: str
@@ -73,6 +74,7 @@ class Figure(msgspec.Struct, frozen=True):
     cpu_ratio: float | None
     ours_windows: list[float]
     limit_windows: list[float]
+    note: str = ""
 
 
 Measure = Callable[[float], Awaitable[Sample]]

@@ -69,9 +69,10 @@ async def vconflow(
 
 
 @asynccontextmanager
-async def echo() -> AsyncIterator[Server]:
-    """Run the bare server of `echo.py`."""
-    async with _serving(["-m", "benchmarks.harness.echo"], ROOT, dict(os.environ)) as server:
+async def echo(folder: Path | None = None) -> AsyncIterator[Server]:
+    """Run the bare server of `echo.py`, for the files in that folder if there is one."""
+    command = ["-m", "benchmarks.harness.echo", *([str(folder)] if folder else ())]
+    async with _serving(command, ROOT, dict(os.environ)) as server:
         yield server
 
 

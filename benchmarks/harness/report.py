@@ -27,6 +27,9 @@ def show(
     if any(figure.cpu for figure in figures):
         console.print("\nWhere each microsecond goes: CPU time per vCon, by process\n")
         console.print(_budget(figures, shape))
+    for figure in figures:
+        if figure.note:
+            console.print(f"{figure.flow}: {figure.note}", highlight=False, soft_wrap=True)
     console.print(f"\n{machine}{command}", highlight=False, soft_wrap=True)
     load = f"load average {machine.load_before} before, {load_average()} after"
     console.print(load, highlight=False)
