@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -65,13 +65,20 @@ async def echoed(server: Server, seconds: float, options: Options, *, size: int 
     return sample_of(await post(server.url, PATH, seconds, options, size=size), meter)
 
 
-async def passed(service: Service, seconds: float, options: Options) -> Sample:
-    """POST for so long, wait until the chain is done with all of it: vCons over all that time.
+async def passed(
+    service: Service,
+    seconds: float,
+    options: Options,
+    *,
+    paths: str | Sequence[str] = PATH,
+    size: int = SIZE,
+) -> Sample:
+    """POST for so long, wait until the chains are done with all of it: vCons over all that time.
 
     Raises RuntimeError when a vCon ended in any other way than completed.
     """
     before, meter = await completed(service), CpuMeter(service.pids)
-    load = await post(service.url, PATH, seconds, options)
+    load = await post(service.url, paths, seconds, options, size=size)
     sent = time.perf_counter()
     await settled(service)
     elapsed = load.seconds + time.perf_counter() - sent

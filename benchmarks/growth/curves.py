@@ -1,0 +1,58 @@
+"""A few curves over the same sizes, as a plot and as figures."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from statistics import median
+
+import msgspec
+
+from benchmarks.harness.figures import Figure, Options, Sample, Target, figure_of
+from benchmarks.harness.plot import PLOTS, draw
+
+__all__ = ["LEVEL", "Curves", "cost_of"]
+
+LEVEL = Target(1.25, at_most=True)
+"""How much more than at the smallest size still counts as level: about what noise makes."""
+_MOST_WINDOWS = 3
+
+
+@dataclass
+class Curves:
+    """`of` names what grows and `axis` its unit; `unit` is what is counted at every size."""
+
+    of: str
+    axis: str
+    unit: str
+    target: Target | None = LEVEL
+    sizes: list[int] = field(default_factory=list)
+    costs: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, size: int, **costs: float) -> None:
+        """Note what was measured at one size."""
+        self.sizes.append(size)
+        for name, cost in costs.items():
+            self.costs.setdefault(name, []).append(cost)
+
+    def finish(self) -> Iterator[Figure]:
+        """Draw the plot; a figure per curve, of the largest size beside the smallest."""
+        labels = [f"{size:,}" for size in self.sizes]
+        axes = (self.axis, f"CPU {self.unit}")
+        draw(PLOTS / f"{self.of}.svg", f"CPU time by {self.axis}", axes, labels, self.costs)
+        for name, costs in self.costs.items():
+            figure = figure_of(
+                f"growth, {self.of}, {name}",
+                f"the same at {labels[0]} {self.axis} instead of {labels[-1]}",
+                [(Sample(costs[-1]), Sample(costs[0]))],
+                target=self.target,
+                unit=self.unit,
+            )
+            points = (f"{label}: {cost:,.4g}" for label, cost in zip(labels, costs, strict=True))
+            yield msgspec.structs.replace(figure, note=f"{self.unit} at {', '.join(points)}")
+
+
+async def cost_of(measure: Callable[[float], Awaitable[Sample]], options: Options) -> float:
+    """Microseconds of CPU per vCon, over a few windows after one that does not count."""
+    await measure(min(1.0, options.seconds))
+    windows = min(options.windows, _MOST_WINDOWS)
+    samples = [await measure(options.seconds) for _ in range(windows)]
+    return median(sum(sample.cpu.values()) for sample in samples)

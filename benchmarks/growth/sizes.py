@@ -1,0 +1,29 @@
+"""Larger and larger vCons."""
+
+from functools import partial
+
+from benchmarks.growth.curves import Curves, cost_of
+from benchmarks.harness.figures import Options, Target
+from benchmarks.harness.passage import TAG, chain_config, forget, passed
+from benchmarks.harness.processes import vconflow
+
+__all__ = ["sizes"]
+
+SIZES_KB = (1, 10, 100, 1_000)
+EXTREMES_KB = (10_000, 20_000)
+UNDER_WAY_KB = 64_000
+TARGET = Target(1, at_most=True)
+"""A kB of a large vCon has no part of what each vCon costs whatever its size."""
+
+
+async def sizes(options: Options) -> Curves:
+    """What accepting and processing cost per kB of a vCon."""
+    curves = Curves("size", "kB per vCon", "µs per kB", TARGET)
+    async with vconflow(chain_config(*TAG)) as service:
+        for size in (*SIZES_KB, *(EXTREMES_KB if options.full else ())):
+            connections = max(1, min(options.connections, UNDER_WAY_KB // size))
+            narrowed = options._replace(connections=connections)
+            measure = partial(passed, service, options=narrowed, size=1000 * size)
+            curves.add(size, together=await cost_of(measure, options) / size)
+            await forget(service)
+    return curves
