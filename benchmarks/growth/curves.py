@@ -52,7 +52,7 @@ class Curves:
 
 async def cost_of(measure: Callable[[float], Awaitable[Sample]], options: Options) -> float:
     """Microseconds of CPU per vCon, over a few windows after one that does not count."""
-    await measure(min(1.0, options.seconds))
+    await measure(options.seconds)
     windows = min(options.windows, _MOST_WINDOWS)
     samples = [await measure(options.seconds) for _ in range(windows)]
     return median(sum(sample.cpu.values()) for sample in samples)

@@ -11,7 +11,10 @@ __all__ = ["sizes"]
 
 SIZES_KB = (1, 10, 100, 1_000)
 EXTREMES_KB = (10_000, 20_000)
-UNDER_WAY_KB = 64_000
+UNDER_WAY_KB = 4_000
+"""Few clients where vCons are large: else much of a window goes into what comes too late."""
+KB_PER_SECOND = 2_000
+"""A window is long enough for one vCon even at this pace."""
 TARGET = Target(1, at_most=True)
 """A kB of a large vCon has no part of what each vCon costs whatever its size."""
 
@@ -24,6 +27,7 @@ async def sizes(options: Options) -> Curves:
             connections = max(1, min(options.connections, UNDER_WAY_KB // size))
             narrowed = options._replace(connections=connections)
             measure = partial(passed, service, options=narrowed, size=1000 * size)
-            curves.add(size, together=await cost_of(measure, options) / size)
+            long = options._replace(seconds=max(options.seconds, size / KB_PER_SECOND))
+            curves.add(size, together=await cost_of(measure, long) / size)
             await forget(service)
     return curves
