@@ -1,39 +1,35 @@
 """`python -m benchmarks [FLOW ...]`: measure, and show the figures."""
 
-import importlib
 import sys
 from pathlib import Path
 
 import click
 import uvloop
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.harness.figures import Figure, Options
 from benchmarks.harness.load import choose_generator
 from benchmarks.harness.machine import describe_machine
 from benchmarks.harness.report import show, write_json
+from benchmarks.harness.running import run_flows
 from vconflow.telemetry import log
 
-FLOWS = (
-    "http_to_stream",
-    "get_hot",
-    "get_miss",
-    "chain",
-    "http_to_file",
-    "http_to_postgres",
-    "http_to_fanout",
-    "accept_and_process",
-    "latency",
-    "io_bound_link",
-    "idle_latency",
-    "model",
-    "replicas",
-    "start",
-    "soak_memory",
-    "growth",
-)
-"""All of them, in the order of a full run."""
+FLOWS = {
+    "http_to_stream": 3,
+    "get_hot": 1,
+    "get_miss": 1,
+    "chain": 2,
+    "http_to_file": 3,
+    "http_to_postgres": 2,
+    "http_to_fanout": 1,
+    "accept_and_process": 1,
+    "latency": 1,
+    "io_bound_link": 2,
+    "idle_latency": 1,
+    "model": 2,
+    "soak_memory": 10,
+    "growth": 40,
+}
+"""All of them in the order of a full run, and how many comparisons each takes, about."""
 LONG = ("soak_memory", "growth")
 """Those that take so long that they have to be named."""
 DEFAULT = Options()
@@ -95,32 +91,13 @@ def main(
     command = "".join(f" {argument}" for argument in sys.argv[1:])
     figures: list[Figure] = []
     try:
-        chosen = flows or tuple(flow for flow in FLOWS if flow not in LONG)
-        uvloop.run(_measure(chosen, options, figures))
+        chosen = flows or [flow for flow in FLOWS if flow not in LONG]
+        uvloop.run(run_flows({flow: FLOWS[flow] for flow in chosen}, options, figures))
     finally:
         # What was measured before an error is still worth something.
         show(figures, machine, f"; `{command.strip()}`" if command else "", markdown=markdown)
     if json_file is not None:
-        write_json(figures, machine, options._asdict(), json_file)
-
-
-async def _measure(flows: tuple[str, ...], options: Options, figures: list[Figure]) -> None:
-    progress = Progress(
-        TextColumn("measuring {task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    with progress:
-        task = progress.add_task("", total=len(flows))
-        for name in flows:
-            progress.update(task, description=name)
-            flow = importlib.import_module(f"benchmarks.{name}")
-            async for figure in flow.run(options):
-                figures.append(figure)  # noqa: PERF401  # those before an error are kept
-            progress.advance(task)
+        write_json(figures, machine, options.as_dict(), json_file)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ async def run(options: Options) -> AsyncIterator[Figure]:
             rate, p99, p50 = await _window(service, options)
             rates.append(rate)
             pairs.append((Sample(p99), Sample(p50)))
+            options.advance("latency")
     limit = f"its own p50, at {min(rates):,.0f} to {max(rates):,.0f}/s, half of saturation"
     yield figure_of("latency, p99", limit, pairs, target=TARGET, unit="ms")
 

@@ -68,6 +68,7 @@ async def _after(service: Service, number: int, options: Options) -> float:
     """Megabytes of the process once it has done so many, all by now."""
     while await completed(service) < number:
         await passed(service, options.seconds, options)
+        options.advance(f"soak_memory: {await completed(service):,} vCons")
         # Redis would hold them all for ever, as no storage does.
         await forget(service)
     status = Path(f"/proc/{service.pids['server']}/status").read_text()

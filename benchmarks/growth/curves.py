@@ -1,6 +1,6 @@
 """A few curves over the same sizes, as a plot and as figures."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -27,8 +27,8 @@ class Curves:
     sizes: list[int] = field(default_factory=list)
     costs: dict[str, list[float]] = field(default_factory=dict)
 
-    def add(self, size: int, **costs: float) -> None:
-        """Note what was measured at one size."""
+    def add(self, size: int, costs: Mapping[str, float]) -> None:
+        """Note what was measured at one size, by the name of the curve."""
         self.sizes.append(size)
         for name, cost in costs.items():
             self.costs.setdefault(name, []).append(cost)
@@ -36,8 +36,14 @@ class Curves:
     def finish(self) -> Iterator[Figure]:
         """Draw the plot; a figure per curve, of the largest size beside the smallest."""
         labels = [f"{size:,}" for size in self.sizes]
-        axes = (self.axis, f"CPU {self.unit}")
-        draw(PLOTS / f"{self.of}.svg", f"CPU time by {self.axis}", axes, labels, self.costs)
+        axes = (self.axis, self.unit)
+        draw(
+            PLOTS / f"{self.of}.svg",
+            f"CPU time of server and Valkey: {self.unit}",
+            axes,
+            labels,
+            self.costs,
+        )
         for name, costs in self.costs.items():
             figure = figure_of(
                 f"growth, {self.of}, {name}",
@@ -54,5 +60,8 @@ async def cost_of(measure: Callable[[float], Awaitable[Sample]], options: Option
     """Microseconds of CPU per vCon, over a few windows after one that does not count."""
     await measure(options.seconds)
     windows = min(options.windows, _MOST_WINDOWS)
-    samples = [await measure(options.seconds) for _ in range(windows)]
+    samples = []
+    for _ in range(windows):
+        samples.append(await measure(options.seconds))
+        options.advance("growth")
     return median(sum(sample.cpu.values()) for sample in samples)

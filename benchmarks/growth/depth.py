@@ -33,7 +33,8 @@ async def depth(options: Options) -> Curves:
                 await _fill_up(service, number)
                 accept = await _accepted(service, options)
                 process = await _processed(service, await waiting(service) - number)
-                curves.add(number, accept=accept, process=process)
+                curves.add(number, {"accepting": accept, "processing": process})
+                options.advance(f"growth: {number:,} waiting")
     return curves
 
 

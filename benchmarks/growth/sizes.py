@@ -28,6 +28,7 @@ async def sizes(options: Options) -> Curves:
             narrowed = options._replace(connections=connections)
             measure = partial(passed, service, options=narrowed, size=1000 * size)
             long = options._replace(seconds=max(options.seconds, size / KB_PER_SECOND))
-            curves.add(size, together=await cost_of(measure, long) / size)
+            cost = await cost_of(measure, long)
+            curves.add(size, {"accepting and processing": cost / size})
             await forget(service)
     return curves

@@ -40,7 +40,7 @@ async def _measure(
     async with vconflow(config) as service:
         spread = await cost_of(partial(passed, service, options=options, paths=paths), options)
         one = await cost_of(partial(passed, service, options=options, paths=paths[0]), options)
-        curves.add(len(names), spread=spread, one=one)
+        curves.add(len(names), {"load on all of them": spread, "load on one of them": one})
 
 
 def _names(number: int) -> list[str]:

@@ -9,18 +9,28 @@ import msgspec
 __all__ = ["Figure", "Limit", "Measure", "Options", "Sample", "Target", "compare", "figure_of"]
 
 
+def _say_nothing(_: str) -> None:
+    pass
+
+
 class Options(NamedTuple):
     """How to measure. `seconds` is the length of one window; there are `windows` of each side.
 
-    `full` takes the largest sizes of `growth`; `vcons` is how many `soak_memory` sends.
+    `full` takes the largest sizes of `growth`; `vcons` is how many `soak_memory` sends. `advance`
+    is told what was just done, whenever a window of every side of a comparison is over.
     """
 
-    seconds: float = 3.0
+    seconds: float = 2.0
     windows: int = 5
     connections: int = 64
     generator: str = "auto"
     full: bool = False
     vcons: int = 100_000
+    advance: Callable[[str], None] = _say_nothing
+
+    def as_dict(self) -> dict[str, object]:
+        """What a report says of it."""
+        return {name: value for name, value in self._asdict().items() if name != "advance"}
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -100,12 +110,14 @@ async def compare(
     measures = [ours, *(limit.measure for limit in limits)]
     for measure in measures:
         await measure(min(1.0, options.seconds))
+    options.advance(flow)
     rounds = []
     for number in range(options.windows):
         # The order changes, so that a machine that slows down favours neither side.
         order = range(len(measures))[:: -1 if number % 2 else 1]
         taken = {place: await measures[place](options.seconds) for place in order}
         rounds.append([taken[place] for place in sorted(taken)])
+        options.advance(flow)
     for place, limit in enumerate(limits, 1):
         name = f"{flow}, {limit.label}" if limit.label else flow
         pairs = [(samples[0], samples[place]) for samples in rounds]
