@@ -64,12 +64,18 @@ QUICK = {"seconds": 1.0, "windows": 3}
     help="What makes the HTTP load; auto is wrk if it is installed.",
 )
 @click.option(
-    "--vcons",
-    type=click.IntRange(100),
-    default=DEFAULT.vcons,
-    help="How many vCons soak_memory sends.",
+    "--scale",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=DEFAULT.scale,
+    help="What part of their largest sizes growth and soak_memory go up to; 1 takes long.",
 )
-@click.option("--full", is_flag=True, help="growth up to its largest sizes, which takes long.")
+@click.option(
+    "--plots",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DEFAULT.plots,
+    show_default="benchmarks/plots",
+    help="The folder of the curves of growth.",
+)
 @click.option("--markdown", is_flag=True, help="Print the tables of the README on a terminal too.")
 @click.option(
     "--json",
@@ -84,7 +90,12 @@ def main(
     json_file: Path | None,
     **choices: object,
 ) -> None:
-    """Measure the named flows, by default all but those that take long, each beside its limit."""
+    """Measure the named flows, by default all but the last two, which take long.
+
+    The flows: http_to_stream, get_hot, get_miss, chain, http_to_file, http_to_postgres,
+    http_to_fanout, accept_and_process, latency, io_bound_link, idle_latency, model, soak_memory,
+    growth.
+    """
     log.configure("error")
     options = Options(**choices | (QUICK if quick else {}))  # type: ignore[arg-type]  # by click
     machine = describe_machine(choose_generator(options))

@@ -19,9 +19,9 @@ LIMIT = f"the same chain with 0 ms, at most the ideal {IDEAL:,.0f}/s"
 async def run(options: Options) -> AsyncIterator[Figure]:
     """Measure the flow."""
     async with vconflow(_config(SECONDS)) as waiting, vconflow(_config(0)) as busy:
-        # Enough for a few times as many as are under way at once.
-        ours = Drain(waiting, rate=IDEAL, least=4 * CONCURRENCY)
-        other = Drain(busy, rate=IDEAL, least=4 * CONCURRENCY)
+        # Enough for a few times as many as are under way at once, unless it is only a trial.
+        least = int(4 * CONCURRENCY * min(1.0, options.seconds))
+        ours, other = Drain(waiting, IDEAL, least), Drain(busy, IDEAL, least)
 
         async def limit(seconds: float) -> Sample:
             sample = await other.window(seconds)

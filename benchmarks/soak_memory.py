@@ -20,6 +20,8 @@ from benchmarks.harness.processes import Service, vconflow
 __all__ = ["run"]
 
 TARGET = Target(1.1, at_most=True)
+VCONS = 1_000_000
+IN_REDIS = 10_000
 PART = 0.1
 """The memory after this part of the vCons is what that after all of them is compared with."""
 DOCUMENT = "the document alone"
@@ -27,14 +29,14 @@ DOCUMENT = "the document alone"
 
 async def run(options: Options) -> AsyncIterator[Figure]:
     """Measure the flow: bytes in Redis per vCon, then megabytes of the process."""
+    number = max(100, int(VCONS * options.scale))
     async with vconflow(chain_config(*TAG)) as service:
-        number = min(10_000, options.vcons)
-        for figure in await _in_redis(service, number):
+        for figure in await _in_redis(service, min(IN_REDIS, number)):
             yield figure
     async with vconflow(chain_config(*TAG)) as service:
-        early = await _after(service, int(PART * options.vcons), options)
-        late = await _after(service, options.vcons, options)
-        limit = f"after {PART * options.vcons:,.0f} vCons, ours after {options.vcons:,}"
+        early = await _after(service, int(PART * number), options)
+        late = await _after(service, number, options)
+        limit = f"after {PART * number:,.0f} vCons, ours after {number:,}"
         pairs = [(Sample(late), Sample(early))]
         yield figure_of("soak_memory, process", limit, pairs, target=TARGET, unit="MB")
 

@@ -1,6 +1,6 @@
 """What a vCon costs when there is more of everything: no more than when there is less.
 
-Every curve is CPU time, of the server and its Valkey together, and is drawn into `plots/`.
+Every curve is CPU time, of the server and its Valkey together, and becomes a plot.
 """
 
 from collections.abc import AsyncIterator
@@ -16,5 +16,5 @@ __all__ = ["run"]
 async def run(options: Options) -> AsyncIterator[Figure]:
     """Measure all curves."""
     for grow in (depth, chains, sizes, lists):
-        for figure in (await grow(options)).finish():
+        for figure in (await grow(options)).finish(options.plots):
             yield figure

@@ -2,14 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 
 import msgspec
 
 from benchmarks.harness.figures import Figure, Options, Sample, Target, figure_of
-from benchmarks.harness.plot import PLOTS, draw
+from benchmarks.harness.plot import draw
 
-__all__ = ["LEVEL", "Curves", "cost_of"]
+__all__ = ["LEVEL", "Curves", "cost_of", "steps"]
 
 LEVEL = Target(1.25, at_most=True)
 """How much more than at the smallest size still counts as level: about what noise makes."""
@@ -33,12 +34,12 @@ class Curves:
         for name, cost in costs.items():
             self.costs.setdefault(name, []).append(cost)
 
-    def finish(self) -> Iterator[Figure]:
+    def finish(self, plots: Path) -> Iterator[Figure]:
         """Draw the plot; a figure per curve, of the largest size beside the smallest."""
         labels = [f"{size:,}" for size in self.sizes]
         axes = (self.axis, self.unit)
         draw(
-            PLOTS / f"{self.of}.svg",
+            plots / f"{self.of}.svg",
             f"CPU time of server and Valkey: {self.unit}",
             axes,
             labels,
@@ -54,6 +55,12 @@ class Curves:
             )
             points = (f"{label}: {cost:,.4g}" for label, cost in zip(labels, costs, strict=True))
             yield msgspec.structs.replace(figure, note=f"{self.unit} at {', '.join(points)}")
+
+
+def steps(largest: int, options: Options) -> list[int]:
+    """1, 10, 100 and so on, and at the end so much of the largest size as was asked for."""
+    end = max(2, int(largest * options.scale))
+    return [10**power for power in range(len(str(end - 1)))] + [end]
 
 
 async def cost_of(measure: Callable[[float], Awaitable[Sample]], options: Options) -> float:

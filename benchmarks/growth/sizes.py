@@ -2,15 +2,14 @@
 
 from functools import partial
 
-from benchmarks.growth.curves import Curves, cost_of
+from benchmarks.growth.curves import Curves, cost_of, steps
 from benchmarks.harness.figures import Options, Target
 from benchmarks.harness.passage import TAG, chain_config, forget, passed
 from benchmarks.harness.processes import vconflow
 
 __all__ = ["sizes"]
 
-SIZES_KB = (1, 10, 100, 1_000)
-EXTREMES_KB = (10_000, 20_000)
+LARGEST_KB = 20_000
 UNDER_WAY_KB = 4_000
 """Few clients where vCons are large: else much of a window goes into what comes too late."""
 KB_PER_SECOND = 2_000
@@ -23,7 +22,7 @@ async def sizes(options: Options) -> Curves:
     """What accepting and processing cost per kB of a vCon."""
     curves = Curves("size", "kB per vCon", "µs per kB", TARGET)
     async with vconflow(chain_config(*TAG)) as service:
-        for size in (*SIZES_KB, *(EXTREMES_KB if options.full else ())):
+        for size in steps(LARGEST_KB, options):
             connections = max(1, min(options.connections, UNDER_WAY_KB // size))
             narrowed = options._replace(connections=connections)
             measure = partial(passed, service, options=narrowed, size=1000 * size)

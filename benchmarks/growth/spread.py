@@ -3,22 +3,21 @@
 from collections.abc import Sequence
 from functools import partial
 
-from benchmarks.growth.curves import Curves, cost_of
+from benchmarks.growth.curves import Curves, cost_of, steps
 from benchmarks.harness.figures import Options
 from benchmarks.harness.passage import TAG, passed
 from benchmarks.harness.processes import vconflow
 
 __all__ = ["chains", "lists"]
 
-CHAINS = (1, 10, 100, 500)
-LISTS = (1, 10, 100, 1_000)
-EXTREME_LISTS = 10_000
+MOST_CHAINS = 500
+MOST_LISTS = 10_000
 
 
 async def chains(options: Options) -> Curves:
     """What a vCon costs with so many chains of one list each."""
     curves = Curves("chains", "chains", "µs per vCon")
-    for number in CHAINS:
+    for number in steps(MOST_CHAINS, options):
         names = _names(number)
         await _measure(curves, _config([[name] for name in names]), names, options)
     return curves
@@ -27,7 +26,7 @@ async def chains(options: Options) -> Curves:
 async def lists(options: Options) -> Curves:
     """What a vCon costs with so many lists of one chain."""
     curves = Curves("lists", "lists", "µs per vCon")
-    for number in (*LISTS, *((EXTREME_LISTS,) if options.full else ())):
+    for number in steps(MOST_LISTS, options):
         names = _names(number)
         await _measure(curves, _config([names]), names, options)
     return curves

@@ -22,7 +22,7 @@ __all__ = ["BareCommands"]
 
 _DAY_MS = 86_400_000
 _CHUNK = 1 << 16
-_LEAST = 5
+_LEAST = 3
 Command = tuple[str | bytes | int, ...]
 
 

@@ -1,12 +1,15 @@
 """Measuring ours and its limits by turns, so that noise of the machine hits all of them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 import msgspec
 
 __all__ = ["Figure", "Limit", "Measure", "Options", "Sample", "Target", "compare", "figure_of"]
+
+PLOTS = Path(__file__).parents[1] / "plots"
 
 
 def _say_nothing(_: str) -> None:
@@ -16,21 +19,23 @@ def _say_nothing(_: str) -> None:
 class Options(NamedTuple):
     """How to measure. `seconds` is the length of one window; there are `windows` of each side.
 
-    `full` takes the largest sizes of `growth`; `vcons` is how many `soak_memory` sends. `advance`
-    is told what was just done, whenever a window of every side of a comparison is over.
+    `scale` is what part of the largest sizes `growth` and `soak_memory` go up to; `plots` is the
+    folder of the curves. `advance` is told what was just done, whenever a window of every side of
+    a comparison is over.
     """
 
     seconds: float = 2.0
     windows: int = 5
     connections: int = 64
     generator: str = "auto"
-    full: bool = False
-    vcons: int = 100_000
+    scale: float = 0.1
+    plots: Path = PLOTS
     advance: Callable[[str], None] = _say_nothing
 
     def as_dict(self) -> dict[str, object]:
         """What a report says of it."""
-        return {name: value for name, value in self._asdict().items() if name != "advance"}
+        values = self._asdict()
+        return {name: values[name] for name in values.keys() - {"advance", "plots"}}
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ __all__ = ["EGRESS", "OneByOne"]
 EGRESS = "out"
 _STREAM = f"vconflow:list:{EGRESS}"
 _PATIENCE_MS = 60_000
-_LEAST = 5
+_LEAST = 3
 
 
 class OneByOne:

@@ -6,9 +6,8 @@ from pathlib import Path
 import pygal
 from pygal.style import CleanStyle
 
-__all__ = ["PLOTS", "draw"]
+__all__ = ["draw"]
 
-PLOTS = Path(__file__).parents[1] / "plots"
 _STYLE = CleanStyle(
     background="white",
     plot_background="white",
