@@ -107,8 +107,8 @@ def main(
     finally:
         # What was measured before an error is still worth something.
         show(figures, machine, f"; `{command.strip()}`" if command else "", markdown=markdown)
-    if json_file is not None:
-        write_json(figures, machine, options.as_dict(), json_file)
+        if json_file is not None:
+            write_json(figures, machine, options.as_dict(), json_file)
 
 
 if __name__ == "__main__":
