@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint format bench soak fuzz lock clean
+.PHONY: help setup setup-test run test lint format bench bench-check soak fuzz lock clean
 
 PYTHON ?= python3
 ARGS ?=
@@ -26,8 +26,8 @@ $(READY): requirements.lock pyproject.toml
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps -e .
 	@touch $@
 
-TEST_COMMANDS := redis-server curl git node promtool prometheus systemd-analyze nginx
-TEST_PACKAGES := redis-server curl git nodejs prometheus systemd nginx
+TEST_COMMANDS := redis-server wrk curl git node promtool prometheus systemd-analyze nginx
+TEST_PACKAGES := redis-server wrk curl git nodejs prometheus systemd nginx
 
 # The packages of a distribution start their service when they are installed; the tests start
 # their own servers, so policy-rc.d forbids that meanwhile.
@@ -56,8 +56,11 @@ format: setup ## Put the code into its one format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: setup ## Measure throughput and latency
+bench: setup-test ## Measure throughput and latency, e.g. make bench ARGS="--quick chain"
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-check: setup-test ## Compare what vCons cost with what is recorded; ARGS=--record records it
+	$(BIN)/python -m benchmarks.check $(ARGS)
 
 soak: setup ## Ten minutes of load under random faults, e.g. make soak ARGS="--minutes 2 --seed 7"
 	$(BIN)/python -m tests.soak $(ARGS)
