@@ -85,7 +85,7 @@ def test_every_bad_variable_is_named() -> None:
         "VCON_REDIS_EXPIRY: expected int >= 1",
         "LOG_LEVEL: expected one of 'CRITICAL', 'DEBUG', 'ERROR', 'INFO', 'WARNING'",
         "VCONFLOW_PORT: expected int, got str",
-        "VCONFLOW_DURABILITY: expected one of '', 'everysec', 'fsync'",
+        "VCONFLOW_DURABILITY: expected one of '', 'everysec', 'fsync', 'replicated'",
     ]
 
 
