@@ -104,11 +104,16 @@ async def site(
     start: bool = True,
     document_ttl: int = 3600,
     durability: str = "",
+    shards: int | None = None,
     **policy: Any,
 ) -> AsyncIterator[Site]:
     units = dict(storages or {})
     options = RedisOptions(
-        replica=name, lease=lease, document_ttl=document_ttl, durability=durability
+        replica=name,
+        lease=lease,
+        document_ttl=document_ttl,
+        durability=durability,
+        shards=shards,
     )
     async with open_backend(url, options) as backend:
         ports = replace(ports_of(backend, SystemClock()), switch=NoSwitch())

@@ -13,10 +13,12 @@ from pipeline_support import Site, site, step, unit, vcon
 from redis.crc import key_slot
 
 from vconflow.adapters.redis.keys import GROUP
+from vconflow.adapters.redis.shards.numbering import Numbering
 from vconflow.errors import Retryable
+from vconflow.model.identifiers import new_uuid
 from vconflow.model.vcon import Vcon
 from vconflow.pipeline.chain import Chain
-from vconflow.ports.link import CONTINUE, LinkRun, Outcome
+from vconflow.ports.link import CONTINUE, LinkRun, Outcome, Replace
 from vconflow.testing.memory_storage import MemoryStorage
 from vconflow.testing.redis_cuts import RedisCuts
 from vconflow.testing.servers import RedisCluster, RedisServer, redis_cluster
@@ -96,6 +98,42 @@ async def test_connections_cut_anywhere(tmp_path: Path, direction: Direction) ->
         stored = [it.memory["s"].vcons[uuid].document for uuid in uuids]
         assert [found.document for found in documents] == stored
         assert all(Vcon(document).tags == ["a:a"] for document in stored)
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+async def test_the_step_to_a_vcon_of_another_shard_is_cut(
+    valkey_url: str, direction: Direction
+) -> None:
+    """A link goes on with another vCon: that is handed on once, in its own shard."""
+    rng = random.Random(f"{SEED} another {direction.value}")
+    others: dict[str, str] = {}
+
+    async def go_on(vcon: Vcon, run: LinkRun) -> Outcome:
+        return Replace(others[vcon.uuid])
+
+    cuts = RedisCuts()
+    steps = (step("go_on", go_on), step("after"))
+    chain = Chain("main", steps, lists=("in",), egress=("out",))
+    async with (
+        tcp_proxy(socket_of(valkey_url), cuts.tap) as proxy,
+        site(f"redis://127.0.0.1:{proxy.port}", chain, shards=3, lease=LEASE) as it,
+    ):
+        numbering = Numbering(3)
+        for _ in range(OFFSETS):
+            first, other = new_uuid(), new_uuid()
+            while numbering.of_uuid(first) == numbering.of_uuid(other):
+                other = new_uuid()
+            others[first] = other
+            await it.ingest.save(vcon(other))
+            calls = ("commit keep", "elsewhere", "commit finish")
+            made = [add_cut(cuts, call, direction, rng.random()) for call in calls]
+            await it.submit(vcon(first))
+            await it.settled()
+            assert all(cut.done for cut in made)
+        assert await uuids_of(it, "out") == Counter(others.values())
+        found = await it.backend.documents.fetch([*others.values()])
+        assert all(Vcon(item.document or b"").tags == ["after:after"] for item in found)
+        assert await it.dead() == []
 
 
 async def load(it: Site, accepted: list[str], stop: asyncio.Event) -> None:

@@ -13,6 +13,7 @@ from redis.exceptions import ConnectionError as UnreachableError
 from vconflow.adapters.redis.backend import RedisOptions, open_backend
 from vconflow.adapters.redis.cluster_map import ClusterMap
 from vconflow.errors import ConfigError, Unavailable
+from vconflow.ports.history import HistoryRecord
 from vconflow.ports.intake import Receipt
 from vconflow.ports.ledger import Finish, Verdict
 from vconflow.ports.stream import ReadRequest
@@ -56,6 +57,23 @@ async def test_one_shard_is_on_one_node(cluster_url: str) -> None:
         (found,) = await backend.documents.fetch([uuid])
         result = await commit(backend, commit_of(entry, found, then=Finish()))
         assert result.verdict is Verdict.DONE
+
+
+async def test_events_of_all_shards_are_heard(cluster_url: str) -> None:
+    heard: list[HistoryRecord] = []
+    begun = asyncio.Event()
+    async with open_backend(cluster_url, RedisOptions(shards=4)) as backend:
+        listening = asyncio.create_task(backend.event_source.listen(heard.append, begun.set))
+        async with asyncio.timeout(30):
+            await begun.wait()
+            uuids = await fill(backend, "in", 20)
+            while len(heard) < 20:
+                await asyncio.sleep(0.01)
+        assert Counter(record.uuid for record in heard) == Counter(uuids)
+        assert {record.kind for record in heard} == {"accepted"}
+        listening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await listening
 
 
 async def test_any_node_that_answers_knows_the_others(cluster_url: str) -> None:
