@@ -21,7 +21,7 @@ SHARDS = 16
 """What a cluster has unless something else is set."""
 
 KILLS = 3
-COUNT = 500
+COUNT = 320
 IN_FLIGHT = 100
 LEASE = 2.0
 
@@ -70,7 +70,7 @@ async def test_kills_of_the_only_replica(
     rng = random.Random(20_251_129)
     documents, port = vcons(shared_data, COUNT), free_port()
     environment = {"REDIS_URL": cluster_url, "VCONFLOW_POISON_CRASHES": "20"}
-    config, under_way = config_of(tmp_path, 4.0), []
+    config, under_way = config_of(tmp_path, 3.0), []
     with cluster_view(cluster_server) as view:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             sender = Sender(client)
@@ -103,7 +103,7 @@ async def test_kills_of_the_only_replica(
 async def test_of_two_replicas_one_is_killed(
     tmp_path: Path, shared_data: Path, cluster_server: RedisCluster, cluster_url: str
 ) -> None:
-    documents = vcons(shared_data, 400)
+    documents = vcons(shared_data, 300)
     environment = {"REDIS_URL": cluster_url, "VCONFLOW_LEASE_SECONDS": str(LEASE)}
     config = config_of(tmp_path, 0.4)
     with cluster_view(cluster_server) as view:

@@ -24,7 +24,7 @@ from vconflow.testing.redis_cuts import RedisCuts
 from vconflow.testing.servers import RedisCluster, RedisServer, redis_cluster
 from vconflow.testing.tcp_proxy import Direction, tcp_proxy
 
-OFFSETS = 32
+OFFSETS = 24
 CALLS = ("accept", "commit defer document", "commit finish")
 LEASE = 1.0
 SEED = 20_251_129

@@ -243,6 +243,22 @@ async def test_it_has_changed_or_was_deleted_meanwhile(sharded: RedisBackend) ->
     assert (await commit(sharded, but(item, then=FINISH))).verdict is Verdict.DELETED
     assert await read(sharded, "out") == []
     assert (await sharded.stream.depth(["in"]))["in"].pending == 1
+    # Its copies are gone: the entry ends.
+    ended = await commit(sharded, but(item, document=None, then=Finish(deleted=True)))
+    assert ended.verdict is Verdict.DONE
+    assert (await sharded.stream.depth(["in"]))["in"].pending == 0
+
+
+async def test_one_batch_has_both_kinds(sharded: RedisBackend) -> None:
+    item, _ = await replaced(sharded)
+    await accept(sharded, vcon(uuid_of(0)), "in")
+    (entry,) = await read(sharded, "in")
+    plain = Commit(entry, entry.uuid, then=Finish())
+    batch = [but(item, then=FINISH), plain, but(item, then=FINISH), plain]
+    outcomes = await sharded.ledger.commit(batch)
+    assert [outcome.verdict for outcome in outcomes[:2]] == [Verdict.DONE] * 2
+    assert outcomes[3].verdict is Verdict.LOST
+    assert len(await read(sharded, "out")) == 1
 
 
 @pytest.mark.parametrize("deleted", [False, True])

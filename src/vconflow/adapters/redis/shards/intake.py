@@ -7,7 +7,7 @@ import msgspec
 from vconflow.adapters.redis.shard import Shard
 from vconflow.adapters.redis.shards.numbering import Numbering
 from vconflow.adapters.redis.shards.repeats import Repeats
-from vconflow.adapters.redis.shards.spreading import each, settled, spread
+from vconflow.adapters.redis.shards.spreading import each, raise_first, settled, spread
 from vconflow.ports.intake import Acceptance, Enqueued, Enqueuing, Idempotency, Receipt
 
 __all__ = ["ShardedIntake"]
@@ -59,11 +59,11 @@ class ShardedIntake:
         """See `Intake.recall`."""
         # Which vCon it was is not said.
         outcomes = await settled(shard.intake.recall(idempotency) for shard in self._shards)
-        known = [it for it in outcomes if isinstance(it, Receipt)]
         for outcome in outcomes:
-            if not known and isinstance(outcome, Exception):
-                raise outcome
-        return known[0] if known else None
+            if isinstance(outcome, Receipt):
+                return outcome
+        raise_first(outcomes)
+        return None
 
     async def recall_enqueued(self, idempotency: Idempotency) -> Enqueued | None:
         """See `Intake.recall_enqueued`."""

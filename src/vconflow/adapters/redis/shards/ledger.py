@@ -31,14 +31,17 @@ class ShardedLedger:
 
     async def _on(self, shard: int, batch: list[Commit]) -> list[CommitResult | Exception]:
         here = [it for it in batch if self._is_at(shard, it)]
-        calls = [self._across(shard, it) for it in batch if not self._is_at(shard, it)]
+        others = [it for it in batch if not self._is_at(shard, it)]
+        results = await self._commit(shard, here) if here else []
+        found = iter(results), iter(await settled(self._across(shard, it) for it in others))
         # Read off in the order of the batch.
-        results = iter(await self._commit(shard, here) if here else [])
-        others = iter(await settled(calls))
-        return [next(results if self._is_at(shard, it) else others) for it in batch]
+        return [next(found[not self._is_at(shard, it)]) for it in batch]
 
     def _is_at(self, shard: int, item: Commit) -> bool:
-        return item.uuid == item.entry.uuid or self._numbering.of_uuid(item.uuid) == shard
+        """Whether nothing of another shard is looked at."""
+        only_ends = isinstance(item.then, Finish) and item.then.deleted
+        is_own = only_ends or item.uuid == item.entry.uuid
+        return is_own or self._numbering.of_uuid(item.uuid) == shard
 
     async def _commit(self, shard: int, batch: list[Commit]) -> list[CommitResult | Exception]:
         return await self._shards[shard].ledger.commit([self._inside(item) for item in batch])
