@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import pytest
-
 from benchmarks.harness.cpu import CpuMeter
 
 SECONDS = 0.3
