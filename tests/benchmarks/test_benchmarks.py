@@ -53,7 +53,7 @@ curves.add(1, {"accepting": 100.0})
 curves.add(10, {"accepting": 130.0})
 print(*curves.finish(Path(sys.argv[1])))
 """
-SHORT = ("--seconds", "0.1", "--windows", "1", "--scale", "0.001")
+SHORT = ("--seconds", "0.2", "--windows", "1", "--scale", "0.001")
 
 
 def bench(*arguments: str, **environment: str) -> str:
