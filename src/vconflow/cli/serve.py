@@ -17,7 +17,7 @@ from vconflow.cli.startup import (
     show_warnings,
 )
 from vconflow.config import Config
-from vconflow.server.garbage import keep_what_is_there
+from vconflow.server.garbage import keep_what_is_there, pause_until_ready
 from vconflow.server.running import Running
 from vconflow.settings import Settings
 
@@ -64,6 +64,7 @@ def command(
     With several replicas, each that ends is started again; SIGTTIN adds one, SIGTTOU removes
     one.
     """
+    pause_until_ready()
     # By default it ends the process. The file is read after this, and watched once all is open.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with errors_shown():
@@ -89,16 +90,14 @@ def command(
     raise SystemExit(code)
 
 
-# What is not run is not imported: a supervisor needs a third of the memory of a server.
-
-
 def _all(
     config: Config, settings: Settings, wanted: int, port: int, **place: Unpack[_Place]
 ) -> Coroutine[Any, Any, int]:
+    # What is not run is not imported: a supervisor takes two thirds of the memory of a server.
     if wanted > 1:
         from vconflow.replicas.supervisor import supervise
 
-        return supervise(config, settings, wanted=wanted, port=port, on_ready=announce, **place)
+        return supervise(config, settings, wanted=wanted, port=port, on_ready=_ready, **place)
     from vconflow.server.process import serve
 
     return serve(config, settings, port=port, on_ready=_ready, **place)

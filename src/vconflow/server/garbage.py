@@ -2,9 +2,17 @@
 
 import gc
 
-__all__ = ["keep_what_is_there"]
+__all__ = ["keep_what_is_there", "pause_until_ready"]
 
 _NEW_OBJECTS = 10_000
+
+
+def pause_until_ready() -> None:
+    """Have the collector not look at what a start makes, most of which stays: a tenth of its time.
+
+    Until `keep_what_is_there`.
+    """
+    gc.disable()
 
 
 def keep_what_is_there() -> None:
@@ -15,3 +23,4 @@ def keep_what_is_there() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)
+    gc.enable()
