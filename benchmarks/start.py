@@ -20,7 +20,6 @@ BARE = "bare Starlette, started the same way"
 _SETTLE_SECONDS = 0.5
 _TICKS = os.sysconf("SC_CLK_TCK")
 
-
 WHAT = (("until ready", "ms"), ("CPU until ready", "ms"), ("idle memory", "MB"))
 _Start = tuple[float, float, float]
 """One start in the order of `WHAT`."""

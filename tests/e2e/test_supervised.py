@@ -186,8 +186,9 @@ async def test_a_signal_drains_all_and_a_second_one_ends_them_at_once(
         async with supervised(tmp_path, config) as running:
             await until(lambda: len(receiver.received) == len(documents) + 30)
             pids = await children_of(running.supervisor.process.pid)
+            before = len(running.said("drain_started"))
             running.signal(signal.SIGTERM)
-            await until(lambda: running.said("drain_started"))
+            await until(lambda: len(running.said("drain_started")) > before)
             running.signal(signal.SIGTERM)
             assert await running.supervisor.ended() == -signal.SIGTERM
             for pid in pids:
