@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
+import ssl
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import httpx
+from certificates import Authority
 from loading import Sender, bulk, vcons
 from redis_view import redis_view, until
 from supervised import Supervised, children_of, gone, is_there, supervised
@@ -285,3 +287,57 @@ async def test_all_read_a_changed_file_at_a_hangup(tmp_path: Path, valkey_url: s
                 )
             )
             assert await running.supervisor.terminate() == 0
+
+
+async def test_a_vcon_that_blocks_its_replica_ends_as_a_dead_letter_and_the_rest_goes_on(
+    tmp_path: Path, shared_data: Path
+) -> None:
+    options = {"how": "block", "calls": str(tmp_path / "calls"), "seconds": 0.1, "after": 0.0}
+    link = {"module": "troublemakers:PoisonLink", "options": options}
+    chain = {"links": ["poison"], "ingress_lists": ["in"], "egress_lists": ["out"]}
+    config = {"links": {"poison": link}, "chains": {"main": chain}}
+    documents = vcons(shared_data, 30, subject="good")
+    poison = vcons(shared_data, 31, subject="poison").popitem()[1]
+    environment = {"VCONFLOW_LOOP_STALL": "1", "VCONFLOW_POISON_CRASHES": "2"}
+    async with (
+        supervised(tmp_path, config, VCONFLOW_LEASE_SECONDS="3", **environment) as running,
+        httpx.AsyncClient(base_url=running.url, timeout=30) as client,
+    ):
+        await bulk(running.url, {"poison": poison})
+        sender = Sender(client, keys=True)
+        await sender.post_all(documents, 4)
+
+        async def dead() -> list[dict[str, str]]:
+            try:
+                reply = await client.get("/dead-letters")
+            except httpx.TransportError:  # of a connection to the one that is blocked
+                return []
+            return list(reply.json()["dead_letters"])
+
+        await until(dead)
+        assert [letter["stage"] for letter in await dead()] == ["crash"]
+        await check_once_at_egress(running, documents)
+        ends = [line["how"] for line in running.said("replica_ended")]
+        assert ends == ["exit code 70"] * 2
+        assert await running.supervisor.terminate() == 0
+
+
+async def test_each_replica_takes_a_renewed_certificate(tmp_path: Path) -> None:
+    authority = Authority("ours")
+    cert, key, _ = authority.issue(tmp_path, "server")
+    environment = {"VCONFLOW_TLS_CERTFILE": str(cert), "VCONFLOW_TLS_KEYFILE": str(key)}
+    async with supervised(tmp_path, config_of(tmp_path), **environment) as running:
+        assert running.url.startswith("https://127.0.0.1:")
+        authority.issue(tmp_path, "server")
+        await until(
+            lambda: (
+                {line["replica"] for line in running.said("certificate_loaded")}
+                == {"one.1", "one.2"}
+            )
+        )
+        trusted = ssl.create_default_context(cadata=authority.pem.decode())
+        limits = httpx.Limits(max_keepalive_connections=0)
+        async with httpx.AsyncClient(verify=trusted, limits=limits) as client:
+            for _ in range(8):
+                assert (await client.get(f"{running.url}/ready")).status_code == 200
+        assert await running.supervisor.terminate() == 0
