@@ -19,7 +19,7 @@ from vconflow_process import launched, pop_all
 from vconflow.testing.servers import free_port
 from vconflow.testing.webhook_receiver import Reply, WebhookReceiver, webhook_receiver
 
-COUNT = 400
+COUNT = 300
 PARALLEL = 16
 
 
@@ -235,7 +235,10 @@ async def test_when_no_replica_can_be_started_any_more_it_ends_with_an_error(
         for pid in running.pids().values():
             os.kill(pid, signal.SIGKILL)
         assert await running.supervisor.ended() == 1
-        assert "ended before it was ready, 5 times in a row" in running.supervisor.log.read_text()
+        assert (
+            "ended 5 times in a row before it was ready (exit code 1)"
+            in running.supervisor.log.read_text()
+        )
 
 
 async def test_what_cannot_start_at_first_is_not_tried_again(tmp_path: Path) -> None:
@@ -243,7 +246,7 @@ async def test_what_cannot_start_at_first_is_not_tried_again(tmp_path: Path) -> 
     async with launched(tmp_path, config_of(tmp_path), **environment) as process:
         assert await process.ended() == 1
         log = process.log.read_text()
-        assert "ended before it was ready, 1 times in a row, the last one: exit code 1" in log
+        assert "ended before it was ready (exit code 1)" in log
         assert "Traceback" not in log
         assert process.process.stdout is not None
         assert await process.process.stdout.read() == b""

@@ -31,7 +31,6 @@ class Crew:
         self._keepers: dict[int, Keeper] = {}
         self._leaving: dict[int, Keeper] = {}
         self._tasks: dict[Keeper, asyncio.Task[bool]] = {}
-        self._in_order = True
 
     def add(self) -> None:
         """One more."""
@@ -73,9 +72,8 @@ class Crew:
         """Have all finish what they have and end; whether all went in order."""
         for keeper in self._all:
             keeper.stop()
-        if self._tasks:
-            await asyncio.wait(self._tasks.values())
-        return self._in_order
+        ends = await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        return all(end is True for end in ends)
 
     async def kill(self) -> None:
         """End whatever still runs."""
@@ -97,8 +95,10 @@ class Crew:
             return
         for keeper in self._keepers.values():
             if keeper.failed_starts >= most:
-                how = f"{keeper.failed_starts} times in a row, the last one: {keeper.last_end}"
-                self._fail(f"replica {keeper.name} ended before it was ready, {how}")
+                often = f" {keeper.failed_starts} times in a row" if most > 1 else ""
+                self._fail(
+                    f"replica {keeper.name} ended{often} before it was ready ({keeper.last_end})"
+                )
 
     def _fail(self, trouble: str) -> None:
         self.trouble = trouble
@@ -112,13 +112,9 @@ class Crew:
         del self._tasks[keeper]
         self._keepers.pop(number, None)
         self._leaving.pop(number, None)
-        if done.cancelled():
-            return
-        if error := done.exception():
+        if not done.cancelled() and (error := done.exception()):
             events.unhandled(keeper.name, error)
             self._fail(f"nobody looks after replica {keeper.name} any more")
-        else:
-            self._in_order &= done.result()
 
 
 async def _told(keeper: Keeper) -> bytes:

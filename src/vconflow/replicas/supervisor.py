@@ -52,9 +52,7 @@ async def supervise(
             launch = Launch(name, listener, host, data_dir, config_file, redis.url)
             async with open_crew(launch, wanted) as crew:
                 hangups.tell(crew.read_file_again)
-                running = Running(
-                    url_of(host, listener, settings), redis.description, config, held=[]
-                )
+                running = Running(url_of(host, listener, settings), redis.description)
                 with _resized_by_signals(crew):
                     asked = await _first_end(stop, crew, redis, lambda: on_ready(running))
                 in_order = await crew.stop()

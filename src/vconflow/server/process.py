@@ -76,8 +76,7 @@ async def serve(
             ) as app,
         ):
             hangups.tell(app.watch.read_file_again)
-            url = url_of(host, listener, settings)
-            running = Running(url, redis.description, config, _held(config))
+            running = Running(url_of(host, listener, settings), redis.description)
             server = http_server(app.asgi, settings, tls)
             async with _listening(server, listener) as serving:
                 async with _beside(on_ready, running):
@@ -162,7 +161,3 @@ def _listener(
         return
     with listen(host, port, reuse_port=settings.vconflow_reuse_port) as listener:
         yield listener
-
-
-def _held(config: Config) -> list[str]:
-    return [f"{chain.name}: {chain.held}" for chain in config.chains.values() if chain.held]
