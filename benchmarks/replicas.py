@@ -9,7 +9,7 @@ from benchmarks.harness.processes import vconflow
 
 __all__ = ["run"]
 
-CONCURRENCY = 64
+CONCURRENCY = 16
 SECONDS = 0.1
 EACH = CONCURRENCY / SECONDS
 """vCons per second of one replica, at best."""
