@@ -29,10 +29,13 @@ FLOWS = {
     "replicas": 2,
     "start": 1,
     "soak_memory": 10,
-    "growth": 40,
+    "growth.depth": 5,
+    "growth.chains": 10,
+    "growth.sizes": 5,
+    "growth.lists": 10,
 }
 """All of them in the order of a full run, and how many comparisons each takes, about."""
-LONG = ("soak_memory", "growth")
+LONG = ("soak_memory", "growth.depth", "growth.chains", "growth.sizes", "growth.lists")
 """Those that take so long that they have to be named."""
 DEFAULT = Options()
 QUICK = {"seconds": 1.0, "windows": 3}
@@ -92,11 +95,11 @@ def main(
     json_file: Path | None,
     **choices: object,
 ) -> None:
-    """Measure the named flows, by default all but the last two, which take long.
+    """Measure the named flows, by default all but the last five, which take long.
 
     The flows: http_to_stream, get_hot, get_miss, chain, http_to_file, http_to_postgres,
     http_to_fanout, accept_and_process, latency, io_bound_link, idle_latency, model, replicas,
-    start, soak_memory, growth.
+    start, soak_memory, growth.depth, growth.chains, growth.sizes, growth.lists
     """
     log.configure("error")
     options = Options(**choices | (QUICK if quick else {}))  # type: ignore[arg-type]  # by click
@@ -109,8 +112,8 @@ def main(
     finally:
         # What was measured before an error is still worth something.
         show(figures, machine, f"; `{command.strip()}`" if command else "", markdown=markdown)
-    if json_file is not None:
-        write_json(figures, machine, options.as_dict(), json_file)
+        if json_file is not None:
+            write_json(figures, machine, options.as_dict(), json_file)
 
 
 if __name__ == "__main__":

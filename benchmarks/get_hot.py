@@ -10,7 +10,7 @@ from benchmarks.harness.figures import Figure, Limit, Options, Sample, Target, c
 from benchmarks.harness.load import get, sample_of
 from benchmarks.harness.processes import Server, echo, vconflow
 
-__all__ = ["run"]
+__all__ = ["run", "stored_paths"]
 
 LIMIT = "bare Starlette that answers with a body it has in memory"
 TARGET = Target(0.6)
@@ -20,8 +20,8 @@ VCONS = 256
 async def run(options: Options) -> AsyncIterator[Figure]:
     """Measure the flow."""
     async with vconflow({"chains": {}}) as service, echo() as bare:
-        paths = await _fill(service)
-        await _fill(bare)
+        paths = await stored_paths(service)
+        await stored_paths(bare)
 
         async def ours(seconds: float) -> Sample:
             return await _read(service, paths, seconds, options)
@@ -38,7 +38,7 @@ async def _read(server: Server, paths: list[str], seconds: float, options: Optio
     return sample_of(await get(server.url, paths, seconds, options), meter)
 
 
-async def _fill(server: Server) -> list[str]:
+async def stored_paths(server: Server) -> list[str]:
     """Store vCons and check that each comes back as it went in; their paths."""
     paths = []
     async with httpx.AsyncClient(

@@ -19,11 +19,15 @@ async def run(options: Options) -> AsyncIterator[Figure]:
     """Measure the flow: milliseconds, one vCon at a time."""
     config = chain_config(*TAG, egress_lists=[EGRESS])
     async with vconflow(config) as service, OneByOne.open(service) as ours:
+        single = BareCommands(service.redis, grouped=False)
+        grouped = BareCommands(service.redis, grouped=True)
         limits = (
-            Limit(SINGLE, BareCommands(service.redis, grouped=False).window, TARGET, "commands"),
-            Limit(GROUPED, BareCommands(service.redis, grouped=True).window, TARGET, "grouped"),
+            Limit(SINGLE, single.window, TARGET, "commands"),
+            Limit(GROUPED, grouped.window, TARGET, "grouped"),
         )
         async for figure in compare(
             "idle_latency", ours.window, *limits, options=options, unit="ms"
         ):
             yield figure
+        single.close()
+        grouped.close()

@@ -2,15 +2,16 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 
 from benchmarks.growth.curves import Curves, steps
 from benchmarks.harness.cpu import CpuMeter
-from benchmarks.harness.figures import Options
+from benchmarks.harness.figures import Figure, Options
 from benchmarks.harness.load import post
 from benchmarks.harness.passage import PATH, TAG, chain_config, fill, switch, waiting
 from benchmarks.harness.processes import Service, vconflow
 
-__all__ = ["depth"]
+__all__ = ["run"]
 
 SIZE = 1000
 DEEPEST = 1_000_000
@@ -19,7 +20,7 @@ _LOOK_SECONDS = 0.005
 _PATIENCE_SECONDS = 60.0
 
 
-async def depth(options: Options) -> Curves:
+async def run(options: Options) -> AsyncIterator[Figure]:
     """What accepting and processing cost while so many others wait."""
     curves = Curves("depth", "entries waiting", "µs per vCon")
     async with vconflow(chain_config(*TAG)) as service:
@@ -32,7 +33,8 @@ async def depth(options: Options) -> Curves:
             process = await _processed(service, await waiting(service) - number)
             curves.add(number, {"accepting": accept, "processing": process})
             options.advance(f"growth: {number:,} waiting")
-    return curves
+    for figure in curves.finish(options.plots):
+        yield figure
 
 
 async def _fill_up(service: Service, number: int) -> None:

@@ -1,13 +1,14 @@
 """Larger and larger vCons."""
 
+from collections.abc import AsyncIterator
 from functools import partial
 
 from benchmarks.growth.curves import Curves, cost_of, steps
-from benchmarks.harness.figures import Options, Target
+from benchmarks.harness.figures import Figure, Options, Target
 from benchmarks.harness.passage import TAG, chain_config, forget, passed
 from benchmarks.harness.processes import vconflow
 
-__all__ = ["sizes"]
+__all__ = ["run"]
 
 LARGEST_KB = 20_000
 UNDER_WAY_KB = 4_000
@@ -18,7 +19,7 @@ TARGET = Target(1, at_most=True)
 """A kB of a large vCon has no part of what each vCon costs whatever its size."""
 
 
-async def sizes(options: Options) -> Curves:
+async def run(options: Options) -> AsyncIterator[Figure]:
     """What accepting and processing cost per kB of a vCon."""
     curves = Curves("size", "kB per vCon", "µs per kB", TARGET)
     async with vconflow(chain_config(*TAG)) as service:
@@ -30,4 +31,5 @@ async def sizes(options: Options) -> Curves:
             cost = await cost_of(measure, long)
             curves.add(size, {"accepting and processing": cost / size})
             await forget(service)
-    return curves
+    for figure in curves.finish(options.plots):
+        yield figure

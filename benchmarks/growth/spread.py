@@ -1,52 +1,40 @@
-"""More and more chains, and more and more lists."""
+"""The same load on one list and on many, where there are ever more of them."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 
 from benchmarks.growth.curves import Curves, cost_of, steps
-from benchmarks.harness.figures import Options
+from benchmarks.harness.figures import Figure, Options
 from benchmarks.harness.passage import TAG, passed
 from benchmarks.harness.processes import vconflow
 
-__all__ = ["chains", "lists"]
+__all__ = ["spread"]
 
-MOST_CHAINS = 500
-MOST_LISTS = 10_000
-
-
-async def chains(options: Options) -> Curves:
-    """What a vCon costs with so many chains of one list each."""
-    curves = Curves("chains", "chains", "µs per vCon")
-    for number in steps(MOST_CHAINS, options):
-        names = _names(number)
-        await _measure(curves, _config([[name] for name in names]), names, options)
-    return curves
+Groups = Sequence[Sequence[str]]
+"""The names of the ingress lists of each chain."""
 
 
-async def lists(options: Options) -> Curves:
-    """What a vCon costs with so many lists of one chain."""
-    curves = Curves("lists", "lists", "µs per vCon")
-    for number in steps(MOST_LISTS, options):
-        names = _names(number)
-        await _measure(curves, _config([names]), names, options)
-    return curves
+async def spread(
+    of: str, largest: int, grouped: Callable[[Sequence[str]], Groups], options: Options
+) -> AsyncIterator[Figure]:
+    """What a vCon costs with ever more lists, which `grouped` makes into chains."""
+    curves = Curves(of, of, "µs per vCon")
+    for number in steps(largest, options):
+        names = [f"in{serial}" for serial in range(number)]
+        paths = [f"/vcon?ingress_lists={name}" for name in names]
+        async with vconflow(_config(grouped(names))) as service:
+            everywhere = partial(passed, service, options=options, paths=paths)
+            on_one = partial(passed, service, options=options, paths=paths[0])
+            costs = {
+                "load on all of them": await cost_of(everywhere, options),
+                "load on one of them": await cost_of(on_one, options),
+            }
+        curves.add(number, costs)
+    for figure in curves.finish(options.plots):
+        yield figure
 
 
-async def _measure(
-    curves: Curves, config: dict[str, object], names: Sequence[str], options: Options
-) -> None:
-    paths = [f"/vcon?ingress_lists={name}" for name in names]
-    async with vconflow(config) as service:
-        spread = await cost_of(partial(passed, service, options=options, paths=paths), options)
-        one = await cost_of(partial(passed, service, options=options, paths=paths[0]), options)
-        curves.add(len(names), {"load on all of them": spread, "load on one of them": one})
-
-
-def _names(number: int) -> list[str]:
-    return [f"in{serial}" for serial in range(number)]
-
-
-def _config(groups: Sequence[Sequence[str]]) -> dict[str, object]:
+def _config(groups: Groups) -> dict[str, object]:
     module, options = TAG
     chains = {
         f"chain{serial}": {"links": ["tag"], "ingress_lists": list(names)}

@@ -23,7 +23,8 @@ __all__ = ["BareCommands"]
 _DAY_MS = 86_400_000
 _CHUNK = 1 << 16
 _LEAST = 3
-Command = tuple[str | bytes | int, ...]
+Command = tuple[Any, ...]
+"""A Redis command: texts, bytes and numbers."""
 
 
 class BareCommands:
@@ -39,6 +40,10 @@ class BareCommands:
         self._grouped = grouped
         # It may be there from the other instance.
         self._send([("XGROUP", "CREATE", "idle:in", "idle", "0", "MKSTREAM")])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
 
     async def window(self, seconds: float) -> Sample:
         """The median of the milliseconds that each vCon took, one after the other for so long."""

@@ -45,7 +45,7 @@ async def bare_loop(redis: Redis, valkey: int, number: int) -> Sample:
 
 
 async def _fill(redis: Redis, number: int) -> list[bytes]:
-    keys = []
+    keys: list[bytes] = []
     documents = fresh(number)
     while len(keys) < number:
         pipeline = redis.pipeline(transaction=False)

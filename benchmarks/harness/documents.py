@@ -78,7 +78,7 @@ def _texts(conversation: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _sized(conversation: dict[str, Any], texts: list[dict[str, Any]], size: int) -> bytes:
-    rest = {"dialog": [], "attachments": [], "analysis": []}
+    rest: dict[str, Any] = {"dialog": [], "attachments": [], "analysis": []}
     left = size - len(msgspec.json.encode(conversation | rest))
     dialogs = []
     for text in cycle(texts):

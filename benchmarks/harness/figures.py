@@ -34,8 +34,8 @@ class Options(NamedTuple):
 
     def as_dict(self) -> dict[str, object]:
         """What a report says of it."""
-        values = self._asdict()
-        return {name: values[name] for name in values.keys() - {"advance", "plots"}}
+        said = (field for field in self._fields if field not in ("advance", "plots"))
+        return {name: getattr(self, name) for name in said}
 
 
 class Target(msgspec.Struct, frozen=True):

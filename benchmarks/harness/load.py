@@ -18,6 +18,7 @@ from benchmarks.harness.requests import Load
 
 __all__ = ["Load", "choose_generator", "get", "post", "post_at", "sample_of"]
 
+_TIMEOUT = "30s"
 _SCRIPT = Path(__file__).with_name("wrk.lua")
 
 
@@ -67,7 +68,8 @@ async def _closed_loop(
     if choose_generator(options) == "wrk":
         # It takes whole seconds only.
         whole = max(1, math.ceil(seconds))
-        command = ["wrk", "-t1", "-c", connections, f"-d{whole}s", "-s", str(_SCRIPT), url, "--"]
+        command = ["wrk", "-t1", "-c", connections, f"-d{whole}s", "--timeout", _TIMEOUT]
+        command += ["-s", str(_SCRIPT), url, "--"]
     else:
         module = "benchmarks.harness.generator"
         command = [sys.executable, "-m", module, url, connections, str(seconds)]

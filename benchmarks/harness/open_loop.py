@@ -19,6 +19,7 @@ import msgspec
 from benchmarks.harness.requests import Load, is_complete, is_good, load_of, read_requests
 
 _PATIENCE_SECONDS = 30.0
+_IDLE_SECONDS = 1.0
 _CHUNK = 1 << 18
 
 
@@ -55,19 +56,16 @@ def _load(
     refused = sent = 0
     started = time.perf_counter()
     give_up = started + number / rate + _PATIENCE_SECONDS
-    while len(latencies) < number:
-        now = time.perf_counter()
-        if now > give_up:
-            break
+    while len(latencies) < number and (now := time.perf_counter()) < give_up:
         while free and sent < number and (due := started + sent / rate) <= now:
             connection = free.popleft()
             connection.send(next(requests), due)
             busy.add(connection)
             sent += 1
+        wait = _IDLE_SECONDS
+        if free and sent < number:
+            wait = max(0.0, started + sent / rate - time.perf_counter())
         # select() counts in microseconds, epoll and the timers of event loops in milliseconds.
-        wait = (
-            max(0.0, started + sent / rate - time.perf_counter()) if sent < number and free else 1.0
-        )
         for connection in select.select(busy, (), (), wait)[0]:
             answer = connection.receive()
             if answer is not None:

@@ -34,7 +34,7 @@ _LIST = "in"
 _STREAM = f"vconflow:list:{_LIST}"
 _CHAIN = "main"
 PATH = f"/vcon?ingress_lists={_LIST}"
-TAG = ("links.tag", {"tags": {"source": "benchmark"}})
+TAG: tuple[str, dict[str, object]] = ("links.tag", {"tags": {"source": "benchmark"}})
 """The link of most flows: the least that changes a vCon."""
 
 _PATIENCE_SECONDS = 30.0

@@ -64,13 +64,14 @@ def _results(figures: Sequence[Figure], shape: box.Box) -> Table:
 def _budget(figures: Sequence[Figure], shape: box.Box) -> Table:
     processes = list(dict.fromkeys(name for figure in figures for name in figure.cpu))
     names = [f"{name} µs" for name in processes]
-    table = _table(shape, (*names, "together µs", "limit µs", "limit / ours"))
+    table = _table(shape, ("one each µs", *names, "together µs", "limit µs", "limit / ours"))
     for figure in figures:
         if not figure.cpu:
             continue
         each = [f"{figure.cpu[name]:.1f}" if name in figure.cpu else "" for name in processes]
         table.add_row(
             figure.flow,
+            f"{1e6 / figure.ours:.1f}",
             *each,
             f"{sum(figure.cpu.values()):.1f}",
             f"{sum(figure.limit_cpu.values()):.1f}" if figure.limit_cpu else "",

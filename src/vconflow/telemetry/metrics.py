@@ -139,6 +139,7 @@ INFLIGHT = _gauge("inflight", "Entries being processed.", "chain")
 LIST_DEPTH = _gauge("list_depth", "Entries that nobody has taken yet.", "list")
 LIST_OLDEST = _gauge("list_oldest_seconds", "Age of the oldest unfinished entry.", "list")
 PENDING = _gauge("pending", "Entries taken and not finished.", "list")
+LIST_READER = _gauge("list_reader", "1 for the chain that reads a list.", "list", "chain")
 DEAD_LETTERS = _gauge("dead_letters", "Dead letters kept.", "list")
 BREAKER_OPEN = _gauge("breaker_open", "1 while a breaker is open.", "name")
 

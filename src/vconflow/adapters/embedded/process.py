@@ -39,6 +39,8 @@ async def spawn(launch: Launch) -> asyncio.subprocess.Process:
         "appendonly": "yes",
         "appendfsync": launch.fsync,
         "save": "",
+        # The default of 64 MB would have it write everything anew every few seconds of load.
+        "auto-aof-rewrite-min-size": "256mb",
         "maxmemory-policy": "noeviction",
     }
     arguments = [argument for name, value in settings.items() for argument in (f"--{name}", value)]

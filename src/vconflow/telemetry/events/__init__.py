@@ -18,6 +18,7 @@ from vconflow.telemetry.events.chains import (
     chain_paused,
     list_gone,
     list_measured,
+    list_reader_changed,
 )
 from vconflow.telemetry.events.configuration import (
     config_applied,
@@ -134,6 +135,7 @@ __all__ = [
     "link_done",
     "list_gone",
     "list_measured",
+    "list_reader_changed",
     "loop_lag",
     "package_installed",
     "parked",
