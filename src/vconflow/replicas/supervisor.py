@@ -39,6 +39,7 @@ async def supervise(
     the configuration file. `on_ready` is called once all serve. Raises `ConfigError` when
     something refuses to start, and `Unavailable` when no replica can be kept running.
     """
+    _ignore_resizing()
     check_auth(settings, config, host)
     await asyncio.to_thread(tls_of, settings)
     stop = asyncio.Event()
@@ -94,7 +95,12 @@ def _resized_by_signals(crew: Crew) -> Iterator[None]:
     try:
         yield
     finally:
-        for number in (signal.SIGTTIN, signal.SIGTTOU):
-            loop.remove_signal_handler(number)
-            # By default they suspend the process.
-            signal.signal(number, signal.SIG_IGN)
+        loop.remove_signal_handler(signal.SIGTTIN)
+        loop.remove_signal_handler(signal.SIGTTOU)
+        _ignore_resizing()
+
+
+def _ignore_resizing() -> None:
+    # By default they suspend the process.
+    signal.signal(signal.SIGTTIN, signal.SIG_IGN)
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
