@@ -28,6 +28,14 @@ FLOWS = {
     "io_bound_link": ["io_bound_link"],
     "idle_latency": ["idle_latency, commands", "idle_latency, grouped"],
     "model": ["model, validate", "model, tag"],
+    "replicas": ["replicas, waiting", "replicas, CPU per vCon"],
+    "start": [
+        "start, until ready, aim",
+        "start, idle memory, aim",
+        "start, until ready, bare",
+        "start, CPU until ready, bare",
+        "start, idle memory, bare",
+    ],
     "soak_memory": [
         "soak_memory, Redis per waiting vCon",
         "soak_memory, Redis per finished vCon",
