@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 import msgspec
 
@@ -35,6 +35,7 @@ ROUNDS = 10
 _LONGEST_WAIT = 2.0
 
 ResultT = TypeVar("ResultT")
+ArgumentsT = TypeVarTuple("ArgumentsT")
 
 
 class Lost(Exception):
@@ -67,7 +68,7 @@ class Commits:
 
     async def fetch(self, uuid: str) -> Document:
         """The document as Redis has it now. Raises Deleted."""
-        found = await self._patiently(lambda: self._fetches.submit(uuid))
+        found = await self._patiently(self._fetches.submit, uuid)
         if found.deleted:
             raise Deleted
         return found
@@ -76,7 +77,7 @@ class Commits:
         self, uuid: str, fanout: Fanout, names: Sequence[str]
     ) -> dict[str, Exception]:
         """Remove what storages hold of a deleted vCon; failures by storage."""
-        removal = await self._patiently(lambda: remove_copies(self._documents, fanout, uuid, names))
+        removal = await self._patiently(remove_copies, self._documents, fanout, uuid, names)
         return removal.failed
 
     async def commit(self, run: Run, then: Finish | Defer | Bury | None) -> None:
@@ -92,8 +93,12 @@ class Commits:
     ) -> bool:
         """Whether it was done; False when the document has another revision by now."""
         commit = run.commit(then, check=check, record=record_of(run, then))
-        with self.under_way(run.entry):
-            result = await self._patiently(lambda: self._commits.submit(commit))
+        key = (run.entry.list, run.entry.id)
+        self._under_way.add(key)
+        try:
+            result = await self._patiently(self._commits.submit, commit)
+        finally:
+            self._under_way.discard(key)
         match result.verdict:
             case Verdict.DONE:
                 run.written(result.rev)
@@ -109,7 +114,7 @@ class Commits:
         """Note that an entry at rest runs: from now on the end of its replica is a crash of it."""
         running = msgspec.structs.replace(progress, parked=(), due=0)
         commit = Commit(entry, entry.uuid, then=Defer(running))
-        result = await self._patiently(lambda: self._commits.submit(commit))
+        result = await self._patiently(self._commits.submit, commit)
         if result.verdict is Verdict.LOST:
             raise Lost
         # One of a deleted vCon has no record; it only has to clean up.
@@ -141,11 +146,13 @@ class Commits:
             raise Conflicted
         run.rebase(found, found.document, merged)
 
-    async def _patiently(self, call: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    async def _patiently(
+        self, call: Callable[[*ArgumentsT], Awaitable[ResultT]], *args: *ArgumentsT
+    ) -> ResultT:
         wait = 0.05
         while True:
             try:
-                return await call()
+                return await call(*args)
             except Unavailable:
                 await self._clock.sleep(wait)
                 wait = min(wait * 2, _LONGEST_WAIT)

@@ -1,7 +1,6 @@
 """The entries this replica owns: one task for each, from its first read to its ack."""
 
-import contextlib
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from vconflow.errors import Unavailable
@@ -20,14 +19,15 @@ from vconflow.pipeline.slots import Slots
 from vconflow.pipeline.suspects import Suspects
 from vconflow.pipeline.waiting_room import WaitingRoom
 from vconflow.ports.clock import Clock
+from vconflow.ports.documents import Document
 from vconflow.ports.ledger import Progress, decode_progress
 from vconflow.ports.stream import EntryStream, Resumed
 from vconflow.telemetry import events
 
 __all__ = ["Consumer", "Limits"]
 
-_NO_TURN = contextlib.nullcontext()
 _FINISHED = frozenset({"completed", "halted"})
+_NOTHING: Mapping[str, Document] = {}
 
 
 @dataclass(frozen=True)
@@ -117,15 +117,18 @@ class Consumer:
 
     # Owning
 
-    def begin(self, entries: Iterable[Entry]) -> None:
-        """Work on entries that were just read."""
+    def begin(self, entries: Iterable[Entry], found: Mapping[str, Document] = _NOTHING) -> None:
+        """Work on entries that were just read; `found` are documents of theirs, by uuid."""
         for entry in entries:
+            if (entry.list, entry.id) in self._owned:  # taken over meanwhile: by ourselves
+                continue
             chain = self._current().runs(entry.list)
             if chain is None:  # since the read began
                 self._returns.add(entry.list, entry.id)
                 continue
             self._slots.take(chain.name)
-            self._start(entry, decode_progress(entry.progress), chain.name)
+            progress = decode_progress(entry.progress)
+            self._start(entry, progress, chain.name, found.get(entry.uuid))
 
     def adopt(self, resumed: Iterable[Resumed]) -> int:
         """Go on with entries that were begun before; how many were not ours yet."""
@@ -164,23 +167,28 @@ class Consumer:
         """Leave to others what is not read here any more. Raises Unavailable."""
         await self._returns.send()
 
-    def _start(self, entry: Entry, progress: Progress, slot_of: str = "") -> None:
+    def _start(
+        self, entry: Entry, progress: Progress, slot_of: str = "", found: Document | None = None
+    ) -> None:
         """`slot_of` is the chain whose slot the entry holds already."""
         key = (entry.list, entry.id)
         if slot_of:
             self._owned.busy.add(key)
         self._returns.take_back(*key)
-        self._owned.start(key, self._work(entry, progress, slot_of))
+        self._owned.start(key, self._work(entry, progress, slot_of, found))
 
-    async def _work(self, entry: Entry, progress: Progress, slot_of: str) -> None:
+    async def _work(
+        self, entry: Entry, progress: Progress, slot_of: str, found: Document | None
+    ) -> None:
         key = (entry.list, entry.id)
         try:
             while True:
                 if not slot_of and (chain := self._current().runs(entry.list)):
                     await self._resting.rest(key, chain, progress)
-                result = await self._attempt(entry, progress, slot_of)
+                result = await self._attempt(entry, progress, slot_of, found)
                 if isinstance(result, Done):
                     return
+                found = None
                 if self._stopping:
                     self._retired.append(key)
                     return
@@ -194,28 +202,37 @@ class Consumer:
             events.unhandled(f"list {entry.list}", error)
             raise
 
-    async def _attempt(self, entry: Entry, progress: Progress, slot_of: str) -> Done | Waiting:
+    async def _attempt(
+        self, entry: Entry, progress: Progress, slot_of: str, found: Document | None
+    ) -> Done | Waiting:
+        if not progress.crashes:
+            return await self._in_slot(entry, progress, slot_of, found)
+        async with self._suspects.turn(progress.crashes):
+            return await self._in_slot(entry, progress, slot_of, found)
+
+    async def _in_slot(
+        self, entry: Entry, progress: Progress, slot_of: str, found: Document | None
+    ) -> Done | Waiting:
         """Still waiting, as before, when no chain runs the entry any more."""
         key = (entry.list, entry.id)
-        async with self._suspects.turn(progress.crashes) if progress.crashes else _NO_TURN:
-            if not slot_of:
-                if (chain := self._current().runs(entry.list)) is None:
-                    return Waiting(progress)
-                slot_of = chain.name
-                await self._slots.acquire(slot_of, chain.concurrency)
-            self._owned.busy.add(key)
-            try:
-                generation = self._current()
-                if (chain := generation.runs(entry.list)) is None:
-                    return Waiting(progress)
-                with generation.usage:
-                    result = await generation.processor.attempt(entry, chain, progress)
-                if isinstance(result, Done):
-                    self._count(chain, result)
-                return result
-            finally:
-                self._owned.busy.discard(key)
-                self._slots.release(slot_of)
+        if not slot_of:
+            if (chain := self._current().runs(entry.list)) is None:
+                return Waiting(progress)
+            slot_of = chain.name
+            await self._slots.acquire(slot_of, chain.concurrency)
+        self._owned.busy.add(key)
+        try:
+            generation = self._current()
+            if (chain := generation.runs(entry.list)) is None:
+                return Waiting(progress)
+            with generation.usage:
+                result = await generation.processor.attempt(entry, chain, progress, found)
+            if isinstance(result, Done):
+                self._count(chain, result)
+            return result
+        finally:
+            self._owned.busy.discard(key)
+            self._slots.release(slot_of)
 
     def _count(self, chain: Chain, done: Done) -> None:
         if done.outcome in _FINISHED:
