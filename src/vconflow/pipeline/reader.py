@@ -134,7 +134,10 @@ class Reader:
         for chain in _rotated([*self._chains().by_name.values()], self._turn):
             if not chain.lists or chain.held:
                 continue
-            budget = self._consumer.room(chain.lists[0])
+            # Half of what the chain may do at once: one half is read and worked on here while Redis
+            # writes what became of the other.
+            most = -(-chain.concurrency // 2)
+            budget = min(self._consumer.room(chain.lists[0]), most)
             if budget:
                 requests.append(ReadRequest(tuple(_rotated(chain.lists, self._turn)), budget))
             else:
