@@ -101,7 +101,7 @@ def test_a_long_error_is_cut_short() -> None:
 
 def test_label_values_of_strangers_are_bounded() -> None:
     counter = Counter("vcons", "Counted.", ["list"], registry=None)
-    labelled = metrics.Labelled(counter)
+    labelled: metrics.Labelled[Counter] = metrics.Labelled(counter)
     for number in range(metrics.MOST_CHILDREN + 50):
         labelled(f"stranger-{number}").inc()
     (family,) = counter.collect()

@@ -1,9 +1,10 @@
 """The ASGI application: every request gets an id, a route, a key check and exactly one answer."""
 
-import os
+import random
 import re
 import time
 from contextvars import ContextVar
+from typing import Any
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -12,6 +13,7 @@ from structlog.contextvars import STRUCTLOG_KEY_PREFIX
 
 from vconflow.api.audit import TARGET, Target, audit
 from vconflow.api.call import Call
+from vconflow.api.codec import StoredVcon
 from vconflow.api.errors import error_response, status_of
 from vconflow.api.gate import EXTRA_HEADERS, Gate
 from vconflow.api.refusals import Disconnected
@@ -27,6 +29,7 @@ _VALID_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _REQUEST_ID = b"x-request-id"
 _UNMATCHED = "unmatched"
 _GONE = 499
+_NO_EXTENSIONS: dict[str, Any] = {}
 # What structlog's bind_contextvars makes, which looks it up and gathers tokens at each call.
 _OF_LOG_LINES: ContextVar[str] = ContextVar(f"{STRUCTLOG_KEY_PREFIX}request_id")
 _CLOSE = (b"connection", b"close")
@@ -46,24 +49,31 @@ _EXPOSED = (
 
 def build_asgi(services: Services) -> ASGIApp:
     """Return the application. It opens nothing and has no lifespan of its own."""
-    app: ASGIApp = _Dispatcher(services)
+    dispatcher = _Dispatcher(services)
     origins = services.settings.vconflow_cors_origins
-    if origins:
-        app = CORSMiddleware(
-            app,
-            allow_origins=origins,
-            allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
-            allow_headers=("*",),
-            expose_headers=_EXPOSED,
-        )
-    return _Observed(app, services)
+    if not origins:
+        return _Observed(dispatcher, None, services)
+    cors = CORSMiddleware(
+        dispatcher,
+        allow_origins=origins,
+        allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
+        allow_headers=("*",),
+        expose_headers=_EXPOSED,
+    )
+    return _Observed(dispatcher, cors, services)
 
 
 class _Observed:
-    """Gives every request an id, stamps every response, counts both and audits them."""
+    """Gives every request an id, stamps every response, counts both and audits them.
 
-    def __init__(self, app: ASGIApp, services: Services) -> None:
-        self._app = app
+    `middleware`, if any, stands between it and the dispatcher.
+    """
+
+    def __init__(
+        self, dispatcher: "_Dispatcher", middleware: ASGIApp | None, services: Services
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._middleware = middleware
         self._audit = services.audit
         self._headers = SecurityHeaders(
             [
@@ -77,37 +87,69 @@ class _Observed:
             await _decline(scope, receive, send)
             return
         request_id = _request_id(scope)
-        status = _GONE
-        extensions = scope.get("extensions")
-        is_unread = extensions.get("vconflow.is_unread") if extensions else None
-
-        async def stamped(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = self._headers.added_to(message["headers"], scope["scheme"])
-                headers.append((_REQUEST_ID, request_id))
-                if EXTRA_HEADERS in scope:
-                    headers += scope[EXTRA_HEADERS]
-                if is_unread is not None and is_unread():
-                    headers.append(_CLOSE)
-                message["headers"] = headers
-            await send(message)
-
+        sending = _Stamped(scope, send, request_id, self._headers)
         begun = time.perf_counter()
         token = _OF_LOG_LINES.set(request_id.decode("latin-1"))
         try:
-            await self._app(scope, receive, stamped)
+            if self._middleware is not None:
+                await self._middleware(scope, receive, sending)
+                return
+            response = await self._dispatcher.respond(scope, receive)
+            if response is not None and not sending.at_once(response):
+                await _send_response(response, scope, receive, sending)
         finally:
             seconds = time.perf_counter() - begun
             # It refers to the scope, and a circle would leave every request to the collector.
             target: Target | None = scope.pop(TARGET, None)
             template = target.route.path if target else _UNMATCHED
-            events.http_done(template, scope["method"], status, seconds)
+            events.http_done(template, scope["method"], sending.status, seconds)
             if target is not None:
                 target.call.release()
-                audit(self._audit, target, status, request_id)
+                audit(self._audit, target, sending.status, request_id)
             _OF_LOG_LINES.reset(token)
+
+
+class _Stamped:
+    """Sends messages, with what every answer has in its headers; `status` is of the answer."""
+
+    __slots__ = ("_headers", "_is_unread", "_request_id", "_scope", "_send", "status")
+
+    def __init__(
+        self, scope: Scope, send: Send, request_id: bytes, headers: SecurityHeaders
+    ) -> None:
+        self.status = _GONE
+        self._scope = scope
+        self._send = send
+        self._request_id = request_id
+        self._headers = headers
+        self._is_unread = scope.get("extensions", _NO_EXTENSIONS).get("vconflow.is_unread")
+
+    def at_once(self, response: ASGIApp) -> bool:
+        """Send a stored vCon without messages, if the server can do that; whether it was sent."""
+        scope = self._scope
+        if type(response) is not StoredVcon or scope["method"] == "HEAD" or EXTRA_HEADERS in scope:
+            return False
+        whole = scope.get("extensions", _NO_EXTENSIONS).get("vconflow.answer")
+        if whole is None or (self._is_unread is not None and self._is_unread()):
+            return False
+        lines = response.lines + self._headers.lines[scope["scheme"]]
+        self.status = response.status_code
+        return bool(
+            whole(self.status, b"%sx-request-id: %s\r\n" % (lines, self._request_id), response.body)
+        )
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            scope = self._scope
+            self.status = message["status"]
+            headers = self._headers.added_to(message["headers"], scope["scheme"])
+            headers.append((_REQUEST_ID, self._request_id))
+            if EXTRA_HEADERS in scope:
+                headers += scope[EXTRA_HEADERS]
+            if self._is_unread is not None and self._is_unread():
+                headers.append(_CLOSE)
+            message["headers"] = headers
+        await self._send(message)
 
 
 class _Dispatcher:
@@ -119,15 +161,20 @@ class _Dispatcher:
         self._gate = Gate(services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.respond(scope, receive)
+        if response is not None:
+            await _send_response(response, scope, receive, send)
+
+    async def respond(self, scope: Scope, receive: Receive) -> ASGIApp | None:
+        """What to answer; None when nobody is left to be answered."""
         try:
-            response = await self._respond(scope, receive)
+            return await self._respond(scope, receive)
         except Disconnected:
-            return  # nobody is left to answer
+            return None
         except Exception as error:  # noqa: BLE001 - whatever it was, the client gets an answer
             if status_of(error) == 500:
                 events.unhandled("http", error)
-            response = error_response(error)
-        await response(scope, receive, _without_body(send) if scope["method"] == "HEAD" else send)
+            return error_response(error)
 
     async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
         match = self._router.match(scope["method"], scope["path"])
@@ -140,12 +187,17 @@ class _Dispatcher:
         return await route.handler(call)
 
 
+async def _send_response(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    await response(scope, receive, _without_body(send) if scope["method"] == "HEAD" else send)
+
+
 def _request_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == _REQUEST_ID and _VALID_ID.fullmatch(value):
             found: bytes = value
             return found
-    return os.urandom(16).hex().encode()
+    # It need not be a secret, and the system's randomness costs a call of it.
+    return b"%032x" % random.getrandbits(128)
 
 
 def _without_body(send: Send) -> Send:

@@ -14,6 +14,7 @@ from vconflow.api.refusals import Disconnected, InvalidRequest, TooLarge, Unsupp
 
 __all__ = [
     "GZIP_MAGIC",
+    "StoredVcon",
     "body_chunks",
     "decode_json",
     "echo_response",
@@ -130,14 +131,32 @@ def decode_json(body: bytes, type: Any) -> Any:
         raise InvalidRequest.at(("body",), "JSON decode error", "json_invalid") from None
 
 
-class _Stored(Response):
-    """The bytes of a vCon; makes its headers for less than its base does."""
+class StoredVcon(Response):
+    """The bytes of a vCon; makes its headers for less than its base does.
 
-    def __init__(self, document: bytes, status: int, *headers: tuple[bytes, bytes]) -> None:
+    `lines` are the headers as they are written.
+    """
+
+    def __init__(self, document: bytes, status: int, etag: bytes = b"") -> None:
         self.body = document
         self.status_code = status
         self.background = None
-        self.raw_headers = [(b"content-length", b"%d" % len(document)), _JSON_HEADER, *headers]
+        self._etag = etag
+
+    @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:  # type: ignore[override]
+        headers = [(b"content-length", b"%d" % len(self.body)), _JSON_HEADER]
+        return [*headers, (b"etag", self._etag)] if self._etag else headers
+
+    @property
+    def lines(self) -> bytes:
+        length = len(self.body)
+        if not self._etag:
+            return b"content-length: %d\r\ncontent-type: application/json\r\n" % length
+        return b"content-length: %d\r\ncontent-type: application/json\r\netag: %s\r\n" % (
+            length,
+            self._etag,
+        )
 
 
 def json_response(
@@ -149,12 +168,12 @@ def json_response(
 
 async def vcon_response(document: bytes, status: int = 200) -> Response:
     """Return a stored vCon byte for byte, with its ETag."""
-    return _Stored(document, status, (b"etag", (await etag_of(document)).encode()))
+    return StoredVcon(document, status, (await etag_of(document)).encode())
 
 
 def echo_response(document: bytes, status: int) -> Response:
     """Return a vCon as it was sent."""
-    return _Stored(document, status)
+    return StoredVcon(document, status)
 
 
 async def etag_of(document: bytes) -> str:

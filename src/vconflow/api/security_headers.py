@@ -23,11 +23,18 @@ def security_headers(stamps: Headers, scheme: str) -> tuple[tuple[bytes, bytes],
 
 
 class SecurityHeaders:
-    """What is added to the headers of every answer, besides `stamps`."""
+    """What is added to the headers of every answer, besides `stamps`.
+
+    `lines` are all of them as they are written, by scheme, for an answer that has none of its own.
+    """
 
     def __init__(self, stamps: Headers) -> None:
         plain = (*stamps, *_ALWAYS)
         self._by_scheme = {"http": plain, "https": (*plain, _HSTS)}
+        self.lines = {
+            scheme: b"".join(b"%s: %s\r\n" % header for header in (*headers, _CSP, _CACHE))
+            for scheme, headers in self._by_scheme.items()
+        }
 
     def added_to(self, headers: Headers, scheme: str) -> list[tuple[bytes, bytes]]:
         """Return the headers with what they lack; `http` and `https` are the schemes."""

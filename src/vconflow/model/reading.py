@@ -108,8 +108,9 @@ def require_uuid_once(document: bytes) -> None:
 
     Any other name may repeat; the last one wins everywhere in vconflow.
     """
-    # An escape such as "uu\\u0069d" is the same name; both tests are a fraction of a parse.
-    if document.count(b'"uuid"') < 2 and b"\\u00" not in document:
+    # An escape such as "uu\\u0069d" is the same name; all tests are a fraction of a parse, the one
+    # for a single byte a fraction of the others.
+    if document.count(b'"uuid"') < 2 and (b"\\" not in document or b"\\u00" not in document):
         return
     if sum(name.text == "uuid" for name in _NAMES.decode(document)) > 1:
         raise refuse(("uuid",), "the member stands there twice", "duplicate")

@@ -102,6 +102,8 @@ def _created_at(read: Document, uuid: str, problems: list[Problem]) -> float:
 
 
 def _check_extensions(read: Document, problems: list[Problem]) -> None:
+    if not (read.critical or read.must_support):
+        return
     for name in ("critical", "must_support"):
         named: list[str] | None = getattr(read, name)
         for number in range(len(named or ())):
@@ -143,7 +145,7 @@ def _search_terms(
     names: dict[str, None] = {}
     for party in parties:
         tel = party.tel
-        if tel is not None and (text := without_scheme(str(tel), "tel:")):
+        if tel is not None and tel != "" and (text := without_scheme(str(tel), "tel:")):
             tels[text] = None
         if party.mailto and (text := without_scheme(party.mailto, "mailto:")):
             mailtos[text] = None
@@ -153,6 +155,8 @@ def _search_terms(
 
 
 def _indexed(terms: dict[str, None]) -> tuple[str, ...]:
+    if not terms or (len(terms) <= MAX_TERMS and max(map(len, terms)) <= LONGEST_TERM):
+        return tuple(terms)
     return tuple(islice((term for term in terms if len(term) <= LONGEST_TERM), MAX_TERMS))
 
 

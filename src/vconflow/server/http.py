@@ -7,9 +7,12 @@ import resource
 import socket
 import ssl
 from collections.abc import Iterator
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn._types import ASGI3Application
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.server import ServerState
 
 from vconflow import __version__
@@ -95,17 +98,21 @@ def http_server(app: ASGIApp, settings: Settings, tls: Tls | None) -> HttpServer
             "https" if tls else "http",
         ),
     )
+    # Most requests come without the headers of a proxy: these are spared the look for them.
+    proxied = ProxyHeadersMiddleware(cast("ASGI3Application", app), settings.forwarded_allow_ips)
     config = uvicorn.Config(
         app,
         loop="none",
         # Declared as a class, used as a factory.
-        http=functools.partial(HttpProtocol, limits=limits),  # type: ignore[arg-type]
+        http=functools.partial(  # type: ignore[arg-type]
+            HttpProtocol, limits=limits, proxied=cast("ASGI3Application", proxied)
+        ),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        forwarded_allow_ips=settings.forwarded_allow_ips,
+        proxy_headers=False,
         timeout_keep_alive=settings.vconflow_keep_alive,
         timeout_graceful_shutdown=10,
     )

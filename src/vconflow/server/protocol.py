@@ -1,15 +1,14 @@
 """HTTP/1.1 from clients that are slow, greedy or broken: each is answered and let go."""
 
 import asyncio
-import weakref
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
+from urllib.parse import unquote
 
 import httptools
+from uvicorn._types import ASGI3Application, HTTPScope
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import (
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from vconflow.server.cycle import Cycle
@@ -28,6 +27,7 @@ _MOST_BESIDE = 64 * 1024
 _LEAST_PROGRESS = 1024
 """Bytes that a body must grow, and an answer shrink, within `Limits.body`."""
 _OF_UPGRADES = frozenset({b"connection", b"upgrade", b"http2-settings"})
+_OF_PROXIES = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 1024 * 1024
 
@@ -52,29 +52,14 @@ class _Refused(Exception):
     """The head of a request is refused with a status."""
 
 
-class _Unread:
-    """Whether part of a request's body has not come yet.
-
-    Held by the scope, which the request itself holds: a strong reference would leave every request
-    to the garbage collector.
-    """
-
-    __slots__ = ("_cycle",)
-
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = weakref.ref(cycle)
-
-    def __call__(self) -> bool:
-        cycle = self._cycle()
-        return cycle is not None and cycle.more_body
-
-
 class HttpProtocol(HttpToolsProtocol):
     """One connection. The server calls `check` now and then, so that none needs timers.
 
     In the scope's extensions it tells handlers whether what they send goes anywhere
     (`vconflow.is_closing`), and whether part of the body has not come yet (`vconflow.is_unread`),
-    and lets them cut the connection (`vconflow.abort`).
+    lets them cut the connection (`vconflow.abort`), and takes a whole answer at once
+    (`vconflow.answer`, see `Cycle.answer`). `proxied` is the application for requests in which a
+    proxy tells where they came from.
     """
 
     def __init__(
@@ -85,13 +70,19 @@ class HttpProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         limits: Limits,
+        proxied: ASGI3Application | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
+        self._proxied = proxied or self.app
+        self._is_proxied = False
+        self._asgi = {"version": self.asgi_version, "spec_version": "2.3"}
+        self._running: RequestResponseCycle | None = None
         self._refusal: tuple[int, str] | None = None
         self._in_head = False
         self._upgrading = ""
         self._head_since: float | None = None
+        self._idle_since: float | None = None
         self._head_bytes = 0
         self._chunk = 0
         self._body_since = 0.0
@@ -107,16 +98,24 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._soft = SoftTransport(transport, self._end)
+        # Of the request that is at work: one dict for all, and none that refers to its own scope.
         self._extensions: dict[str, Any] = {
             "vconflow.is_closing": transport.is_closing,
             "vconflow.abort": transport.abort,
+            "vconflow.is_unread": self._is_unread,
+            "vconflow.answer": self._answer,
         }
         self._head_since = self.loop.time()
         if len(self.connections) > 2 * self._limits.connections:
             events.connection_refused("too_many_connections")
             transport.abort()
         elif len(self.connections) > self._limits.connections:
-            self.app = self._too_many
+            self.app = self._proxied = self._too_many
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        # It refers to this connection, which refers to it.
+        self._extensions = {}
 
     def data_received(self, data: bytes) -> None:
         self._chunk = len(data)
@@ -125,10 +124,12 @@ class HttpProtocol(HttpToolsProtocol):
             if self._lingered > _LINGER_BYTES:
                 self.transport.close()
             return
-        if self._in_head:
+        if self._idle_since is not None:
+            # Whatever it is, a blank line too: from now on a head is expected.
+            self._head_since, self._idle_since = self.loop.time(), None
+        elif self._in_head:
             self._head_bytes += len(data)
         self._beside += len(data)
-        self._unset_keepalive_if_required()
         try:
             try:
                 self.parser.feed_data(data)
@@ -164,51 +165,121 @@ class HttpProtocol(HttpToolsProtocol):
         return b"".join([start, *lines, b"\r\n"])
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = self._is_proxied = False
         self._in_head = True
         self._head_since = self.loop.time()
         self._head_bytes = self._chunk
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # Trailers come past every check of the head, when the request may be at work already.
-        if self._in_head:
-            super().on_header(name, value)
+        if not self._in_head:
+            return
+        name = name.lower()
+        if name in _OF_PROXIES:
+            self._is_proxied = True
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._beside = 0
         self._head_since = None
-        self._refusal = self._complaint()
+        method = self.parser.get_method()
+        self._refusal = self._complaint(method)
         if self._refusal:
             raise _Refused
         self._upgrading = ""
         if self.parser.should_upgrade():
-            self._upgrading = self.parser.get_method().decode("ascii")
+            self._upgrading = method.decode("ascii")
             return
-        # Before the task begins: the scope is its own from then on.
-        extensions = self._extensions.copy()
-        self.scope["extensions"] = extensions
-        super().on_headers_complete()
-        cycle = self.cycle
-        # Nothing has been sent yet: the task has not begun. What the cycle uses of a transport,
-        # ours has.
-        cycle.__class__ = Cycle
-        cycle.transport = self._soft  # type: ignore[assignment]
-        extensions["vconflow.is_unread"] = _Unread(cycle)
+        before: RequestResponseCycle | None = self.cycle
+        self.cycle = self._make_cycle(method)
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self._app)
+        else:
+            # It came while the one before is at work: its turn comes afterwards.
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self._app))
         self._body_since = self.loop.time()
         self._body_bytes = 0
+
+    @property
+    def _app(self) -> ASGI3Application:
+        return self._proxied if self._is_proxied else self.app
+
+    def _make_cycle(self, method: bytes) -> Cycle:
+        version = self.parser.get_http_version()
+        return Cycle(
+            self._make_scope(method, version),
+            self._soft,
+            self.flow,
+            self.server_state.default_headers,
+            self.tasks,
+            self.on_response_complete,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            expect_100_continue=self.expect_100_continue,
+        )
+
+    def _make_scope(self, method: bytes, version: str) -> HTTPScope:
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope = {
+            "type": "http",
+            "asgi": self._asgi,
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "method": method.decode("ascii"),
+            "root_path": "",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "headers": self.headers,
+            "extensions": self._extensions,
+        }
+        return cast("HTTPScope", scope)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        task = self.loop.create_task(cycle.run_asgi(app))
+        cast("Cycle", cycle).task = task
+        self.tasks.add(task)
+
+    def _is_unread(self) -> bool:
+        return self._running is not None and self._running.more_body
+
+    def _answer(self, status: int, lines: bytes, body: bytes) -> bool:
+        return cast("Cycle", self._running).answer(status, lines, body)
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
         self._beside = 0
-        super().on_body(body)
+        if self._upgrading or self.cycle.response_complete:
+            return
+        cycle = cast("Cycle", self.cycle)
+        cycle.chunk = cycle.chunk + body if cycle.chunk else body
+        if len(cycle.chunk) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
-        if not self._upgrading:
-            super().on_message_complete()
+        if not self._upgrading and not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle_since = self.loop.time()
         if self._is_last and self.cycle.response_complete:
             self.transport.close()
 
@@ -223,11 +294,10 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._head_since is not None:
             if now - self._head_since > self._limits.head:
                 self._head_too_slow()
-        elif self.cycle.response_complete:
-            # Blank lines between requests stop the timer of uvicorn without beginning anything.
-            if self.timeout_keep_alive_task is None:
-                self._head_since = now
-        elif self.cycle.more_body:
+        elif self._idle_since is not None:
+            if now - self._idle_since > self.timeout_keep_alive:
+                self.transport.close()
+        elif self.cycle.more_body and not self.cycle.response_complete:
             self._check_body(now)
 
     def send_400_response(self, msg: str) -> None:
@@ -235,8 +305,8 @@ class HttpProtocol(HttpToolsProtocol):
         status, detail = self._refusal or (400, msg)
         self._refuse(status, detail)
 
-    def _complaint(self) -> tuple[int, str] | None:
-        if self.parser.get_method() == b"CONNECT":
+    def _complaint(self, method: bytes) -> tuple[int, str] | None:
+        if method == b"CONNECT":
             return _NO_PROXY
         if len(self.headers) > _MOST_HEADERS:
             return _TOO_MANY_HEADERS
@@ -298,7 +368,6 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing() or self._lingering_since is not None:
             return
         self._lingering_since = self.loop.time()
-        self._unset_keepalive_if_required()
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -4,36 +4,41 @@ A uuid is never a label. Times are in seconds. Call an instrument with its label
 child to count on: `ENTRIES("main", "completed").inc()`.
 """
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.metrics import MetricWrapperBase
+
+from vconflow.telemetry.timings import Timing, Timings
 
 __all__ = ["REGISTRY", "render"]
 
 MOST_CHILDREN = 1000
 """Label values can come from a request, such as the name of a list: so many, then `other`."""
 
-InstrumentT = TypeVar("InstrumentT", bound=MetricWrapperBase)
+ChildT = TypeVar("ChildT")
 
 
-class Labelled(Generic[InstrumentT]):
+class _Instrument(Protocol):
+    def labels(self, *values: str) -> Any: ...
+    def remove(self, *values: str) -> None: ...
+
+
+class Labelled(Generic[ChildT]):
     """An instrument by its label values, looked up in a dict: `labels()` costs a microsecond."""
 
-    def __init__(self, instrument: InstrumentT) -> None:
+    def __init__(self, instrument: _Instrument) -> None:
         self._instrument = instrument
-        self._children: dict[tuple[str, ...], InstrumentT] = {}
+        self._children: dict[tuple[str, ...], ChildT] = {}
 
-    def __call__(self, *values: str) -> InstrumentT:
+    def __call__(self, *values: str) -> ChildT:
         child = self._children.get(values)
         return self._make(values) if child is None else child
 
@@ -42,11 +47,18 @@ class Labelled(Generic[InstrumentT]):
         if self._children.pop(values, None) is not None:
             self._instrument.remove(*values)
 
-    def _make(self, values: tuple[str, ...]) -> InstrumentT:
+    def _make(self, values: tuple[str, ...]) -> ChildT:
         if len(self._children) >= MOST_CHILDREN:
-            return self._instrument.labels(*("other" for _ in values))
-        child = self._instrument.labels(*values) if values else self._instrument
-        self._children[values] = child
+            values = ("other",) * len(values)
+            return self._children.get(values) or self._child(values)
+        self._children[values] = child = self._child(values)
+        return child
+
+    def _child(self, values: tuple[str, ...]) -> ChildT:
+        # The client's own instruments are their only child when they have no labels.
+        instrument: Any = self._instrument
+        has_children = values or isinstance(instrument, Timings)
+        child: ChildT = instrument.labels(*values) if has_children else instrument
         return child
 
 
@@ -64,11 +76,10 @@ def _gauge(name: str, text: str, *labels: str) -> Labelled[Gauge]:
     return Labelled(Gauge(f"vconflow_{name}", text, labels, registry=REGISTRY))
 
 
-def _histogram(
-    name: str, text: str, buckets: tuple[float, ...], *labels: str
-) -> Labelled[Histogram]:
-    instrument = Histogram(f"vconflow_{name}", text, labels, buckets=buckets, registry=REGISTRY)
-    return Labelled(instrument)
+def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Labelled[Timing]:
+    timings = Timings(f"vconflow_{name}", text, labels, buckets)
+    REGISTRY.register(timings)
+    return Labelled(timings)
 
 
 ACCEPTED = _counter("accepted_total", "vCons put on a list.", "list", "source")

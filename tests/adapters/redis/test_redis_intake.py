@@ -42,7 +42,7 @@ async def test_the_same_batch_once_more_gets_the_first_answer(
         else (await client.execute_command(*calls[-1]))
     )
 
-    assert again == [[b"ok", receipt.rev]]
+    assert again == [receipt.rev]
     assert len(await read(backend, "in")) == 1
 
 

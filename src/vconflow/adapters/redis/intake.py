@@ -49,7 +49,9 @@ class RedisIntake:
             )
             todo = {}
             for position, reply in zip(positions, replies, strict=True):
-                if reply[0] == b"index":
+                if isinstance(reply, int):
+                    results[position] = Receipt(reply)
+                elif reply[0] == b"index":
                     todo[position] = reply[1].decode()
                 else:
                     results[position] = _result(reply)
@@ -59,7 +61,7 @@ class RedisIntake:
             results[position] = Unavailable("The vCon is being replaced by others all the time")
         return results
 
-    async def _call(self, items: list[tuple[Acceptance, str]]) -> list[list[Any]]:
+    async def _call(self, items: list[tuple[Acceptance, str]]) -> list[int | list[Any]]:
         call = ScriptCall()
         header = [
             call.key(self._keys.batch(uuid4().hex)),
@@ -72,30 +74,29 @@ class RedisIntake:
             call.key(self._keys.partners),
             _IDEMPOTENCY_TTL,
         ]
-        replies: list[list[Any]] = await self._scripts.run("accept", call, header)
+        replies: list[int | list[Any]] = await self._scripts.run("accept", call, header)
         return replies
 
     def _item(self, call: ScriptCall, item: Acceptance, previous: str) -> list[Any]:
         keys, facts = self._keys, item.facts
         index = keys.index(facts)
+        uuid = facts.uuid
         return [
-            facts.uuid,
-            call.key(keys.document(facts.uuid)),
+            uuid,
+            call.keys_in_a_row(keys.document(uuid), keys.meta(uuid), keys.history(uuid)),
             call.arg(item.document),
-            call.key(keys.meta(facts.uuid)),
             facts.created_at,
             [call.key(keys.list(name)) for name in item.lists],
             [call.key(name) for name in index],
             index_text(index),
             previous,
-            [call.key(name) for name in index_keys(previous)],
+            [call.key(name) for name in index_keys(previous)] if previous else [],
             item.owner,
             -1 if item.expect_rev is None else item.expect_rev,
             item.source,
             item.trace,
             item.ownership.value,
             *self._marks(call, item.idempotency),
-            self._journal.key(call, facts.uuid),
             self._journal.record(call, item.record()),
         ]
 
@@ -153,9 +154,7 @@ class RedisIntake:
 
 
 def _result(reply: list[Any]) -> Receipt | Exception:
-    if reply[0] in _DONE:
-        return Receipt(int(reply[1]), reply[0] == b"repeated")
-    return _error(reply)
+    return Receipt(reply[1], repeated=True) if reply[0] == b"repeated" else _error(reply)
 
 
 def _error(reply: list[Any]) -> Exception:

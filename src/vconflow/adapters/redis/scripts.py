@@ -31,16 +31,26 @@ _LATE = re.compile(r"(?:LATE )?(\d+)")
 class ScriptCall:
     """Keys and arguments of one call. Indices start at 1, as Lua's do; argument 1 is the header."""
 
-    __slots__ = ("_shared", "args", "keys")
+    __slots__ = ("_known", "_shared", "args", "keys")
 
     def __init__(self) -> None:
-        self.keys: dict[str, int] = {}
+        self.keys: list[str] = []
         self.args: list[bytes] = []
+        self._known: dict[str, int] = {}
         self._shared: dict[bytes, int] = {}
 
     def key(self, name: str) -> int:
         """The index of a key in KEYS."""
-        return self.keys.setdefault(name, len(self.keys) + 1)
+        index = self._known.get(name)
+        if index is None:
+            self.keys.append(name)
+            index = self._known[name] = len(self.keys)
+        return index
+
+    def keys_in_a_row(self, *names: str) -> int:
+        """The index of the first of some keys, behind which the others come."""
+        self.keys += names
+        return len(self.keys) - len(names) + 1
 
     def arg(self, value: bytes) -> int:
         """Add an argument; its index in ARGV."""

@@ -1,10 +1,11 @@
 -- Store each vCon of a batch: document, meta, listing, index, stream entries.
 -- header: {batch key, batch ttl ms, index expiry ms, listing key, expiring key, items, journal,
 --          partners key, idempotency ttl ms}
--- item: {uuid, document key, document arg, meta key, created, stream keys, index keys, index text,
---        previous index text, previous index keys, owner, expected rev (-1: any), origin, trace, ownership,
---        idempotency key (0: none), fingerprint, history key, record arg}
--- result: {'ok', rev} | {'repeated', rev} | {'index', its text} | {'moved', rev} | {'gone'}
+-- item: {uuid, document key, document arg, created, stream keys, index keys, index text,
+--        previous index text, previous index keys, owner, expected rev (-1: any), origin, trace,
+--        ownership, idempotency key (0: none), fingerprint, record arg}
+-- Behind the key of the document come those of its meta hash and of its history.
+-- result: the new rev | {'repeated', rev} | {'index', its text} | {'moved', rev} | {'gone'}
 --         | {'owner'} | {'reused'} | {'type', key}
 local batch_key, batch_ttl, index_expiry, created_key = KEYS[header[1]], header[2], header[3], KEYS[header[4]]
 local expiring_key, partners_key = KEYS[header[5]], KEYS[header[8]]
@@ -28,66 +29,93 @@ local function owner_of(uuid, document, held)
 end
 
 local function own(uuid, document, item, held)
-  if item[15] == 'keep' then return owner_of(uuid, document, held) or item[11] end
-  if item[15] == 'exclusive' then
-    call('HSET', partners_key, uuid, item[11])
+  if item[14] == 'keep' then return owner_of(uuid, document, held) or item[10] end
+  if item[14] == 'exclusive' then
+    call('HSET', partners_key, uuid, item[10])
     has_partners = true
-  elseif has_partners and held[6] ~= item[11] then
+  elseif has_partners and held[6] ~= item[10] then
     call('HDEL', partners_key, uuid)
   end
-  return item[11]
+  return item[10]
 end
 
 -- What became of the same request before: its result, or nil when it is new.
 local function recall(item)
-  local key = KEYS[item[16]]
+  local key = KEYS[item[15]]
   if not is_type(key, 'string') then return {'type', key} end
   local known = call('GET', key)
   if not known then return nil end
-  if string.sub(known, 1, #item[17]) ~= item[17] then return {'reused'} end
-  return {'repeated', tonumber(string.sub(known, #item[17] + 2))}
+  if string.sub(known, 1, #item[16]) ~= item[16] then return {'reused'} end
+  return {'repeated', tonumber(string.sub(known, #item[16] + 2))}
 end
 
-local function accept(item)
-  local before = item[16] > 0 and recall(item)
-  if before then return before end
-  local uuid, document, meta = item[1], KEYS[item[2]], KEYS[item[4]]
-  local streams, expected = item[6], item[12]
-  if not is_type(created_key, 'zset') then return {'type', created_key} end
+-- Why the item cannot be accepted whatever is in it, or nil. `held` is of the meta hash.
+local function refusal(item, document, held)
+  local rev, deleted, expected, ownership = held[1], held[3], item[11], item[14]
+  if expected < 0 and ownership == 'take' then return nil end
   if not is_type(document, 'string') then return {'type', document} end
-  local fits, wrong = all_types(streams, 'stream')
-  if not fits then return {'type', wrong} end
-  fits, wrong = all_types(item[7], 'zset')
-  if not fits then return {'type', wrong} end
-
-  local held = redis.pcall('HMGET', meta, 'rev', 'idx', 'deleted', 'born', 'ttl', 'owner', 'open')
-  if held.err then return {'type', meta} end
-  local rev, index, deleted = held[1], held[2] or '', held[3]
   if expected == 0 and (deleted or (not rev and known_types[document] == 'none')) then
     return {'gone'}
   end
   if expected > 0 and (deleted or tonumber(rev or 0) ~= expected) then
     return {'moved', tonumber(rev or 0)}
   end
-  if item[15] == 'exclusive' then
+  if ownership == 'exclusive' then
     if not is_type(partners_key, 'hash') then return {'type', partners_key} end
-    if (owner_of(uuid, document, held) or item[11]) ~= item[11] then return {'owner'} end
+    if (owner_of(item[1], document, held) or item[10]) ~= item[10] then return {'owner'} end
   end
+end
+
+-- Write document and index: the key that holds something else, when nothing was written.
+local function store(item, document)
+  local bytes = ARGV[item[3]]
+  -- Most vCons are new. Of those that are not, the type is to be looked at before.
+  local is_new = call('SET', document, bytes, 'NX')
+  local wrong = not is_new and not is_type(document, 'string') and document
+  if not wrong and #item[9] > 0 then
+    local fits, other = all_types(item[6], 'zset')
+    wrong = not fits and other
+    if not wrong then reindex(item[1], item[9], item[6], index_expiry) end
+  elseif not wrong then
+    wrong = index_into(item[1], item[6], index_expiry)
+  end
+  if wrong then
+    if is_new then call('DEL', document) end
+    return wrong
+  end
+  if not is_new then call('SET', document, bytes) end
+end
+
+local function accept(item)
+  local before = item[15] > 0 and recall(item)
+  if before then return before end
+  local uuid, document, meta = item[1], KEYS[item[2]], KEYS[item[2] + 1]
+  local streams = item[5]
+  if not is_type(created_key, 'zset') then return {'type', created_key} end
+  local fits, wrong = all_types(streams, 'stream')
+  if not fits then return {'type', wrong} end
+
+  local held = redis.pcall('HMGET', meta, 'rev', 'idx', 'deleted', 'born', 'ttl', 'owner', 'open')
+  if held.err then return {'type', meta} end
+  local rev, index, deleted = held[1], held[2] or '', held[3]
+  local refused = refusal(item, document, held)
+  if refused then return refused end
   -- The same index keys as before need no removal; others must have been declared.
-  if index ~= item[8] and index ~= item[9] then return {'index', index} end
+  if index ~= item[7] and index ~= item[8] then return {'index', index} end
+  wrong = store(item, document)
+  if wrong then return {'type', wrong} end
 
   local new_rev, owner = next_rev(rev), own(uuid, document, item, held)
   if deleted then call('DEL', meta) end
   local rev_text = integer(new_rev)
   -- Entries that count a conserver's document go on to count it.
   local born = (not deleted and (held[4] or (tonumber(held[7] or 0) > 0 and '1'))) or rev_text
-  call('SET', document, ARGV[item[3]])
   if #streams > 0 then
     local open = not deleted and tonumber(held[7]) or 0
-    call('HSET', meta, 'rev', rev_text, 'idx', item[8], 'owner', owner, 'born', born,
+    call('HSET', meta, 'rev', rev_text, 'idx', item[7], 'owner', owner, 'born', born,
       'open', integer(open + #streams))
   else
-    call('HSET', meta, 'rev', rev_text, 'idx', item[8], 'owner', owner, 'born', born)
+    call('HSET', meta, 'rev', rev_text, 'idx', item[7], 'owner', owner, 'born', born)
   end
   if rev then
     call('PERSIST', meta)
@@ -96,16 +124,15 @@ local function accept(item)
       if is_type(expiring_key, 'zset') then call('ZREM', expiring_key, uuid) end
     end
   end
-  call('ZADD', created_key, item[5], uuid)
-  reindex(uuid, item[10], item[7], index_expiry)
+  call('ZADD', created_key, item[4], uuid)
   for _, stream in ipairs(streams) do
-    add_entry(KEYS[stream], uuid, now_ms, item[13], item[14], true)
+    add_entry(KEYS[stream], uuid, now_ms, item[12], item[13], true)
   end
-  if item[16] > 0 then
-    call('SET', KEYS[item[16]], item[17] .. ' ' .. rev_text, 'PX', header[9])
+  if item[15] > 0 then
+    call('SET', KEYS[item[15]], item[16] .. ' ' .. rev_text, 'PX', header[9])
   end
-  remember(header[7], KEYS[item[18]], uuid, ARGV[item[19]])
-  return {'ok', new_rev}
+  remember(header[7], KEYS[item[2] + 2], uuid, ARGV[item[17]])
+  return new_rev
 end
 
 local results = {}

@@ -58,28 +58,48 @@ local function owns(stream, id, consumer, turn)
   return row ~= nil and row[2] == consumer and (not turn or row[4] == turn)
 end
 
--- Take the uuid out of the index keys it was in and put it into those it belongs to now. Index
--- keys are trimmed on write: a busy number must not grow for ever. One that stands in many items
--- is trimmed once, unless it was gone in between and with it the time at which it expires.
-local trimmed, oldest, expiry = {}, nil, nil
+-- Index keys are trimmed on write: a busy number must not grow for ever. The time at which a key
+-- expires is set a tenth too late, and tells until then that it was trimmed lately.
+local looked_at, oldest, expiry = {}, nil, nil
 local function trim(key, expiry_ms)
-  if not oldest then oldest, expiry = '(' .. integer(now_ms - expiry_ms), integer(expiry_ms) end
-  if known_types[key] ~= 'none' then call('ZREMRANGEBYSCORE', key, '-inf', oldest) end
+  if expiry_ms == 0 or looked_at[key] then return end
+  looked_at[key] = true
+  if call('PTTL', key) >= expiry_ms then return end
+  if not oldest then
+    oldest, expiry = '(' .. integer(now_ms - expiry_ms), integer(expiry_ms * 1.1)
+  end
+  call('ZREMRANGEBYSCORE', key, '-inf', oldest)
   call('PEXPIRE', key, expiry)
 end
 
+-- Put the uuid into index keys; the first that holds something else, when nothing was done.
+-- To try costs less than to ask for the type of each before.
+local function index_into(uuid, keys, expiry_ms)
+  local fresh = {}
+  for _, index in ipairs(keys) do
+    local key = KEYS[index]
+    local added = redis.pcall('ZADD', key, now_text, uuid)
+    if type(added) == 'table' then
+      known_types[key] = nil
+      if not is_type(key, 'zset') then
+        for _, other in ipairs(fresh) do call('ZREM', other, uuid) end
+        return key
+      end
+      added = call('ZADD', key, now_text, uuid)
+    end
+    if added == 1 then fresh[#fresh + 1] = key end
+    trim(key, expiry_ms)
+  end
+end
+
+-- Take the uuid out of the index keys it was in and put it into those it belongs to now.
 local function reindex(uuid, old_keys, new_keys, expiry_ms)
   for _, index in ipairs(old_keys) do
     call('ZREM', KEYS[index], uuid)
-    trimmed[index] = nil
+    -- It may be gone with its last member, and with it the time at which it expires.
+    looked_at[KEYS[index]] = nil
   end
-  for _, index in ipairs(new_keys) do
-    call('ZADD', KEYS[index], now_text, uuid)
-    if expiry_ms > 0 and not trimmed[index] then
-      trim(KEYS[index], expiry_ms)
-      trimmed[index] = true
-    end
-  end
+  index_into(uuid, new_keys, expiry_ms)
 end
 
 -- Whether an entry is one of this life of the uuid, which began at `born`.
