@@ -139,6 +139,8 @@ class EditableDocument:
             # An edit that left everything as it was keeps the bytes as they were.
             if now != self._unedited[name]:
                 written = written | {name: Raw(now)}
+        if self._members is self._original:
+            return written
         return self._original if _same_members(written, self._original) else written
 
     def _with_updated_at(self, written: dict[str, Raw]) -> dict[str, Raw]:
@@ -162,8 +164,6 @@ class EditableDocument:
 
 
 def _same_members(one: dict[str, Raw], other: dict[str, Raw]) -> bool:
-    if one is other:
-        return True
     return list(one) == list(other) and all(
         raw is there or bytes(raw) == bytes(there)
         for raw, there in zip(one.values(), other.values(), strict=True)

@@ -1,8 +1,7 @@
 """Committing a run, following a document that others change meanwhile."""
 
-import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import TypeVar, TypeVarTuple
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -11,6 +10,7 @@ from vconflow.model.entry import Entry
 from vconflow.model.merge import merge
 from vconflow.pipeline.batcher import Batcher
 from vconflow.pipeline.fanout import Fanout
+from vconflow.pipeline.owned import Key
 from vconflow.pipeline.removal import remove_copies
 from vconflow.pipeline.run import Run
 from vconflow.pipeline.run_record import record_of
@@ -35,7 +35,6 @@ ROUNDS = 10
 _LONGEST_WAIT = 2.0
 
 ResultT = TypeVar("ResultT")
-ArgumentsT = TypeVarTuple("ArgumentsT")
 
 
 class Lost(Exception):
@@ -50,6 +49,22 @@ class Conflicted(Exception):
     """Our changes and somebody else's contradict each other: the links must run again."""
 
 
+class _UnderWay:
+    """A key is among others meanwhile. A generator would cost every commit three times as much."""
+
+    __slots__ = ("_key", "_keys")
+
+    def __init__(self, keys: set[Key], key: Key) -> None:
+        self._keys = keys
+        self._key = key
+
+    def __enter__(self) -> None:
+        self._keys.add(self._key)
+
+    def __exit__(self, *_: object) -> None:
+        self._keys.discard(self._key)
+
+
 class Commits:
     """Fetches and commits of all runs of a replica, gathered into batches.
 
@@ -60,7 +75,7 @@ class Commits:
     def __init__(self, documents: Documents, ledger: Ledger, clock: Clock) -> None:
         self._clock = clock
         self._documents = documents
-        self._under_way: set[tuple[str, str]] = set()
+        self._under_way: set[Key] = set()
         self._fetches: Batcher[str, Document] = Batcher(documents.fetch, parallel=2)
         self._commits: Batcher[Commit, CommitResult] = Batcher(
             ledger.commit, size_of=lambda commit: len(commit.document or b""), parallel=2
@@ -68,7 +83,7 @@ class Commits:
 
     async def fetch(self, uuid: str) -> Document:
         """The document as Redis has it now. Raises Deleted."""
-        found = await self._patiently(self._fetches.submit, uuid)
+        found = await self._patiently(lambda: self._fetches.submit(uuid))
         if found.deleted:
             raise Deleted
         return found
@@ -77,7 +92,7 @@ class Commits:
         self, uuid: str, fanout: Fanout, names: Sequence[str]
     ) -> dict[str, Exception]:
         """Remove what storages hold of a deleted vCon; failures by storage."""
-        removal = await self._patiently(remove_copies, self._documents, fanout, uuid, names)
+        removal = await self._patiently(lambda: remove_copies(self._documents, fanout, uuid, names))
         return removal.failed
 
     async def commit(self, run: Run, then: Finish | Defer | Bury | None) -> None:
@@ -93,12 +108,8 @@ class Commits:
     ) -> bool:
         """Whether it was done; False when the document has another revision by now."""
         commit = run.commit(then, check=check, record=record_of(run, then))
-        key = (run.entry.list, run.entry.id)
-        self._under_way.add(key)
-        try:
-            result = await self._patiently(self._commits.submit, commit)
-        finally:
-            self._under_way.discard(key)
+        with self.under_way(run.entry):
+            result = await self._patiently(lambda: self._commits.submit(commit))
         match result.verdict:
             case Verdict.DONE:
                 run.written(result.rev)
@@ -114,21 +125,15 @@ class Commits:
         """Note that an entry at rest runs: from now on the end of its replica is a crash of it."""
         running = msgspec.structs.replace(progress, parked=(), due=0)
         commit = Commit(entry, entry.uuid, then=Defer(running))
-        result = await self._patiently(self._commits.submit, commit)
+        result = await self._patiently(lambda: self._commits.submit(commit))
         if result.verdict is Verdict.LOST:
             raise Lost
         # One of a deleted vCon has no record; it only has to clean up.
         return running
 
-    @contextlib.contextmanager
-    def under_way(self, entry: Entry) -> Iterator[None]:
+    def under_way(self, entry: Entry) -> "_UnderWay":
         """While something is done that must be followed by a verdict on whose entry it is."""
-        key = (entry.list, entry.id)
-        self._under_way.add(key)
-        try:
-            yield
-        finally:
-            self._under_way.discard(key)
+        return _UnderWay(self._under_way, (entry.list, entry.id))
 
     def is_under_way(self, list_name: str, entry: str) -> bool:
         """Whether a commit or a storage write of the entry is under way: its verdict will come."""
@@ -146,13 +151,11 @@ class Commits:
             raise Conflicted
         run.rebase(found, found.document, merged)
 
-    async def _patiently(
-        self, call: Callable[[*ArgumentsT], Awaitable[ResultT]], *args: *ArgumentsT
-    ) -> ResultT:
+    async def _patiently(self, call: Callable[[], Awaitable[ResultT]]) -> ResultT:
         wait = 0.05
         while True:
             try:
-                return await call(*args)
+                return await call()
             except Unavailable:
                 await self._clock.sleep(wait)
                 wait = min(wait * 2, _LONGEST_WAIT)

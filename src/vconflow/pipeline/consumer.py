@@ -185,7 +185,11 @@ class Consumer:
             while True:
                 if not slot_of and (chain := self._current().runs(entry.list)):
                     await self._resting.rest(key, chain, progress)
-                result = await self._attempt(entry, progress, slot_of, found)
+                if progress.crashes:
+                    async with self._suspects.turn(progress.crashes):
+                        result = await self._attempt(entry, progress, slot_of, found)
+                else:
+                    result = await self._attempt(entry, progress, slot_of, found)
                 if isinstance(result, Done):
                     return
                 found = None
@@ -203,14 +207,6 @@ class Consumer:
             raise
 
     async def _attempt(
-        self, entry: Entry, progress: Progress, slot_of: str, found: Document | None
-    ) -> Done | Waiting:
-        if not progress.crashes:
-            return await self._in_slot(entry, progress, slot_of, found)
-        async with self._suspects.turn(progress.crashes):
-            return await self._in_slot(entry, progress, slot_of, found)
-
-    async def _in_slot(
         self, entry: Entry, progress: Progress, slot_of: str, found: Document | None
     ) -> Done | Waiting:
         """Still waiting, as before, when no chain runs the entry any more."""
