@@ -54,42 +54,47 @@ def chain_of(link: Counting) -> Chain:
     return Chain("main", (step("a", link),), lists=("in",), egress=("out",))
 
 
-async def test_a_late_document_begins_no_entry_a_second_time(valkey_url: str) -> None:
-    """The lease ends meanwhile, and the replica takes over what it did not know it had read."""
-    link = Counting(is_held=True)
-    async with site(valkey_url, chain_of(link), lease=LEASE, start=False) as it:
+async def test_what_waits_for_its_document_is_ours(valkey_url: str) -> None:
+    """Its lease is renewed, so that nobody takes it over: neither another replica nor we."""
+    link, other = Counting(), Counting()
+    async with site(valkey_url, chain_of(link), name="slow", lease=LEASE, start=False) as it:
         gate = Gate(it)
         uuids = await it.submit(*(vcon() for _ in range(5)))
         await it.replica.start()
         await gate.reached.wait()
-        await until(lambda: len(link.seen) == 5)
-        gate.go.set()
-        await asyncio.sleep(0.05)
-        assert it.replica.consumer.inflight("main") == 5
-        link.go.set()
-        await it.settled()
+        async with site(valkey_url, chain_of(other), name="other", lease=LEASE):
+            assert len(it.replica.consumer.owned()["in"]) == 5
+            await asyncio.sleep(4 * LEASE)
+            gate.go.set()
+            await it.settled()
         await until(lambda: not it.replica.consumer.owned())
-        assert sorted(link.seen) == sorted(uuids)
+        assert (sorted(link.seen), other.seen) == (sorted(uuids), [])
         assert sorted(await it.popped()) == sorted(uuids)
         assert it.replica.consumer.inflight("main") == 0
-        # What never got to a task has crashed nowhere.
         assert await it.dead() == []
 
 
-async def test_what_another_replica_finished_meanwhile_is_not_done_again(valkey_url: str) -> None:
+@pytest.mark.parametrize("is_told", [False, True])
+async def test_what_another_replica_finished_meanwhile_is_not_done_again(
+    valkey_url: str, is_told: bool
+) -> None:
     slow, heir = Counting(), Counting()
     async with site(valkey_url, chain_of(slow), name="slow", lease=LEASE, start=False) as it:
         gate = Gate(it)
         uuids = await it.submit(*(vcon() for _ in range(5)))
         await it.replica.start()
         await gate.reached.wait()
-        # Else the replica would take over from itself.
+        leases = it.replica._leases
         await it.replica._supervisor.stop("leases")
         async with site(valkey_url, chain_of(heir), name="heir", lease=LEASE) as other:
             await other.settled()
             assert sorted(heir.seen) == sorted(uuids)
+            if is_told:
+                await leases.renew()
+                assert it.replica.consumer.owned() == {}
             gate.go.set()
-            await until(lambda: len(slow.seen) == 5 and not it.replica.consumer.owned())
+            await until(lambda: not it.replica.consumer.owned())
+            await until(lambda: len(slow.seen) == (0 if is_told else 5))
             await other.settled()
             assert sorted(await other.popped()) == sorted(uuids)
             assert await other.dead() == []

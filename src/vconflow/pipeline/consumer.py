@@ -27,7 +27,6 @@ from vconflow.telemetry import events
 __all__ = ["Consumer", "Limits"]
 
 _FINISHED = frozenset({"completed", "halted"})
-_NOTHING: Mapping[str, Document] = {}
 
 
 @dataclass(frozen=True)
@@ -117,10 +116,14 @@ class Consumer:
 
     # Owning
 
-    def begin(self, entries: Iterable[Entry], found: Mapping[str, Document] = _NOTHING) -> None:
-        """Work on entries that were just read; `found` are documents of theirs, by uuid."""
+    def expect(self, entries: Iterable[Entry]) -> None:
+        """Own entries that were just read, before their documents are there."""
+        self._owned.expect((entry.list, entry.id) for entry in entries)
+
+    def begin(self, entries: Iterable[Entry], found: Mapping[str, Document]) -> None:
+        """Work on entries that were expected; `found` are documents of theirs, by uuid."""
         for entry in entries:
-            if (entry.list, entry.id) in self._owned:  # taken over meanwhile: by ourselves
+            if not self._owned.stop_expecting((entry.list, entry.id)):  # lost meanwhile
                 continue
             chain = self._current().runs(entry.list)
             if chain is None:  # since the read began
@@ -146,7 +149,9 @@ class Consumer:
         One that has just been acknowledged is gone too, only that its task does not know yet.
         """
         key = (list_name, entry)
-        if self._owned.is_under_way(key) and not self._commits.is_under_way(*key):
+        if self._owned.stop_expecting(key):
+            events.lease_lost(list_name, entry)
+        elif self._owned.is_under_way(key) and not self._commits.is_under_way(*key):
             events.lease_lost(list_name, entry)
             self._owned.let_go(key)
 

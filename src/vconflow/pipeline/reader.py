@@ -64,6 +64,7 @@ class Reader:
                 continue
             self._is_reading = True
             entries = await self._read(requests)
+            self._consumer.expect(entries)
             self._consumer.begin(entries, await self._fetch(entries))
             self._is_reading = False
             if self._is_outdated:
