@@ -239,5 +239,6 @@ look_at_pieces()
 local went_well, trouble = pcall(commit_all)
 -- Also when one of them came to grief: those before it are done, and must not be done again.
 acknowledge_all()
-if not went_well then error(trouble, 0) end
-return results
+if went_well then return results end
+-- Raised again, it would lose its code; some servers make a table of it, some a text.
+return redis.error_reply(type(trouble) == 'table' and trouble.err or trouble)
