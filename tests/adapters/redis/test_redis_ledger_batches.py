@@ -86,7 +86,7 @@ async def test_what_was_done_before_an_error_is_not_done_again(backend: RedisBac
     await backend.connections.commands.execute_command("SET", run, "no hash")
     commits = [commit_of(entry, found, then=OUT) for entry, found in begun]
     commits[1] = commit_of(*begun[1], then=Defer(Progress()))
-    with pytest.raises(Permanent, match="^Redis: WRONGTYPE "):
+    with pytest.raises(Permanent, match=r"^Redis: WRONGTYPE "):
         await backend.ledger.commit(commits)
     assert await handed_on(backend) == uuids(begun[:1])
     assert await pending(backend) == 2
