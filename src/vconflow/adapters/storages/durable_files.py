@@ -51,8 +51,9 @@ class NewFile:
 
     def clean_up(self) -> None:
         """Give up the descriptor and the temporary file, as far as they are still there."""
-        with _keeping_error([self]):
-            self.close()
+        if self.descriptor is not None:
+            with _keeping_error([self]):
+                self.close()
         if self.temporary is not None:
             with _keeping_error([self]):
                 _unlink(self.temporary)
@@ -133,7 +134,7 @@ class DurableFiles:
             self.prepare(self._temporary)
         is_as_asked = False
         for number, file in enumerate(filter(_is_sound, files)):
-            with _keeping_error([file]):
+            try:
                 descriptor = self._open(file, f"{prefix}-{number}")
                 # The umask may have taken bits away, then from all of them.
                 is_as_asked = is_as_asked or _mode_of(descriptor) == self._file_mode
@@ -142,6 +143,8 @@ class DurableFiles:
                 _write(descriptor, file.content)
                 if not self._fsync:
                     file.close()
+            except OSError as error:
+                file.error = error
 
     def _open(self, file: NewFile, path: str) -> int:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, self._file_mode)
@@ -153,8 +156,10 @@ class DurableFiles:
             self.prepare(folder)
             path = str(folder)
             for file in files:
-                with _keeping_error([file]):
+                try:
                     file.commit(partial(_replace, file, path))
+                except OSError as error:
+                    file.error = error
             self._sync_folder(folder)
 
     def _sync_folder(self, folder: Path) -> None:
@@ -204,10 +209,12 @@ def _flush(files: Sequence[NewFile]) -> None:
         if _sync_file_range is not None:
             _sync_file_range(file.descriptor, _WHOLE, _WHOLE, _SYNC_FILE_RANGE_WRITE)
     for file in filter(_is_sound, files):
-        with _keeping_error([file]):
-            assert file.descriptor is not None
+        assert file.descriptor is not None
+        try:
             os.fsync(file.descriptor)
             file.close()
+        except OSError as error:
+            file.error = error
 
 
 def _replace(file: NewFile, folder: str, has_others: bool) -> None:
