@@ -228,7 +228,8 @@ async def test_waits_out_an_outage(resources: Resources) -> None:
             await storage.put(vcons)
             server.kill()
             with pytest.raises(Retryable):
-                await storage.put(vcons)
+                while True:  # its backends may outlive it for an instant
+                    await storage.put(vcons)
             await server.start()
             await storage.put(vcons)
             assert await storage.get(vcons[0].uuid) == vcons[0].document
