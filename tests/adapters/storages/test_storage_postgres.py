@@ -84,6 +84,15 @@ async def test_keeps_json_of_all_but_the_refused(opened: PostgresStorage, sql: A
     assert refused == {vcons["character 0"].uuid, vcons["huge exponent"].uuid}
 
 
+async def test_keeps_bytes_that_are_no_text(opened: PostgresStorage, sql: Any) -> None:
+    odd = msgspec.structs.replace(stored(), document=b'{"subject":"\xff"}')
+    plain = stored()
+    await opened.put([odd, plain])
+    assert await opened.get(odd.uuid) == odd.document
+    rows = await sql.fetch("SELECT id FROM vcons WHERE vcon_json IS NULL")
+    assert [str(row["id"]) for row in rows] == [odd.uuid]
+
+
 async def test_makes_the_indexes(opened: PostgresStorage, sql: Any) -> None:
     await opened.ping()
     rows = await sql.fetch("SELECT indexdef FROM pg_indexes WHERE tablename = 'vcons'")

@@ -36,7 +36,7 @@ CREATE INDEX IF NOT EXISTS {json_index} ON {table} USING gin (vcon_json jsonb_pa
 SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression';
 
 -- :name compress
--- Compressing by pglz, the default, costs the server more than all the rest of a small row.
+-- pglz, the default, takes a third of the time that the server needs for a row of 2 kB.
 ALTER TABLE {table} ALTER document SET COMPRESSION lz4, ALTER vcon_json SET COMPRESSION lz4;
 
 -- :name upsert
