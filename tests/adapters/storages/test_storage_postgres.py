@@ -18,6 +18,7 @@ import pytest
 from vconflow.adapters.storages.postgres import PostgresOptions, PostgresStorage
 from vconflow.adapters.storages.postgres_options import pool_settings
 from vconflow.errors import PartialFailure, Permanent, Retryable
+from vconflow.model.entry import StoredVcon
 from vconflow.ports.component import Resources, Secret
 from vconflow.testing import servers
 from vconflow.testing.contracts import StorageContract, resources_for
@@ -224,6 +225,11 @@ async def test_an_impatient_caller_does_not_stop_the_making(
     assert await opened.get(vcon.uuid) == vcon.document
 
 
+async def _put_again_and_again(storage: PostgresStorage, vcons: list[StoredVcon]) -> None:
+    while True:
+        await storage.put(vcons)
+
+
 async def test_waits_out_an_outage(resources: Resources) -> None:
     vcons = [stored() for _ in range(3)]
     async with servers.postgres() as server:
@@ -237,8 +243,7 @@ async def test_waits_out_an_outage(resources: Resources) -> None:
             await storage.put(vcons)
             server.kill()
             with pytest.raises(Retryable):
-                while True:  # its backends may outlive it for an instant
-                    await storage.put(vcons)
+                await _put_again_and_again(storage, vcons)  # backends may outlive it for an instant
             await server.start()
             await storage.put(vcons)
             assert await storage.get(vcons[0].uuid) == vcons[0].document
