@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint format bench soak fuzz lock clean
+.PHONY: help setup setup-test run test lint format bench bench-check soak fuzz lock clean
 
 PYTHON ?= python3
 ARGS ?=
@@ -26,15 +26,19 @@ $(READY): requirements.lock pyproject.toml
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps -e .
 	@touch $@
 
+TEST_COMMANDS := redis-server wrk curl git node promtool prometheus systemd-analyze nginx
+TEST_PACKAGES := redis-server wrk curl git nodejs prometheus systemd nginx
+
 # The packages of a distribution start their service when they are installed; the tests start
 # their own servers, so policy-rc.d forbids that meanwhile.
-setup-test: setup ## Install redis-server, curl, git and nodejs, which the tests need besides the locked packages
-	@{ command -v redis-server && command -v curl && command -v git && command -v node; } >/dev/null || { \
-		[ "$$(id -u)" = 0 ] || { echo 'please install the packages redis-server curl git nodejs' >&2; exit 1; }; \
+setup-test: setup ## Install the servers and tools which the tests need besides the locked packages
+	@missing=; for name in $(TEST_COMMANDS); do command -v $$name >/dev/null || missing=1; done; \
+	[ -z "$$missing" ] || { \
+		[ "$$(id -u)" = 0 ] || { echo 'please install the packages $(TEST_PACKAGES)' >&2; exit 1; }; \
 		policy=/usr/sbin/policy-rc.d; \
 		[ -e $$policy ] || { trap "rm -f $$policy" EXIT; \
 			printf '#!/bin/sh\nexit 101\n' > $$policy; chmod +x $$policy; }; \
-		apt-get update && apt-get install -y --no-install-recommends redis-server curl git nodejs; }
+		apt-get update && apt-get install -y --no-upgrade --no-install-recommends $(TEST_PACKAGES); }
 
 run: setup ## Start vconflow with sample conversations and keep serving until Ctrl-C
 	$(BIN)/vconflow demo $(ARGS)
@@ -52,8 +56,11 @@ format: setup ## Put the code into its one format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: setup ## Measure throughput and latency
+bench: setup-test ## Measure throughput and latency, e.g. make bench ARGS="--quick chain"
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-check: setup-test ## Compare what vCons cost with what is recorded; ARGS=--record records it
+	$(BIN)/python -m benchmarks.check $(ARGS)
 
 soak: setup ## Ten minutes of load under random faults, e.g. make soak ARGS="--minutes 2 --seed 7"
 	$(BIN)/python -m tests.soak $(ARGS)

@@ -1,46 +1,55 @@
-"""POST /vcon until it is safe in the stream: validation, document, index and entry, synced."""
+"""POST /vcon until it is safe in the stream: validation, document, index and entry, on disk."""
 
 from collections.abc import AsyncIterator
 
-import httpx
+from benchmarks.harness.cpu import CpuMeter
+from benchmarks.harness.documents import SIZE
+from benchmarks.harness.figures import Figure, Limit, Options, Sample, Target, compare
+from benchmarks.harness.load import post, sample_of
+from benchmarks.harness.passage import PATH, TAG, chain_config, echoed, forget, switch, waiting
+from benchmarks.harness.processes import Service, echo, vconflow
 
-from benchmarks.harness.figures import Figure, Options, Sample, compare
-from benchmarks.harness.load import post
-from benchmarks.harness.passage import PATH, chain_config, echoed
-from benchmarks.harness.processes import echo, vconflow
-
-__all__ = ["run"]
+__all__ = ["always", "run"]
 
 LIMIT = "bare Starlette that echoes the body"
-# One entry is read and held for a day; from then on only the way in is at work.
-CONFIG = chain_config("links.delay", {"seconds": 86400}, concurrency=1)
+LARGE = 20_000
 
 
 async def run(options: Options) -> AsyncIterator[Figure]:
-    """Measure the flow."""
+    """Measure the flow with both ways of syncing, and with larger vCons."""
+    everysec = _measure("http_to_stream, everysec", "everysec", SIZE, Target(0.5), options)
+    larger = _measure("http_to_stream, 20 kB", "everysec", LARGE, Target(0.35), options)
+    for figures in (everysec, always(options), larger):
+        async for figure in figures:
+            yield figure
 
+
+def always(options: Options) -> AsyncIterator[Figure]:
+    """Measure it with every vCon on disk before it is accepted, as by default."""
+    return _measure("http_to_stream, always", "always", SIZE, Target(0.4), options)
+
+
+async def _measure(
+    name: str, fsync: str, size: int, target: Target, options: Options
+) -> AsyncIterator[Figure]:
     async def ours(seconds: float) -> Sample:
-        return await _accepted(url, seconds, options)
+        return await _accepted(service, seconds, options, size)
 
     async def limit(seconds: float) -> Sample:
-        return await echoed(echo_url, seconds, options)
+        return await echoed(bare, seconds, options, size=size)
 
-    async with vconflow(CONFIG) as url, echo() as echo_url:
-        yield await compare("http_to_stream", LIMIT, ours, limit, options)
+    async with vconflow(chain_config(*TAG), fsync=fsync) as service, echo() as bare:
+        # The chain reads nothing, so that only the way in is at work.
+        await switch(service, "pause")
+        async for figure in compare(name, ours, Limit(LIMIT, limit, target), options=options):
+            yield figure
 
 
-async def _accepted(url: str, seconds: float, options: Options) -> Sample:
-    before = await _depth(url)
-    load = await post(url, PATH, seconds, options)
-    arrived = await _depth(url) - before
-    # The entry that is held is no longer waiting.
-    if arrived < load.requests - 1:
+async def _accepted(service: Service, seconds: float, options: Options, size: int) -> Sample:
+    meter = CpuMeter(service.pids)
+    load = await post(service.url, PATH, seconds, options, size=size)
+    sample = sample_of(load, meter)
+    if (arrived := await waiting(service)) < load.requests:
         raise RuntimeError(f"{load.requests} were accepted, but {arrived} are on the list")
-    return Sample(load.rate, load.p50_ms, load.p99_ms)
-
-
-async def _depth(url: str) -> int:
-    async with httpx.AsyncClient(base_url=url) as client:
-        reply = await client.get("/stats/queue", params={"list_name": "in"})
-        depth: int = reply.raise_for_status().json()["depth"]
-        return depth
+    await forget(service)
+    return sample

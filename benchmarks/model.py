@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.harness.documents import fresh, tagged
-from benchmarks.harness.figures import Figure, Options, Sample, compare
+from benchmarks.harness.figures import Figure, Limit, Options, Sample, compare
 from vconflow.model.validation import validate
 from vconflow.model.vcon import Vcon
 
@@ -24,7 +24,8 @@ async def run(options: Options) -> AsyncIterator[Figure]:
         ("model, tag", _tag, REWRITE, tagged),
     ):
         measure, measure_limit = _repeated(ours), _repeated(limit)
-        yield await compare(flow, limit_is, measure, measure_limit, options)
+        async for figure in compare(flow, measure, Limit(limit_is, measure_limit), options=options):
+            yield figure
 
 
 def _repeated(function: Callable[[bytes], Any]) -> Callable[[float], Any]:

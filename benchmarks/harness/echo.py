@@ -1,6 +1,9 @@
 """The limit of everything over HTTP: a bare Starlette that answers with the body it was sent."""
 
+import asyncio
 import socket
+import sys
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -9,9 +12,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 
-def make_app() -> Starlette:
-    """POST /vcon echoes; GET /vcon/{uuid} answers with the body that was posted last."""
+def make_app(folder: Path | None = None) -> Starlette:
+    """POST /vcon echoes; GET /vcon/{uuid} answers with the body that was posted last.
+
+    With a folder it answers with the file of that uuid below it.
+    """
     last = b""
+    files = {path.stem: path for path in folder.rglob("*.json")} if folder else {}
 
     async def create(request: Request) -> Response:
         nonlocal last
@@ -21,14 +28,18 @@ def make_app() -> Starlette:
     async def read(_: Request) -> Response:
         return Response(last, media_type="application/json")
 
-    routes = [Route("/vcon", create, methods=["POST"]), Route("/vcon/{uuid}", read)]
-    return Starlette(routes=routes)
+    async def read_file(request: Request) -> Response:
+        content = await asyncio.to_thread(files[request.path_params["uuid"]].read_bytes)
+        return Response(content, media_type="application/json")
+
+    stored = Route("/vcon/{uuid}", read_file if folder else read)
+    return Starlette(routes=[Route("/vcon", create, methods=["POST"]), stored])
 
 
 def main() -> None:
-    """Serve on a free port of loopback, and say which."""
+    """Serve on a free port of loopback, and say which; an argument is the folder of files."""
     config = uvicorn.Config(
-        make_app(),
+        make_app(*map(Path, sys.argv[1:])),
         loop="uvloop",
         http="httptools",
         lifespan="off",

@@ -7,41 +7,73 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from redis.asyncio import Redis
 
-__all__ = ["ROOT", "echo", "run", "vconflow"]
+from vconflow.adapters.embedded import embedded_valkey
+
+__all__ = ["ROOT", "Server", "Service", "echo", "run", "vconflow"]
 
 ROOT = Path(__file__).parents[2]
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
+_DURABILITY = {"always": "fsync", "everysec": "everysec"}
+
+
+@dataclass(frozen=True)
+class Server:
+    """Something that answers at `url`; its processes by name, whose CPU time is counted."""
+
+    url: str
+    pids: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Service(Server):
+    """A `vconflow serve`; `redis` is a connection of ours to its Valkey, with raw replies."""
+
+    redis: Redis
+    folder: Path
 
 
 @asynccontextmanager
-async def vconflow(config: Mapping[str, Any], **environment: str) -> AsyncIterator[str]:
-    """Run `vconflow serve` with an embedded Valkey in an empty folder; where it answers."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("VCONFLOW_", "REDIS_URL"))}
-    env |= {"LOG_LEVEL": "ERROR", "VCONFLOW_GRACE_SECONDS": "0", **environment}
-    # `fsync` refuses to start on a Valkey that does not write every accepted vCon to the disk.
-    env["VCONFLOW_DURABILITY"] = "fsync"
-    with tempfile.TemporaryDirectory(prefix="vcf-bench-") as name:
+async def vconflow(
+    config: Mapping[str, Any], *, fsync: str = "always", **environment: str
+) -> AsyncIterator[Service]:
+    """Run `vconflow serve` on an embedded Valkey in an empty folder.
+
+    The Valkey is started from here instead of by the server, so that `fsync` can be chosen: Redis'
+    appendfsync, `always` or `everysec`.
+    """
+    env = {k: v for k, v in os.environ.items() if not k.startswith("VCONFLOW_")}
+    env |= {"LOG_LEVEL": "ERROR", "VCONFLOW_GRACE_SECONDS": "0", "PYTHONPATH": str(ROOT)}
+    env |= {"VCONFLOW_DURABILITY": _DURABILITY[fsync], **environment}
+    with tempfile.TemporaryDirectory(prefix="vcf-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
+        # As much of it as by default, but not on the terminal.
+        env |= {"VCONFLOW_AUDIT_LEVEL": "admin", "VCONFLOW_AUDIT_LOG": str(folder / "audit.log")}
         file = folder / "config.yml"
         file.write_text(yaml.safe_dump(dict(config)))
         command = ["-m", "vconflow", "serve", "--config", str(file), "--host", "127.0.0.1"]
         command += ["--port", "0", "--data-dir", str(folder / "data")]
-        async with _serving(command, folder, env) as url:
-            yield url
+        async with embedded_valkey(folder / "valkey", fsync=fsync) as valkey:
+            env["REDIS_URL"] = valkey.url
+            async with _raw_client(valkey.url) as redis, _serving(command, folder, env) as server:
+                pids = {**server.pids, "Valkey": valkey.pid}
+                yield Service(server.url, pids, redis, folder)
 
 
 @asynccontextmanager
-async def echo() -> AsyncIterator[str]:
-    """Run the bare server of `echo.py`; where it answers."""
-    async with _serving(["-m", "benchmarks.harness.echo"], ROOT, dict(os.environ)) as url:
-        yield url
+async def echo(folder: Path | None = None) -> AsyncIterator[Server]:
+    """Run the bare server of `echo.py`, for the files in that folder if there is one."""
+    command = ["-m", "benchmarks.harness.echo", *([str(folder)] if folder else ())]
+    async with _serving(command, ROOT, dict(os.environ)) as server:
+        yield server
 
 
 async def run(*command: str) -> str:
@@ -56,7 +88,19 @@ async def run(*command: str) -> str:
 
 
 @asynccontextmanager
-async def _serving(arguments: list[str], cwd: Path, env: Mapping[str, str]) -> AsyncIterator[str]:
+async def _raw_client(url: str) -> AsyncIterator[Redis]:
+    client: Redis = Redis.from_url(url, protocol=2)
+    client.response_callbacks.clear()
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+@asynccontextmanager
+async def _serving(
+    arguments: list[str], cwd: Path, env: Mapping[str, str]
+) -> AsyncIterator[Server]:
     command = _tied_to_us([sys.executable, *arguments])
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, cwd=cwd, env=env
@@ -67,7 +111,7 @@ async def _serving(arguments: list[str], cwd: Path, env: Mapping[str, str]) -> A
             line = (await process.stdout.readline()).decode()
         if " ready on http://" not in line:
             raise RuntimeError(f"the server {' '.join(arguments[:2])} did not start")
-        yield line.split()[-1]
+        yield Server(line.split()[-1], {"server": process.pid})
     finally:
         if process.returncode is None:
             process.terminate()

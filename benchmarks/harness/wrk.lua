@@ -1,5 +1,5 @@
--- Arguments: method, path ("-" for GET), a file of bodies (POST) or of paths (GET), and what all
--- uuids begin with. Everything but the uuid is made before the load begins.
+-- Arguments: method, a file with one request a line (a path, then for POST a blank and the body),
+-- and what all uuids begin with. Everything but the uuid is made before the load begins.
 local MARKER = "00000000-0000-8000-8000-000000000000"
 local requests, serial, prefix = {}, 0, ""
 
@@ -11,10 +11,10 @@ local function post(path, body)
 end
 
 function init(args)
-  prefix = args[4]
-  for line in io.lines(args[3]) do
+  prefix = args[3]
+  for line in io.lines(args[2]) do
     if args[1] == "POST" then
-      requests[#requests + 1] = post(args[2], line)
+      requests[#requests + 1] = post(line:match("^(%S+) (.*)$"))
     else
       requests[#requests + 1] = wrk.format("GET", line)
     end

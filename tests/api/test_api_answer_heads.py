@@ -73,3 +73,47 @@ async def circles(client: httpx.AsyncClient, document: bytes) -> list[str]:
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
+
+
+async def test_requests_in_a_row_are_answered_in_a_row() -> None:
+    """Sent at once on one connection: each gets its own answer, and nothing stays behind."""
+    documents = [make_vcon() for _ in range(5)]
+    app = build_asgi(World().services())
+    key = "".join(f"{name}: {value}\r\n" for name, value in KEY.items())
+    posts = [
+        f"POST /vcon HTTP/1.1\r\nhost: x\r\n{key}content-length: {len(it)}\r\n\r\n".encode() + it
+        for it in documents
+    ]
+    last = f"GET /vcon/{uuid_of(documents[0])} HTTP/1.1\r\nhost: x\r\n{key}\r\n".encode()
+    async with serving(app) as (port, server), connected(port) as client:
+        client.send(b"".join([*posts, last]))
+        for status, document in [*((b"201", it) for it in documents), (b"200", documents[0])]:
+            head = await client.head()
+            assert head.startswith(b"HTTP/1.1 " + status)
+            assert b"content-length: %d\r\n" % len(document) in head
+            assert await client.reader.readexactly(len(document)) == document
+        assert server.server_state.tasks == set()
+
+
+async def test_a_head_is_sent_with_its_body_and_alone_to_a_head_request() -> None:
+    app = build_asgi(World().services())
+    document = make_vcon()
+    key = "".join(f"{name}: {value}\r\n" for name, value in KEY.items())
+    async with serving(app) as (port, _), connected(port) as client:
+        post = f"POST /vcon HTTP/1.1\r\nhost: x\r\n{key}content-length: {len(document)}\r\n\r\n"
+        client.send(post.encode() + document)
+        await client.head()
+        await client.reader.readexactly(len(document))
+        path = f"/vcon/{uuid_of(document)}"
+        heads = []
+        for method in ("GET", "HEAD"):
+            client.send(f"{method} {path} HTTP/1.1\r\nhost: x\r\n{key}\r\n".encode())
+            heads.append(await client.head())
+            if method == "GET":
+                assert await client.reader.readexactly(len(document)) == document
+        # All but the two that differ from request to request, in whatever order.
+        got, headed = (
+            {line for line in head.split(b"\r\n") if not line.startswith((b"date:", b"x-request"))}
+            for head in heads
+        )
+        assert got == headed

@@ -10,9 +10,11 @@ from reload_support import Running, chain, configured, link, running
 
 from vconflow.errors import NotFound
 from vconflow.model.identifiers import new_uuid
+from vconflow.telemetry import metrics
 
 ELSEWHERE = configured(None, None, main=chain(lists=["other"]))
 """The list `in` is gone."""
+READER = 'vconflow_list_reader{chain="main",list="%s"} 1.0'
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +53,30 @@ async def test_their_dead_letters_expire_also_after_a_restart(valkey_url: str) -
     WORLD.reset()
     async with running(valkey_url, ELSEWHERE, dead_expiry=1) as one:
         await assert_expires(one)
+
+
+async def measured(one: Running) -> None:
+    """Let the gauges be refreshed now."""
+    measuring = asyncio.create_task(one.replica.housekeeping.measure())
+    await asyncio.sleep(0.2)
+    measuring.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await measuring
+
+
+async def readers() -> set[str]:
+    text, _ = await asyncio.to_thread(metrics.render)
+    return {name for name in ("before", "after") if READER % name in text.decode().splitlines()}
+
+
+async def test_metrics_say_which_chain_reads_a_list_now(valkey_url: str) -> None:
+    before, after = (configured(None, None, main=chain(lists=[n])) for n in ("before", "after"))
+    async with running(valkey_url, before) as one:
+        await measured(one)
+        assert await readers() == {"before"}
+        await one.site.apply(after)
+        await measured(one)
+        assert await readers() == {"after"}
 
 
 async def test_a_document_expires_once_it_is_fetched_from_them(valkey_url: str) -> None:

@@ -144,7 +144,9 @@ def test_what_the_demo_says_to_try_next_works(demo: Process) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=str
+    "page",
+    [ROOT / "README.md", ROOT / "deploy/README.md", *sorted((ROOT / "docs").glob("*.md"))],
+    ids=str,
 )
 def test_a_page_links_to_nothing_that_is_not_there(page: Path) -> None:
     for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8")):

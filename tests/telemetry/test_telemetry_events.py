@@ -69,6 +69,14 @@ def test_what_is_gone_is_not_shown_any_more() -> None:
     assert not gauges & samples().keys()
 
 
+def test_a_list_shows_the_chain_that_reads_it_now() -> None:
+    events.list_reader_changed("read", "old", is_read=True)
+    events.list_reader_changed("read", "new", is_read=True)
+    events.list_reader_changed("read", "old", is_read=False)
+    shown = {name for name in samples() if name.startswith("list_reader") and '"read"' in name}
+    assert shown == {'list_reader{"new","read"}'}
+
+
 def test_every_event_is_in_a_table() -> None:
     here = inspect.getsource(test_what_is_gone_is_not_shown_any_more)
     tested = re.findall(r"events\.(\w+)", "".join([here, *map(inspect.getsource, TABLES)]))

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from starlette.responses import Response
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from vconflow.api.gzipped import inflate
 from vconflow.api.refusals import Disconnected, InvalidRequest, TooLarge, UnsupportedBody
@@ -69,7 +69,13 @@ async def read_body(
     packed = is_gzip_declared(headers)
     if int(headers.get(b"content-length", 0)) > limit:
         raise TooLarge(limit)
-    body = await _read_raw(receive, limit, hold)
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        body: bytes = message.get("body", b"")
+        if len(body) > limit:
+            raise TooLarge(limit)
+    else:
+        body = await _read_rest(message, receive, limit, hold)
     if packed and not body.startswith(GZIP_MAGIC):
         raise InvalidRequest.at(("body",), "the body is not gzip", "bad_gzip")
     if not body.startswith(GZIP_MAGIC):
@@ -88,13 +94,10 @@ async def _inflated(body: bytes, limit: int) -> bytes:
     return body
 
 
-async def _read_raw(receive: Receive, limit: int, hold: Callable[[int], None]) -> bytes:
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body", False):
-        body: bytes = message.get("body", b"")
-        if len(body) > limit:
-            raise TooLarge(limit)
-        return body
+async def _read_rest(
+    message: Message, receive: Receive, limit: int, hold: Callable[[int], None]
+) -> bytes:
+    """The body that begins with this message."""
     chunks, size = [], 0
     while True:
         if message["type"] == "http.disconnect":

@@ -32,7 +32,9 @@ class _Uuids(msgspec.Struct):
 
 def ingress_lists(call: Call) -> tuple[str, ...]:
     """The lists that a POST asks for, each once: in the query, or in headers of the same names."""
-    headers = tuple(value for name, value in call.scope["headers"] if name in _HEADERS)
+    headers: tuple[bytes, ...] = ()
+    if not _HEADERS.isdisjoint(call.headers):
+        headers = tuple(value for name, value in call.scope["headers"] if name in _HEADERS)
     query_string = call.scope["query_string"]
     is_short = len(query_string) + sum(map(len, headers)) <= _LONGEST_CACHED
     return (_cached_lists if is_short else _named_lists)(query_string, headers)

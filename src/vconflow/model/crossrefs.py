@@ -1,6 +1,8 @@
 """The pass over a typed document: indices in range, and what its version demands."""
 
-from functools import cached_property
+from collections.abc import Callable, Set
+from functools import cache, cached_property
+from operator import attrgetter
 from typing import Any, Final
 
 from msgspec import Raw
@@ -14,6 +16,7 @@ from vconflow.model.schema import Analysis, Attachment, Dialog, Document
 __all__ = ["check_references"]
 
 _EMPTY: Final = Dialog()
+_NONE: Final[frozenset[Any]] = frozenset()
 # attribute → (name in the document, array it points into)
 _TRANSFERS = tuple(
     (name if name.isidentifier() else "legacy_" + name.replace("-", "_"), name, into)
@@ -42,14 +45,19 @@ class _Pass:
             "dialog": len(read.dialog or ()),
             "attachments": len(read.attachments or ()),
         }
-        # An array of a wrong type has no size: indices into it are not judged.
-        self._unknown = {problem.loc[0] for problem in problems if len(problem.loc) == 1}
-        self._wrong = {problem.loc for problem in problems}
+        self._unknown: Set[str | int] = _NONE
+        self._wrong: Set[Loc] = _NONE
+        if problems:
+            # An array of a wrong type has no size: indices into it are not judged.
+            self._unknown = {problem.loc[0] for problem in problems if len(problem.loc) == 1}
+            self._wrong = {problem.loc for problem in problems}
 
     def run(self) -> None:
         read = self._read
+        is_lenient, parties = not self._rules.forbidden, self._sizes["parties"]
         for number, dialog in enumerate(read.dialog or ()):
-            self._dialog(dialog, number)
+            if not (is_lenient and _is_line(dialog, parties)):
+                self._dialog(dialog, number)
         for number, analysis in enumerate(read.analysis or ()):
             self._analysis(analysis, number)
         for number, attachment in enumerate(read.attachments or ()):
@@ -132,10 +140,13 @@ class _Pass:
 
     def _strict(self, dialog: Dialog, number: int) -> None:
         kind = dialog.type or ""
-        for name in self._rules.forbidden[kind]:
-            if _present(getattr(dialog, name)):
-                message = f"a {kind} dialog has no {name}"
-                self._problem(("dialog", number, name), message, "forbidden")
+        forbidden = self._rules.forbidden[kind]
+        # All at once, since mostly none is there.
+        if _reader(forbidden)(dialog) != _reader(forbidden)(_EMPTY):
+            for name in forbidden:
+                if _present(getattr(dialog, name)):
+                    message = f"a {kind} dialog has no {name}"
+                    self._problem(("dialog", number, name), message, "forbidden")
         for name in self._rules.required.get(kind, ()):
             if getattr(dialog, name) is None:
                 message = f"a {kind} dialog needs {name}"
@@ -173,6 +184,27 @@ class _Pass:
         size = self._sizes[into]
         if value is not None and not least <= value < size and into not in self._unknown:
             self._problem(loc, f"no such index: {into} has {size}", "out_of_range")
+
+
+def _is_line(dialog: Dialog, parties: int) -> bool:
+    """Tell whether it is what most dialogs are: a text of known parties, and nothing else."""
+    named, originator = dialog.parties, dialog.originator
+    return (
+        dialog.type == "text"
+        and type(named) is list
+        and len(named) == 1
+        and type(named[0]) is int
+        and 0 <= named[0] < parties
+        and (originator is None or 0 <= originator < parties)
+        and dialog.recordings is None
+        and dialog.recording_set is None
+        and not dialog.party_history
+    )
+
+
+@cache
+def _reader(names: tuple[str, ...]) -> Callable[[Dialog], tuple[Any, ...]]:
+    return attrgetter(*names)
 
 
 def _present(value: Any) -> bool:

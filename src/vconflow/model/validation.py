@@ -63,7 +63,7 @@ def validate(document: bytes, *, unpack: int = MAX_PAYLOAD) -> Facts:
     if form != "unsigned":
         uuid = outer_uuid(document, form, unpack)
         return Facts(uuid, uuid_time(uuid) or 0.0, read.vcon, form)
-    wrong_type = {problem.loc[0] for problem in problems}
+    wrong_type = {problem.loc[0] for problem in problems} if problems else ()
     uuid = _uuid(read, problems) if "uuid" not in wrong_type else ""
     created_at = _created_at(read, uuid, problems) if "created_at" not in wrong_type else 0.0
     _check_extensions(read, problems)

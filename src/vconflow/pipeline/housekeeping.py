@@ -60,6 +60,7 @@ class Housekeeping:
         self._look_for_lists_at = float("-inf")
         self._shown_chains: set[str] = set()
         self._shown_lists: set[str] = set()
+        self._shown_readers: set[tuple[str, str]] = set()
 
     async def measure(self) -> None:
         """Refresh the gauges every few seconds, for ever."""
@@ -83,6 +84,14 @@ class Housekeeping:
         for gone in self._shown_lists.difference(depths):
             events.list_gone(gone)
         self._shown_chains, self._shown_lists = set(chains.by_name), set(depths)
+        self._show_readers({(name, chain.name) for name, chain in chains.by_list.items()})
+
+    def _show_readers(self, readers: set[tuple[str, str]]) -> None:
+        for name, chain in self._shown_readers - readers:
+            events.list_reader_changed(name, chain, is_read=False)
+        for name, chain in readers - self._shown_readers:
+            events.list_reader_changed(name, chain, is_read=True)
+        self._shown_readers = readers
 
     async def tidy(self) -> None:
         """Expire and forget every minute, for ever."""

@@ -75,7 +75,9 @@ class Ingest:
         unread = self._unread(lists)
         if unread is not None and not idempotency_key:
             raise unread
-        facts = await self._validate(document)
+        facts = _validated(document)
+        if facts is None:
+            facts = await asyncio.to_thread(validate, document)
         if expect_uuid is not None and facts.uuid != expect_uuid:
             problem = Problem(("uuid",), "is not the uuid of the address", "uuid_mismatch")
             raise InvalidVcon([problem])
@@ -107,7 +109,9 @@ class Ingest:
 
         One that is there already keeps its owner.
         """
-        facts = await self._validate(document)
+        facts = _validated(document)
+        if facts is None:
+            facts = await asyncio.to_thread(validate, document)
         item = Acceptance(facts, document, source="link", ownership=Ownership.KEEP)
         return (await self._submit(item)).uuid
 
@@ -189,20 +193,22 @@ class Ingest:
         return None
 
     @staticmethod
-    async def _validate(document: bytes) -> Facts:
-        if len(document) < _LARGE:
-            try:
-                return validate(document, unpack=_LARGE)
-            except InvalidVcon as error:
-                # A signed payload may be packed, and unfold to a thousand times its size.
-                if error.problems[0].type != "too_large":
-                    raise
-        return await asyncio.to_thread(validate, document)
-
-    @staticmethod
     async def _digest(
         owner: str, key: str, *matters: object, body: bytes = b""
     ) -> Idempotency | None:
         if len(body) < _LARGE:
             return idempotency_of(owner, key, *matters, body=body)
         return await asyncio.to_thread(idempotency_of, owner, key, *matters, body=body)
+
+
+def _validated(document: bytes) -> Facts | None:
+    """Check a vCon; None for one that would hold up the event loop. Raises InvalidVcon."""
+    if len(document) >= _LARGE:
+        return None
+    try:
+        return validate(document, unpack=_LARGE)
+    except InvalidVcon as error:
+        # A signed payload may be packed, and unfold to a thousand times its size.
+        if error.problems[0].type != "too_large":
+            raise
+        return None

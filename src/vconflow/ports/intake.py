@@ -2,6 +2,7 @@
 
 import enum
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -55,12 +56,13 @@ class Acceptance(msgspec.Struct, frozen=True):
 
     def record(self) -> HistoryRecord:
         """What the history of the vCon says of it."""
-        return HistoryRecord(
-            kind="accepted",
-            lists=self.lists,
-            source=self.source,
-            owner=self.owner,
-        )
+        return _accepted(self.lists, self.source, self.owner)
+
+
+@lru_cache(maxsize=256)
+def _accepted(lists: tuple[str, ...], source: str, owner: str) -> HistoryRecord:
+    # The same of most vCons: who keeps it need not look into it twice.
+    return HistoryRecord(kind="accepted", lists=lists, source=source, owner=owner)
 
 
 class Receipt(msgspec.Struct, frozen=True):

@@ -32,6 +32,11 @@ OCCURRENCES = [
         None,
     ),
     Occurrence(
+        lambda: events.list_reader_changed("in", "reader", is_read=True),
+        {'list_reader{"reader","in"}': 1},
+        None,
+    ),
+    Occurrence(
         lambda: events.chain_measured("main", 9, 7),
         {'inflight{"main"}': 9, 'waiting{"main"}': 7},
         None,

@@ -31,6 +31,7 @@ class Journal:
         self._replica = replica
         self._keys = keys
         self._header = [expiry * 1000, _MOST, keys.events]
+        self._last: tuple[HistoryRecord, bytes] | None = None
 
     def header(self) -> list[Any]:
         """What the function `remember` of the scripts wants first."""
@@ -42,7 +43,10 @@ class Journal:
 
     def record(self, call: ScriptCall, record: HistoryRecord) -> int:
         """The index of a record in ARGV; it gets the name of this replica."""
-        return call.shared(_encode((self._replica, record)))
+        last = self._last
+        if last is None or last[0] is not record:
+            last = self._last = record, _encode((self._replica, record))
+        return call.shared(last[1])
 
 
 class RedisHistory:

@@ -12,7 +12,14 @@ from vconflow.adapters.redis.index import index_keys, index_text
 from vconflow.adapters.redis.keys import Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
 from vconflow.errors import Conflict, Permanent, RevisionMismatch, Unavailable
-from vconflow.ports.intake import Acceptance, Enqueued, Enqueuing, Idempotency, Receipt
+from vconflow.ports.intake import (
+    Acceptance,
+    Enqueued,
+    Enqueuing,
+    Idempotency,
+    Ownership,
+    Receipt,
+)
 
 __all__ = ["BATCH_TTL", "RedisIntake"]
 
@@ -22,6 +29,7 @@ BATCH_TTL = 10 * 60 * 1000
 _IDEMPOTENCY_TTL = 24 * 3600 * 1000
 _REPLACE_ROUNDS = 20
 _DONE = (b"ok", b"repeated")
+_TAKE = Ownership.TAKE
 
 
 class RedisIntake:
@@ -81,7 +89,7 @@ class RedisIntake:
         keys, facts = self._keys, item.facts
         index = keys.index(facts)
         uuid = facts.uuid
-        return [
+        parts = [
             uuid,
             call.keys_in_a_row(keys.document(uuid), keys.meta(uuid), keys.history(uuid)),
             call.arg(item.document),
@@ -89,15 +97,25 @@ class RedisIntake:
             [call.key(keys.list(name)) for name in item.lists],
             [call.key(name) for name in index],
             index_text(index),
-            previous,
-            [call.key(name) for name in index_keys(previous)] if previous else [],
-            item.owner,
-            -1 if item.expect_rev is None else item.expect_rev,
-            item.source,
-            item.trace,
-            item.ownership.value,
-            *self._marks(call, item.idempotency),
             self._journal.record(call, item.record()),
+            item.source,
+            item.owner,
+        ]
+        # Mostly there is nothing more to say, and the script need not read that it is nothing.
+        return (
+            parts if _is_plain(item, previous) else parts + self._rare_parts(call, item, previous)
+        )
+
+    def _rare_parts(self, call: ScriptCall, item: Acceptance, previous: str) -> list[Any]:
+        marks = item.idempotency
+        return [
+            item.trace,
+            item.expect_rev,
+            None if item.ownership is _TAKE else item.ownership.value,
+            None if marks is None else call.key(self._keys.idempotency(marks.name)),
+            None if marks is None else marks.fingerprint,
+            previous,
+            [call.key(name) for name in index_keys(previous)] if previous else None,
         ]
 
     def _marks(self, call: ScriptCall, idempotency: Idempotency | None) -> tuple[int, str]:
@@ -151,6 +169,16 @@ class RedisIntake:
             known = await self._client.execute_command("GET", key)
         fingerprint, _, noted = (known or b"").decode().partition(separator)
         return noted if fingerprint == idempotency.fingerprint else ""
+
+
+def _is_plain(item: Acceptance, previous: str) -> bool:
+    return (
+        item.ownership is _TAKE
+        and item.expect_rev is None
+        and item.idempotency is None
+        and not item.trace
+        and not previous
+    )
 
 
 def _result(reply: list[Any]) -> Receipt | Exception:

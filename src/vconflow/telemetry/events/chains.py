@@ -11,6 +11,7 @@ __all__ = [
     "chain_paused",
     "list_gone",
     "list_measured",
+    "list_reader_changed",
 ]
 
 _log = get_logger()
@@ -66,3 +67,11 @@ def list_gone(list_name: str) -> None:
         metrics.DEAD_LETTERS,
     ):
         gauge.forget(list_name)
+
+
+def list_reader_changed(list_name: str, chain: str, *, is_read: bool) -> None:
+    """A chain reads a list from now on, or reads it no more."""
+    if is_read:
+        metrics.LIST_READER(list_name, chain).set(1)
+    else:
+        metrics.LIST_READER.forget(list_name, chain)

@@ -1,9 +1,9 @@
 -- Store each vCon of a batch: document, meta, listing, index, stream entries.
 -- header: {batch key, batch ttl ms, index expiry ms, listing key, expiring key, items, journal,
 --          partners key, idempotency ttl ms}
--- item: {uuid, document key, document arg, created, stream keys, index keys, index text,
---        previous index text, previous index keys, owner, expected rev (-1: any), origin, trace,
---        ownership, idempotency key (0: none), fingerprint, record arg}
+-- item: {uuid, document key, document arg, created, stream keys, index keys, index text, record arg,
+--        origin, owner, and what is mostly left out: trace, expected rev, ownership,
+--        idempotency key, fingerprint, previous index text, previous index keys}
 -- Behind the key of the document come those of its meta hash and of its history.
 -- result: the new rev | {'repeated', rev} | {'index', its text} | {'moved', rev} | {'gone'}
 --         | {'owner'} | {'reused'} | {'type', key}
@@ -29,8 +29,8 @@ local function owner_of(uuid, document, held)
 end
 
 local function own(uuid, document, item, held)
-  if item[14] == 'keep' then return owner_of(uuid, document, held) or item[10] end
-  if item[14] == 'exclusive' then
+  if item[13] == 'keep' then return owner_of(uuid, document, held) or item[10] end
+  if item[13] == 'exclusive' then
     call('HSET', partners_key, uuid, item[10])
     has_partners = true
   elseif has_partners and held[6] ~= item[10] then
@@ -41,23 +41,23 @@ end
 
 -- What became of the same request before: its result, or nil when it is new.
 local function recall(item)
-  local key = KEYS[item[15]]
+  local key = KEYS[item[14]]
   if not is_type(key, 'string') then return {'type', key} end
   local known = call('GET', key)
   if not known then return nil end
-  if string.sub(known, 1, #item[16]) ~= item[16] then return {'reused'} end
-  return {'repeated', tonumber(string.sub(known, #item[16] + 2))}
+  if string.sub(known, 1, #item[15]) ~= item[15] then return {'reused'} end
+  return {'repeated', tonumber(string.sub(known, #item[15] + 2))}
 end
 
 -- Why the item cannot be accepted whatever is in it, or nil. `held` is of the meta hash.
 local function refusal(item, document, held)
-  local rev, deleted, expected, ownership = held[1], held[3], item[11], item[14]
-  if expected < 0 and ownership == 'take' then return nil end
+  local rev, deleted, expected, ownership = held[1], held[3], item[12], item[13]
+  if not expected and not ownership then return nil end
   if not is_type(document, 'string') then return {'type', document} end
   if expected == 0 and (deleted or (not rev and known_types[document] == 'none')) then
     return {'gone'}
   end
-  if expected > 0 and (deleted or tonumber(rev or 0) ~= expected) then
+  if expected and expected > 0 and (deleted or tonumber(rev or 0) ~= expected) then
     return {'moved', tonumber(rev or 0)}
   end
   if ownership == 'exclusive' then
@@ -72,10 +72,10 @@ local function store(item, document)
   -- Most vCons are new. Of those that are not, the type is to be looked at before.
   local is_new = call('SET', document, bytes, 'NX')
   local wrong = not is_new and not is_type(document, 'string') and document
-  if not wrong and #item[9] > 0 then
+  if not wrong and item[17] then
     local fits, other = all_types(item[6], 'zset')
     wrong = not fits and other
-    if not wrong then reindex(item[1], item[9], item[6], index_expiry) end
+    if not wrong then reindex(item[1], item[17], item[6], index_expiry) end
   elseif not wrong then
     wrong = index_into(item[1], item[6], index_expiry)
   end
@@ -87,7 +87,7 @@ local function store(item, document)
 end
 
 local function accept(item)
-  local before = item[15] > 0 and recall(item)
+  local before = item[14] and recall(item)
   if before then return before end
   local uuid, document, meta = item[1], KEYS[item[2]], KEYS[item[2] + 1]
   local streams = item[5]
@@ -101,7 +101,7 @@ local function accept(item)
   local refused = refusal(item, document, held)
   if refused then return refused end
   -- The same index keys as before need no removal; others must have been declared.
-  if index ~= item[7] and index ~= item[8] then return {'index', index} end
+  if index ~= item[7] and index ~= (item[16] or '') then return {'index', index} end
   wrong = store(item, document)
   if wrong then return {'type', wrong} end
 
@@ -126,12 +126,12 @@ local function accept(item)
   end
   call('ZADD', created_key, item[4], uuid)
   for _, stream in ipairs(streams) do
-    add_entry(KEYS[stream], uuid, now_ms, item[12], item[13], true)
+    add_entry(KEYS[stream], uuid, now_ms, item[9], item[11] or '', true)
   end
-  if item[15] > 0 then
-    call('SET', KEYS[item[15]], item[16] .. ' ' .. rev_text, 'PX', header[9])
+  if item[14] then
+    call('SET', KEYS[item[14]], item[15] .. ' ' .. rev_text, 'PX', header[9])
   end
-  remember(header[7], KEYS[item[2] + 2], uuid, ARGV[item[17]])
+  remember(header[7], KEYS[item[2] + 2], uuid, ARGV[item[8]])
   return new_rev
 end
 
