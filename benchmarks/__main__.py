@@ -26,6 +26,8 @@ FLOWS = {
     "io_bound_link": 2,
     "idle_latency": 1,
     "model": 2,
+    "replicas": 2,
+    "start": 1,
     "soak_memory": 10,
     "growth.depth": 5,
     "growth.chains": 10,
@@ -96,8 +98,8 @@ def main(
     """Measure the named flows, by default all but the last five, which take long.
 
     The flows: http_to_stream, get_hot, get_miss, chain, http_to_file, http_to_postgres,
-    http_to_fanout, accept_and_process, latency, io_bound_link, idle_latency, model, soak_memory,
-    growth.depth, growth.chains, growth.sizes, growth.lists
+    http_to_fanout, accept_and_process, latency, io_bound_link, idle_latency, model, replicas,
+    start, soak_memory, growth.depth, growth.chains, growth.sizes, growth.lists
     """
     log.configure("error")
     options = Options(**choices | (QUICK if quick else {}))  # type: ignore[arg-type]  # by click

@@ -15,6 +15,7 @@ from benchmarks.harness.passage import (
     chain_config,
     completed,
     echoed,
+    emptied,
     forget,
     settled,
     waiting,
@@ -82,6 +83,8 @@ class _SetRate:
         looking = asyncio.create_task(self._look(seconds))
         load = await post_at(self._service.url, PATH, self._rate, seconds, self._options)
         self.backlog = await looking
+        await emptied(self._service)
+        cpu = meter.each(load.requests)
         await settled(self._service)
         done = await completed(self._service) - before
         if done != load.requests:
@@ -91,7 +94,7 @@ class _SetRate:
         if load.seconds > seconds * (1 + GROWTH) + SLACK_SECONDS or self._grew(load.requests):
             return None
         rate = (done - self.backlog[-1]) / load.seconds
-        return Sample(rate, load.p50_ms, load.p99_ms, meter.each(done))
+        return Sample(rate, load.p50_ms, load.p99_ms, cpu)
 
     async def _look(self, seconds: float) -> list[int]:
         looks = []

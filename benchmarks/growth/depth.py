@@ -1,14 +1,12 @@
 """More and more entries that wait on one list."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
 
 from benchmarks.growth.curves import Curves, steps
 from benchmarks.harness.cpu import CpuMeter
 from benchmarks.harness.figures import Figure, Options
 from benchmarks.harness.load import post
-from benchmarks.harness.passage import PATH, TAG, chain_config, fill, switch, waiting
+from benchmarks.harness.passage import PATH, TAG, below, chain_config, fill, switch, waiting
 from benchmarks.harness.processes import Service, vconflow
 
 __all__ = ["run"]
@@ -16,8 +14,6 @@ __all__ = ["run"]
 SIZE = 1000
 DEEPEST = 1_000_000
 AT_ONCE = 20_000
-_LOOK_SECONDS = 0.005
-_PATIENCE_SECONDS = 60.0
 
 
 async def run(options: Options) -> AsyncIterator[Figure]:
@@ -53,16 +49,7 @@ async def _processed(service: Service, number: int) -> float:
     start = await waiting(service)
     meter = CpuMeter(service.pids)
     await switch(service, "resume")
-    left = await _below(service, start - number + 1)
+    left = await below(service, start - number + 1)
     cost = sum(meter.each(start - left).values())
     await switch(service, "pause")
     return cost
-
-
-async def _below(service: Service, number: int) -> int:
-    give_up = time.perf_counter() + _PATIENCE_SECONDS
-    while (left := await waiting(service)) >= number:
-        if time.perf_counter() > give_up:
-            raise RuntimeError(f"nothing moves any more, {left} are on the list")
-        await asyncio.sleep(_LOOK_SECONDS)
-    return left

@@ -21,10 +21,9 @@ async def spread(
     curves = Curves(of, of, "µs per vCon")
     for number in steps(largest, options):
         names = [f"in{serial}" for serial in range(number)]
-        paths = [f"/vcon?ingress_lists={name}" for name in names]
         async with vconflow(_config(grouped(names))) as service:
-            everywhere = partial(passed, service, options=options, paths=paths)
-            on_one = partial(passed, service, options=options, paths=paths[0])
+            everywhere = partial(passed, service, options=options, lists=names)
+            on_one = partial(passed, service, options=options, lists=names[:1])
             costs = {
                 "load on all of them": await cost_of(everywhere, options),
                 "load on one of them": await cost_of(on_one, options),

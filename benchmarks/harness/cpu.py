@@ -1,5 +1,6 @@
 """CPU time of processes: what a vCon costs, whatever else the machine is doing meanwhile."""
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,10 +9,12 @@ __all__ = ["CpuMeter"]
 
 _SCHEDULED = 2
 """What the kernel calls CPUCLOCK_SCHED: nanoseconds on a processor, ended threads included."""
+_OF_ENDED_CHILDREN = slice(13, 15)
+"""Where /proc/PID/stat has cutime and cstime, counted from the state."""
 
 
 class CpuMeter:
-    """Counts from when it is made. A process counts together with its children, by its name."""
+    """Counts from when it is made. A process counts together with its children."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._pids = pids
@@ -25,23 +28,23 @@ class CpuMeter:
         }
 
     def _spent(self) -> dict[str, float]:
-        return {
-            name: sum(map(_seconds, (pid, *_children(pid)))) for name, pid in self._pids.items()
-        }
+        return {name: _seconds_of_all(pid) for name, pid in self._pids.items()}
+
+
+def _seconds_of_all(pid: int) -> float:
+    try:
+        # The name, which stands in brackets, may have anything in it.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError as error:
+        raise RuntimeError(f"the process {pid} is gone") from error
+    ended = sum(map(int, fields[_OF_ENDED_CHILDREN])) / os.sysconf("SC_CLK_TCK")
+    return _seconds(pid) + sum(map(_seconds, map(int, children))) + ended
 
 
 def _seconds(pid: int) -> float:
     try:
         # The clock of clock_getcpuclockid(3).
         return time.clock_gettime((~pid << 3) | _SCHEDULED)
-    except OSError:  # it has ended
+    except OSError:  # a child that ended just now
         return 0.0
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [
-            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        ]
-    except OSError:
-        return []

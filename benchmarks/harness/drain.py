@@ -1,18 +1,14 @@
 """A full list, and how fast a chain of a real server empties it."""
 
-import asyncio
 import time
 from dataclasses import dataclass
 
 from benchmarks.harness.cpu import CpuMeter
 from benchmarks.harness.figures import Sample
-from benchmarks.harness.passage import completed, fill, forget, settled, switch, waiting
+from benchmarks.harness.passage import below, completed, fill, forget, settled, switch
 from benchmarks.harness.processes import Service
 
 __all__ = ["Drain"]
-
-_LOOK_SECONDS = 0.005
-_PATIENCE_SECONDS = 60.0
 
 
 @dataclass
@@ -47,7 +43,7 @@ class Drain:
         await switch(self.service, "resume")
         left = number
         while left:
-            left = await self._less_than(left)
+            left = await below(self.service, left)
             if left and len(moments) == 1:
                 moments.append(self._moment(left))
         started, meter, first = moments[-1]
@@ -55,11 +51,3 @@ class Drain:
 
     def _moment(self, left: int) -> tuple[float, CpuMeter, int]:
         return time.perf_counter(), CpuMeter(self.service.pids), left
-
-    async def _less_than(self, number: int) -> int:
-        give_up = time.perf_counter() + _PATIENCE_SECONDS
-        while (left := await waiting(self.service)) >= number:
-            if time.perf_counter() > give_up:
-                raise RuntimeError(f"nothing moves any more, {left} are on the list")
-            await asyncio.sleep(_LOOK_SECONDS)
-        return left

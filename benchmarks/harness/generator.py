@@ -18,10 +18,17 @@ _PATIENCE_SECONDS = 30.0
 
 @dataclass
 class _Tally:
-    deadline: float
+    started: float
+    seconds: float
     latencies: list[float] = field(default_factory=list)
+    last: float = 0.0
     refused: int = 0
     broken: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the window is; it goes on until something was answered at all."""
+        return time.perf_counter() > self.started + self.seconds and bool(self.latencies)
 
 
 class _Connection(asyncio.Protocol):
@@ -43,17 +50,17 @@ class _Connection(asyncio.Protocol):
         self._received += data
         if not is_complete(self._received):
             return
-        now = time.perf_counter()
-        if now <= self._tally.deadline:
-            self._tally.latencies.append(now - self._sent_at)
-            self._tally.refused += not is_good(self._received)
-            self._send()
-        else:
+        if self._tally.is_over:
             self._transport.close()
+            return
+        self._tally.latencies.append(time.perf_counter() - self._sent_at)
+        self._tally.refused += not is_good(self._received)
+        self._tally.last = time.perf_counter()
+        self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         # Before the end of the window only a server that fails closes a connection.
-        self._tally.broken += time.perf_counter() < self._tally.deadline
+        self._tally.broken += not self._tally.is_over
         self.closed.set_result(None)
 
     def _send(self) -> None:
@@ -65,7 +72,7 @@ class _Connection(asyncio.Protocol):
 async def _load(url: str, connections: int, seconds: float, requests: Iterator[bytes]) -> _Tally:
     host, _, port = urlsplit(url).netloc.partition(":")
     loop = asyncio.get_running_loop()
-    tally = _Tally(time.perf_counter() + seconds)
+    tally = _Tally(time.perf_counter(), seconds)
     opened = [
         await loop.create_connection(lambda: _Connection(requests, tally), host, int(port))
         for _ in range(connections)
@@ -80,7 +87,8 @@ def main() -> None:
     url, connections, seconds, *what = sys.argv[1:]
     requests = read_requests(urlsplit(url).netloc, *what)
     tally = uvloop.run(_load(url, int(connections), float(seconds), requests))
-    load = load_of(tally.latencies, float(seconds), tally.refused, tally.broken)
+    elapsed = max(float(seconds), tally.last - tally.started)
+    load = load_of(tally.latencies, elapsed, tally.refused, tally.broken)
     print(msgspec.json.encode(load).decode())
 
 

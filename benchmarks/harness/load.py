@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 
 import msgspec
@@ -56,9 +56,9 @@ def sample_of(load: Load, meter: CpuMeter) -> Sample:
 def _posts(paths: str | Sequence[str], size: int) -> list[str]:
     documents = [template.decode() for template in templates(size)]
     among = [paths] if isinstance(paths, str) else paths
-    longer, shorter = sorted((among, documents), key=len, reverse=True)
-    pairs = zip(longer, cycle(shorter), strict=False)
-    return [" ".join(pair if longer is among else pair[::-1]) for pair in pairs]
+    number = max(len(among), len(documents))
+    pairs = islice(zip(cycle(among), cycle(documents), strict=False), number)
+    return [f"{path} {document}" for path, document in pairs]
 
 
 async def _closed_loop(

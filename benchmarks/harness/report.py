@@ -22,7 +22,7 @@ def show(
     """Print what was measured, and where the time went; `command` is what it was measured with."""
     console, shape = Console(), box.ROUNDED
     if markdown or not console.is_terminal:
-        console, shape = Console(width=_WIDE), box.MARKDOWN
+        console, shape = Console(width=_WIDE, force_terminal=False), box.MARKDOWN
     console.print(_results(figures, shape))
     if any(figure.cpu for figure in figures):
         console.print("\nWhere each microsecond goes: CPU time per vCon, by process\n")

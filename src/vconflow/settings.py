@@ -104,9 +104,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     ] = True
     conserver_workers: Annotated[
         Count,
-        Meta(
-            description="Processes. Not built yet: always 1; start several replicas on one Redis."
-        ),
+        Meta(description="Replicas of `vconflow serve` on one port; `--replicas` goes first."),
     ] = 1
 
     log_level: Annotated[
@@ -145,6 +143,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     vconflow_port: Annotated[
         int, Meta(ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
     ] = 8000
+    vconflow_reuse_port: Annotated[
+        bool,
+        Meta(
+            description="Let other processes that say the same listen on the same port "
+            "(SO_REUSEPORT)."
+        ),
+    ] = False
     vconflow_url: Annotated[
         str, Meta(description="The server of `vconflow submit` and `vconflow dead-letters`.")
     ] = "http://127.0.0.1:8000"
@@ -190,7 +195,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         Count, Meta(description="Entries of a chain that wait for a retry before reading stops.")
     ] = 10000
     vconflow_replica: Annotated[
-        str, Meta(description="The stable name of this replica. Default: the host's name.")
+        str,
+        Meta(
+            description="The stable name of this replica. Default: the host's name. "
+            "`serve --replicas` adds a number."
+        ),
     ] = msgspec.field(default_factory=socket.gethostname)
     vconflow_lease_seconds: Annotated[
         Duration,

@@ -16,6 +16,7 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
+from vconflow.adapters import restarts
 from vconflow.adapters.embedded import (
     embedded_valkey,
     find_server,
@@ -23,7 +24,6 @@ from vconflow.adapters.embedded import (
     is_answering,
     process,
     program,
-    valkey,
 )
 from vconflow.errors import ConfigError, Unavailable
 from vconflow.testing import servers
@@ -158,15 +158,15 @@ async def test_a_server_that_ends_is_started_again_on_the_same_address(tmp_path:
 async def test_the_waits_grow_until_it_runs_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(valkey, "SHORTEST_BACKOFF", 0.01)
-    monkeypatch.setattr(valkey, "LONGEST_BACKOFF", 0.05)
+    monkeypatch.setattr(restarts, "SHORTEST_PAUSE", 0.01)
+    monkeypatch.setattr(restarts, "LONGEST_PAUSE", 0.05)
     async with embedded_valkey(tmp_path) as server:
         with capture_logs() as lines:
             for _ in range(4):
                 os.kill(server.pid, signal.SIGKILL)
                 await until(lambda: bool(server.trouble))
                 await until(lambda: not server.trouble)
-            monkeypatch.setattr(valkey, "RAN_WELL", 0.0)
+            monkeypatch.setattr(restarts, "RAN_WELL", 0.0)
             os.kill(server.pid, signal.SIGKILL)
             await until(lambda: len(waits_in(lines)) == 5)
     assert waits_in(lines) == [0.01, 0.02, 0.04, 0.05, 0.01]
@@ -179,7 +179,7 @@ def waits_in(lines: Sequence[Mapping[str, Any]]) -> list[float]:
 async def test_it_tries_for_ever_to_start_what_cannot_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(valkey, "SHORTEST_BACKOFF", 0.01)
+    monkeypatch.setattr(restarts, "SHORTEST_PAUSE", 0.01)
     kept, away = tmp_path / "valkey" / "appendonlydir", tmp_path / "away"
     async with embedded_valkey(tmp_path) as server, Redis.from_url(server.url) as client:
         await client.set("kept", "yes")

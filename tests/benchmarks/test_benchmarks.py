@@ -28,6 +28,14 @@ FLOWS = {
     "io_bound_link": ["io_bound_link"],
     "idle_latency": ["idle_latency, commands", "idle_latency, grouped"],
     "model": ["model, validate", "model, tag"],
+    "replicas": ["replicas, waiting", "replicas, CPU per vCon"],
+    "start": [
+        "start, until ready, aim",
+        "start, idle memory, aim",
+        "start, until ready, bare",
+        "start, CPU until ready, bare",
+        "start, idle memory, bare",
+    ],
     "soak_memory": [
         "soak_memory, Redis per waiting vCon",
         "soak_memory, Redis per finished vCon",
@@ -53,7 +61,7 @@ curves.add(1, {"accepting": 100.0})
 curves.add(10, {"accepting": 130.0})
 print(*curves.finish(Path(sys.argv[1])))
 """
-SHORT = ("--seconds", "0.1", "--windows", "1", "--scale", "0.001")
+SHORT = ("--seconds", "0.2", "--windows", "1", "--scale", "0.001")
 
 
 def bench(*arguments: str, **environment: str) -> str:

@@ -49,6 +49,27 @@ def test_serve_is_ready_on_one_line_and_ends_with_0(
         assert "Traceback" not in server.stderr
 
 
+def test_several_replicas_are_ready_on_one_line_and_end_with_0(
+    tmp_path: Path, config: Path
+) -> None:
+    with vconflow(tmp_path, "serve", "--port", "0", "--replicas", "2") as server:
+        url = server.url()
+        httpx.post(f"{url}/vcon?ingress_list=in", content=VCON).raise_for_status()
+        until_egress(url, 1)
+        assert server.stop(signal.SIGINT) == 0
+        assert server.stdout == f"{READY}{url}\n"
+        assert server.stderr.count('"replica_ready"') == 2
+        assert "Traceback" not in server.stderr
+
+
+def test_the_flag_goes_before_the_variable(tmp_path: Path, config: Path) -> None:
+    env = {"CONSERVER_WORKERS": "3"}
+    with vconflow(tmp_path, "serve", "--port", "0", "--replicas", "1", env=env) as server:
+        server.url()
+        assert server.stop() == 0
+        assert "replica_ready" not in server.stderr
+
+
 def test_a_second_start_goes_on_with_the_kept_data(tmp_path: Path, config: Path) -> None:
     arguments = ("serve", "--config", config, "--port", "0", "--data-dir", tmp_path / "kept")
     with vconflow(tmp_path, *arguments) as server:
@@ -95,6 +116,10 @@ def test_variables_from_a_dotenv_file_count(tmp_path: Path, config: Path) -> Non
         ([], {"REDIS_URL": "redis://127.0.0.1:1"}, ["REDIS_URL"]),
         ([], {"VCONFLOW_PROT": "1", "VCON_REDIS_EXPIRY": "soon"}, ["PROT", "VCON_REDIS_EXPIRY"]),
         (["--host", "0.0.0.0"], {}, ["CONSERVER_API_TOKEN", "VCONFLOW_ALLOW_OPEN"]),
+        (["--host", "0.0.0.0", "--replicas", "2"], {}, ["CONSERVER_API_TOKEN"]),
+        ([], {"CONSERVER_WORKERS": "0", "VCONFLOW_REUSE_PORT": "x"}, ["WORKERS", "REUSE_PORT"]),
+        ([], {"CONSERVER_WORKERS": "many"}, ["CONSERVER_WORKERS"]),
+        (["--replicas", "2"], {"VCONFLOW_TLS_CERTFILE": "none.pem"}, ["TLS cannot be set up"]),
     ],
 )
 def test_what_keeps_it_from_starting_is_said_without_a_traceback(

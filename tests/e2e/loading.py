@@ -26,29 +26,39 @@ class Sender:
     """Posts to one address, whoever answers there.
 
     `sent` counts by uuid the requests that may have been accepted. A vCon that was sent twice may
-    be accepted twice: when the connection broke before the answer, the client cannot know.
+    be accepted twice: when the connection broke before the answer, the client cannot know. With
+    `keys`, its uuid is its Idempotency-Key, and it cannot. `refused` counts connections that nobody
+    took. With `enough` it sends nothing that it has not begun to send.
     """
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    def __init__(self, client: httpx.AsyncClient, *, keys: bool = False) -> None:
         self._client = client
+        self._keys = keys
         self.sent: Counter[str] = Counter()
         self.accepted: set[str] = set()
+        self.refused = 0
+        self.enough = False
 
     async def post_all(self, documents: dict[str, bytes], parallel: int = 16) -> None:
-        """Return when every vCon got its 2xx."""
+        """Return when every vCon got its 2xx, or there are enough."""
         waiting = iter(documents.items())
 
         async def work() -> None:
             for uuid, document in waiting:
-                await self._post(uuid, document)
+                if not self.enough:
+                    await self._post(uuid, document)
 
         await asyncio.gather(*(work() for _ in range(parallel)))
 
     async def _post(self, uuid: str, document: bytes) -> None:
+        headers = JSON | ({"idempotency-key": uuid} if self._keys else {})
         while uuid not in self.accepted:
             try:
-                reply = await self._client.post("/vcon", params=IN, content=document, headers=JSON)
+                reply = await self._client.post(
+                    "/vcon", params=IN, content=document, headers=headers
+                )
             except httpx.ConnectError:
+                self.refused += 1
                 await asyncio.sleep(0.05)  # nobody is there: nothing was sent
             except httpx.TransportError:
                 self.sent[uuid] += 1

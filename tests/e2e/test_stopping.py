@@ -93,7 +93,10 @@ async def test_while_it_stops_it_is_not_ready_but_still_answers(
                 async with asyncio.timeout(10):
                     while (await client.get("/ready")).status_code == 200:
                         await asyncio.sleep(0.01)
-                assert (await client.get("/health")).status_code == 200
+                health = await client.get("/health")
+                assert health.status_code == 200
+                # So that no client sends another request to the end of the process.
+                assert health.headers["connection"] == "close"
                 assert (await client.get("/stats/queue?list_name=in")).json()["depth"] == 0
             receiver.release()
             async with asyncio.timeout(30):

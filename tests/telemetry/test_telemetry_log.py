@@ -26,6 +26,16 @@ def test_a_line_is_json_with_time_level_and_event() -> None:
     assert line == {"event": "started", "level": "info", "port": 8000}
 
 
+def test_every_line_says_which_replica_it_is_from() -> None:
+    stream = io.StringIO()
+    log.configure(to=stream, replica="one.2")
+    log.get_logger().info("started")
+    logging.getLogger("library").warning("slow")
+    # A line about another replica says so already.
+    log.get_logger().info("seen", replica="one.1")
+    assert [line["replica"] for line in lines(stream)] == ["one.2", "one.2", "one.1"]
+
+
 def test_the_level_is_respected_in_any_case() -> None:
     stream = io.StringIO()
     log.configure("WARNING", to=stream)

@@ -20,6 +20,7 @@ from vconflow.ports.egress import EgressLists
 from vconflow.ports.follow import FollowerControl
 from vconflow.ports.history import History
 from vconflow.telemetry.audit import AuditLog
+from vconflow.telemetry.metrics import own_metrics
 
 __all__ = [
     "Build",
@@ -235,6 +236,8 @@ class Services:
     followers: Callable[[], FollowerControl]
     topology: Callable[[], Topology]
     readiness: Callable[[], Awaitable[Sequence[Dependency]]]
+    metrics: Callable[[], Awaitable[bytes]] = field(default=own_metrics)
+    """All metrics as Prometheus text, also those of other replicas on the same port."""
     stopping: Callable[[], bool] = field(default=lambda: False)
     access: Callable[[], AccessRules] = field(default=lambda: _NO_RULES)
     """The rules in force; another object whenever they may have changed."""

@@ -1,7 +1,5 @@
 """What machines ask about the process itself: version, liveness, readiness, metrics, index."""
 
-import asyncio
-
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
@@ -9,7 +7,7 @@ from vconflow.api.answers import Health, Readiness, Version
 from vconflow.api.call import Call
 from vconflow.api.codec import json_response
 from vconflow.api.services import Build
-from vconflow.telemetry.metrics import render
+from vconflow.telemetry.metrics import CONTENT_TYPE
 
 __all__ = ["health", "metrics", "ready", "reindex", "version"]
 
@@ -41,10 +39,9 @@ async def ready(call: Call) -> ASGIApp:
     return json_response(Readiness(status, list(dependencies)), 200 if is_ready else 503)
 
 
-async def metrics(_call: Call) -> ASGIApp:
+async def metrics(call: Call) -> ASGIApp:
     """Return every metric as Prometheus text. Open like /health: no label names a person."""
-    text, media_type = await asyncio.to_thread(render)
-    return Response(text, media_type=media_type)
+    return Response(await call.services.metrics(), media_type=CONTENT_TYPE)
 
 
 async def reindex(call: Call) -> ASGIApp:

@@ -1,7 +1,7 @@
 """The application: every client, pool and task, opened in order and closed in reverse."""
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from vconflow.pipeline.replica import Replica, open_replica
 from vconflow.settings import Settings
 from vconflow.site import Components, Site, Surroundings, open_pool, open_site
 from vconflow.site.following import open_followers
+from vconflow.telemetry.metrics import own_metrics
 
 __all__ = ["App", "open_app"]
 
@@ -60,11 +61,13 @@ async def open_app(
     redis_url: str,
     config_file: Path | None = None,
     redis_trouble: Callable[[], str] = str,
+    metrics: Callable[[], Awaitable[bytes]] | None = None,
 ) -> AsyncIterator[App]:
     """Open everything and start processing; drain and close at the end.
 
     `config_file` is where `config` came from, which is then watched. `redis_trouble` says what is
-    known to hinder Redis, which /ready shows. Raises `ConfigError` when Redis or a component
+    known to hinder Redis, which /ready shows. `metrics` are answered instead of those of this
+    process alone. Raises `ConfigError` when Redis or a component
     refuses to start.
     """
     async with AsyncExitStack() as stack:
@@ -107,6 +110,7 @@ async def open_app(
             configuration=live,
             followers=followers,
             readiness=readiness,
+            metrics=metrics or own_metrics,
         )
         yield App(build_asgi(services_of(opened)), replica, backend, site, feed, watch)
 

@@ -1,5 +1,6 @@
 """What the HTTP layer is given, out of what is open."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from vconflow import __version__
@@ -35,6 +36,7 @@ class Opened:
     configuration: LiveConfig
     followers: Followers
     readiness: Readiness
+    metrics: Callable[[], Awaitable[bytes]]
 
 
 def services_of(it: Opened) -> Services:
@@ -54,6 +56,7 @@ def services_of(it: Opened) -> Services:
         followers=lambda: it.followers,
         topology=lambda: _topology(it.replica.chains),
         readiness=it.readiness,
+        metrics=it.metrics,
         stopping=lambda: it.replica.stopping,
         access=lambda: it.site.config.access,
         audit=it.audit,

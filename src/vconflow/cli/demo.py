@@ -8,7 +8,7 @@ import msgspec
 
 from vconflow.cli.demo_run import DemoRun
 from vconflow.cli.startup import errors_shown, load_config, load_settings, run_server
-from vconflow.server import serve
+from vconflow.server.process import serve
 
 __all__ = ["command"]
 

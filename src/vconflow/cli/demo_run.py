@@ -17,7 +17,7 @@ from vconflow.cli.serve import announce
 from vconflow.cli.sources import Found, Source, find, read
 from vconflow.cli.submission import Rejection, Tally, submit_all
 from vconflow.client import Client, GaveUp
-from vconflow.server import Running
+from vconflow.server.running import Running
 from vconflow.settings import Settings
 
 __all__ = ["DemoRun"]

@@ -35,20 +35,26 @@ config_option = click.option(
 )
 
 
-def load_settings(data_dir: Path | None = None) -> Settings:
-    """Read the environment; `data_dir` goes before what that says. Raises ConfigError."""
+def load_settings(data_dir: Path | None = None, *, quiet: bool = False) -> Settings:
+    """Read the environment; `data_dir` goes before what that says. Raises ConfigError.
+
+    When `quiet`, somebody else has said already what is to be said of it on stderr.
+    """
     settings = Settings.load(os.environ)
-    if settings.conserver_workers > 1:
-        click.echo("warning: CONSERVER_WORKERS is not built yet: one process serves", err=True)
+    if not quiet:
+        _show_doubts(settings)
+    if data_dir is None:
+        return settings
+    return msgspec.structs.replace(settings, vconflow_data_dir=data_dir)
+
+
+def _show_doubts(settings: Settings) -> None:
     if settings.egress_format_version:
         click.echo(
             "warning: EGRESS_FORMAT_VERSION is not built yet: vCons stay as they are", err=True
         )
     if settings.conserver_api_token_file is not None:
         _check_key_file(Path(settings.conserver_api_token_file))
-    if data_dir is None:
-        return settings
-    return msgspec.structs.replace(settings, vconflow_data_dir=data_dir)
 
 
 def _check_key_file(path: Path) -> None:
@@ -99,8 +105,13 @@ def show_missing_packages(path: Path) -> None:
         click.echo(f"warning: {package.place}: {text}", err=True)
 
 
-def run_server(serving: Coroutine[Any, Any, int], settings: Settings, *, level: str) -> int:
-    """Run a server in this, the main thread, to its end; its exit code. `level` is of the log."""
+def run_server(
+    serving: Coroutine[Any, Any, int], settings: Settings, *, level: str, replica: str = ""
+) -> int:
+    """Run a server in this, the main thread, to its end; its exit code.
+
+    `level` is of the log, whose lines say `replica`.
+    """
     pretty = {"auto": None, "json": False, "pretty": True}[settings.vconflow_log_format]
-    log.configure(level, pretty=pretty)
+    log.configure(level, pretty=pretty, replica=replica)
     return uvloop.run(serving)

@@ -39,7 +39,7 @@ class RetryConfig(msgspec.Struct, frozen=True, kw_only=True):
 class BatchConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How vCons are gathered for one write to a storage."""
 
-    items: Annotated[Count, Meta(description="Most vCons in one write.")] = 256
+    items: Annotated[Count, Meta(description="Most vCons in one write.")] = 64
     bytes: Annotated[Count, Meta(description="Most bytes in one write.")] = 16 * 1024 * 1024
     parallel: Annotated[Count, Meta(description="Writes under way at the same time.")] = 2
 

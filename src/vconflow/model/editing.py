@@ -29,19 +29,28 @@ class EditableDocument:
     def __init__(self, document: bytes, *, now: Callable[[], datetime] = _now) -> None:
         self._document = document
         self._original = read_members(document)
-        self._members: dict[str, Raw] = dict(self._original)
+        # The very same until one is set or removed.
+        self._members = self._original
         self._edited: dict[str, list[Any]] = {}
+        self._unedited: dict[str, bytes] = {}
         self._now = now
         self._stamped: tuple[bytes, bytes] = (b"", b"")
-        names = self._original.keys()
         self.form: Form = "unsigned"
-        if names >= {"ciphertext", "recipients"} or names >= {"payload", "signatures"}:
+        if "ciphertext" in self._original or "payload" in self._original:
             self.form = form_of(read_document(document)[0])
 
     @property
     def changed(self) -> bool:
         """Whether `to_bytes` differs from the bytes it was made of."""
         return self._written() is not self._original
+
+    def is_of(self, document: bytes) -> bool:
+        """Whether it was made of these very bytes."""
+        return self._document is document
+
+    def touched(self, name: str) -> bool:
+        """Whether a top-level member may differ from how it was in the bytes it was made of."""
+        return name in self._edited or self._members.get(name) is not self._original.get(name)
 
     @property
     def mark(self) -> bytes:
@@ -68,9 +77,11 @@ class EditableDocument:
         if name not in self._edited:
             raw = self._members.get(name)
             value = decode_exact(raw) if raw is not None else None
-            if not isinstance(value, list | None):
+            if value is None:
+                value = []
+            if not isinstance(value, list):
                 raise TypeError(f"{name} is no list")
-            self._edited[name] = [] if value is None else value
+            self._edited[name], self._unedited[name] = value, encode(value)
         return self._edited[name]
 
     def set(self, name: str, value: Any) -> None:
@@ -84,13 +95,13 @@ class EditableDocument:
         if there is not None and same(raw, there):
             return
         self._edited.pop(name, None)
-        self._members[name] = raw
+        self._own_members()[name] = raw
 
     def remove(self, name: str) -> None:
         """Drop a top-level member, if there is one. Raises ValueError as `set` does."""
         self._require_changeable(name)
         self._edited.pop(name, None)
-        self._members.pop(name, None)
+        self._own_members().pop(name, None)
 
     def to_bytes(self) -> bytes:
         """Return the document: the very bytes it was made of if nothing changed."""
@@ -100,6 +111,11 @@ class EditableDocument:
         return encode(self._with_updated_at(written))
 
     # Inside
+
+    def _own_members(self) -> dict[str, Raw]:
+        if self._members is self._original:
+            self._members = dict(self._original)
+        return self._members
 
     def _raw(self, name: str) -> Raw | None:
         edited = self._edited.get(name)
@@ -117,13 +133,14 @@ class EditableDocument:
 
     def _written(self) -> dict[str, Raw]:
         """Return the members to write; `_original` itself when none differs from it."""
-        written = dict(self._members)
+        written = self._members
         for name, items in self._edited.items():
-            there = self._members.get(name)
             now = encode(items)
             # An edit that left everything as it was keeps the bytes as they were.
-            if now != encode(decode_exact(there) or [] if there is not None else []):
-                written[name] = Raw(now)
+            if now != self._unedited[name]:
+                written = written | {name: Raw(now)}
+        if self._members is self._original:
+            return written
         return self._original if _same_members(written, self._original) else written
 
     def _with_updated_at(self, written: dict[str, Raw]) -> dict[str, Raw]:

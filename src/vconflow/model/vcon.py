@@ -1,5 +1,6 @@
 """The vCon that links work on."""
 
+from functools import lru_cache
 from typing import Any
 
 from vconflow.model import tags
@@ -8,7 +9,7 @@ from vconflow.model.envelope import outer_uuid
 from vconflow.model.identifiers import canonical_uuid
 from vconflow.model.reading import refuse
 from vconflow.model.references import targets
-from vconflow.model.versions import spell
+from vconflow.model.versions import LEGACY, spell
 
 __all__ = ["Vcon"]
 
@@ -118,7 +119,8 @@ class Vcon(EditableDocument):
         attachments = self.edit("attachments")
         holder = next((item for item in attachments if tags.is_tags(item)), None)
         if holder is None:
-            holder = spell("attachments", tags.new_tags(), self.version)
+            version = self.version
+            holder = _new_tags(version if version in LEGACY else None) | {"body": []}
             attachments.append(holder)
         tags.write_tags(holder, [f"{name}:{value}"])
 
@@ -175,6 +177,11 @@ class Vcon(EditableDocument):
         given = {key: value for key, value in item.items() if value is not None}
         items.append(spell(name, given, self.version))
         return len(items) - 1
+
+
+@lru_cache(maxsize=64)
+def _new_tags(version: str | None) -> Item:
+    return spell("attachments", tags.new_tags(), version)
 
 
 def _encoding(body: Any, encoding: str | None) -> str:

@@ -60,6 +60,8 @@ class Chain:
 
     def position(self, link: str) -> int:
         """The index of a link by name; the first when the chain has no such link any more."""
+        if not link:
+            return 0
         return next((i for i, step in enumerate(self.steps) if step.name == link), 0)
 
 

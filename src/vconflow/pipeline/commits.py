@@ -1,7 +1,6 @@
 """Committing a run, following a document that others change meanwhile."""
 
-import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -11,6 +10,7 @@ from vconflow.model.entry import Entry
 from vconflow.model.merge import merge
 from vconflow.pipeline.batcher import Batcher
 from vconflow.pipeline.fanout import Fanout
+from vconflow.pipeline.owned import Key
 from vconflow.pipeline.removal import remove_copies
 from vconflow.pipeline.run import Run
 from vconflow.pipeline.run_record import record_of
@@ -49,6 +49,22 @@ class Conflicted(Exception):
     """Our changes and somebody else's contradict each other: the links must run again."""
 
 
+class _UnderWay:
+    """A key is among others meanwhile. A generator would cost every commit three times as much."""
+
+    __slots__ = ("_key", "_keys")
+
+    def __init__(self, keys: set[Key], key: Key) -> None:
+        self._keys = keys
+        self._key = key
+
+    def __enter__(self) -> None:
+        self._keys.add(self._key)
+
+    def __exit__(self, *_: object) -> None:
+        self._keys.discard(self._key)
+
+
 class Commits:
     """Fetches and commits of all runs of a replica, gathered into batches.
 
@@ -59,7 +75,7 @@ class Commits:
     def __init__(self, documents: Documents, ledger: Ledger, clock: Clock) -> None:
         self._clock = clock
         self._documents = documents
-        self._under_way: set[tuple[str, str]] = set()
+        self._under_way: set[Key] = set()
         self._fetches: Batcher[str, Document] = Batcher(documents.fetch, parallel=2)
         self._commits: Batcher[Commit, CommitResult] = Batcher(
             ledger.commit, size_of=lambda commit: len(commit.document or b""), parallel=2
@@ -115,15 +131,9 @@ class Commits:
         # One of a deleted vCon has no record; it only has to clean up.
         return running
 
-    @contextlib.contextmanager
-    def under_way(self, entry: Entry) -> Iterator[None]:
+    def under_way(self, entry: Entry) -> "_UnderWay":
         """While something is done that must be followed by a verdict on whose entry it is."""
-        key = (entry.list, entry.id)
-        self._under_way.add(key)
-        try:
-            yield
-        finally:
-            self._under_way.discard(key)
+        return _UnderWay(self._under_way, (entry.list, entry.id))
 
     def is_under_way(self, list_name: str, entry: str) -> bool:
         """Whether a commit or a storage write of the entry is under way: its verdict will come."""

@@ -1,7 +1,6 @@
 """The entries this replica owns: one task for each, from its first read to its ack."""
 
-import contextlib
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from vconflow.errors import Unavailable
@@ -20,13 +19,13 @@ from vconflow.pipeline.slots import Slots
 from vconflow.pipeline.suspects import Suspects
 from vconflow.pipeline.waiting_room import WaitingRoom
 from vconflow.ports.clock import Clock
+from vconflow.ports.documents import Document
 from vconflow.ports.ledger import Progress, decode_progress
 from vconflow.ports.stream import EntryStream, Resumed
 from vconflow.telemetry import events
 
 __all__ = ["Consumer", "Limits"]
 
-_NO_TURN = contextlib.nullcontext()
 _FINISHED = frozenset({"completed", "halted"})
 
 
@@ -117,15 +116,22 @@ class Consumer:
 
     # Owning
 
-    def begin(self, entries: Iterable[Entry]) -> None:
-        """Work on entries that were just read."""
+    def expect(self, entries: Iterable[Entry]) -> None:
+        """Own entries that were just read, before their documents are there."""
+        self._owned.expect((entry.list, entry.id) for entry in entries)
+
+    def begin(self, entries: Iterable[Entry], found: Mapping[str, Document]) -> None:
+        """Work on entries that were expected; `found` are documents of theirs, by uuid."""
         for entry in entries:
+            if not self._owned.stop_expecting((entry.list, entry.id)):  # lost meanwhile
+                continue
             chain = self._current().runs(entry.list)
             if chain is None:  # since the read began
                 self._returns.add(entry.list, entry.id)
                 continue
             self._slots.take(chain.name)
-            self._start(entry, decode_progress(entry.progress), chain.name)
+            progress = decode_progress(entry.progress)
+            self._start(entry, progress, chain.name, found.get(entry.uuid))
 
     def adopt(self, resumed: Iterable[Resumed]) -> int:
         """Go on with entries that were begun before; how many were not ours yet."""
@@ -143,7 +149,9 @@ class Consumer:
         One that has just been acknowledged is gone too, only that its task does not know yet.
         """
         key = (list_name, entry)
-        if self._owned.is_under_way(key) and not self._commits.is_under_way(*key):
+        if self._owned.stop_expecting(key):
+            events.lease_lost(list_name, entry)
+        elif self._owned.is_under_way(key) and not self._commits.is_under_way(*key):
             events.lease_lost(list_name, entry)
             self._owned.let_go(key)
 
@@ -164,23 +172,32 @@ class Consumer:
         """Leave to others what is not read here any more. Raises Unavailable."""
         await self._returns.send()
 
-    def _start(self, entry: Entry, progress: Progress, slot_of: str = "") -> None:
+    def _start(
+        self, entry: Entry, progress: Progress, slot_of: str = "", found: Document | None = None
+    ) -> None:
         """`slot_of` is the chain whose slot the entry holds already."""
         key = (entry.list, entry.id)
         if slot_of:
             self._owned.busy.add(key)
         self._returns.take_back(*key)
-        self._owned.start(key, self._work(entry, progress, slot_of))
+        self._owned.start(key, self._work(entry, progress, slot_of, found))
 
-    async def _work(self, entry: Entry, progress: Progress, slot_of: str) -> None:
+    async def _work(
+        self, entry: Entry, progress: Progress, slot_of: str, found: Document | None
+    ) -> None:
         key = (entry.list, entry.id)
         try:
             while True:
                 if not slot_of and (chain := self._current().runs(entry.list)):
                     await self._resting.rest(key, chain, progress)
-                result = await self._attempt(entry, progress, slot_of)
+                if progress.crashes:
+                    async with self._suspects.turn(progress.crashes):
+                        result = await self._attempt(entry, progress, slot_of, found)
+                else:
+                    result = await self._attempt(entry, progress, slot_of, found)
                 if isinstance(result, Done):
                     return
+                found = None
                 if self._stopping:
                     self._retired.append(key)
                     return
@@ -194,28 +211,29 @@ class Consumer:
             events.unhandled(f"list {entry.list}", error)
             raise
 
-    async def _attempt(self, entry: Entry, progress: Progress, slot_of: str) -> Done | Waiting:
+    async def _attempt(
+        self, entry: Entry, progress: Progress, slot_of: str, found: Document | None
+    ) -> Done | Waiting:
         """Still waiting, as before, when no chain runs the entry any more."""
         key = (entry.list, entry.id)
-        async with self._suspects.turn(progress.crashes) if progress.crashes else _NO_TURN:
-            if not slot_of:
-                if (chain := self._current().runs(entry.list)) is None:
-                    return Waiting(progress)
-                slot_of = chain.name
-                await self._slots.acquire(slot_of, chain.concurrency)
-            self._owned.busy.add(key)
-            try:
-                generation = self._current()
-                if (chain := generation.runs(entry.list)) is None:
-                    return Waiting(progress)
-                with generation.usage:
-                    result = await generation.processor.attempt(entry, chain, progress)
-                if isinstance(result, Done):
-                    self._count(chain, result)
-                return result
-            finally:
-                self._owned.busy.discard(key)
-                self._slots.release(slot_of)
+        if not slot_of:
+            if (chain := self._current().runs(entry.list)) is None:
+                return Waiting(progress)
+            slot_of = chain.name
+            await self._slots.acquire(slot_of, chain.concurrency)
+        self._owned.busy.add(key)
+        try:
+            generation = self._current()
+            if (chain := generation.runs(entry.list)) is None:
+                return Waiting(progress)
+            with generation.usage:
+                result = await generation.processor.attempt(entry, chain, progress, found)
+            if isinstance(result, Done):
+                self._count(chain, result)
+            return result
+        finally:
+            self._owned.busy.discard(key)
+            self._slots.release(slot_of)
 
     def _count(self, chain: Chain, done: Done) -> None:
         if done.outcome in _FINISHED:

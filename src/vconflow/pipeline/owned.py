@@ -1,7 +1,7 @@
 """The tasks of the entries that this replica owns."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from vconflow.pipeline.cancelling import cancel_all
@@ -13,10 +13,11 @@ Key = tuple[str, str]
 
 
 class OwnedEntries:
-    """One task an entry. `busy` are those that hold a slot."""
+    """One task an entry, once it has arrived. `busy` are those that hold a slot."""
 
     def __init__(self) -> None:
         self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._expected: set[Key] = set()
         self._dropped: set[Key] = set()
         self.busy: set[Key] = set()
 
@@ -24,23 +25,34 @@ class OwnedEntries:
         return len(self._tasks)
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._tasks
+        return key in self._tasks or key in self._expected
 
     @property
     def keys(self) -> list[Key]:
-        """All of them, in the order in which they began."""
+        """All that have begun, in that order."""
         return list(self._tasks)
 
     def by_list(self) -> dict[str, list[str]]:
         """Entry ids by list."""
         owned: dict[str, list[str]] = {}
-        for list_name, entry in self._tasks:
+        for list_name, entry in (*self._tasks, *self._expected):
             owned.setdefault(list_name, []).append(entry)
         return owned
 
     def dropped(self, list_name: str) -> list[str]:
         """Entries of a list whose task ended by an error, and which still are under our name."""
         return [entry for name, entry in self._dropped if name == list_name]
+
+    def expect(self, keys: Iterable[Key]) -> None:
+        """Own entries that are still to begin."""
+        self._expected.update(keys)
+
+    def stop_expecting(self, key: Key) -> bool:
+        """Whether it was expected; from now on it is not."""
+        if key not in self._expected:
+            return False
+        self._expected.discard(key)
+        return True
 
     def is_under_way(self, key: Key) -> bool:
         """Whether its task has not ended."""

@@ -17,8 +17,9 @@ from vconflow.pipeline.lookup import Lookup, OutOfReach
 from vconflow.pipeline.removal import stored_vcon
 from vconflow.pipeline.run import Run
 from vconflow.pipeline.steps import StepFailed, run_step
+from vconflow.ports.documents import Document
 from vconflow.ports.ledger import Defer, Finish, Progress
-from vconflow.ports.link import Continue, Halt, Outcome, Replace, Route
+from vconflow.ports.link import CONTINUE, Continue, Halt, Outcome, Replace, Route
 from vconflow.telemetry import events
 
 __all__ = ["Done", "Processor", "Waiting"]
@@ -38,6 +39,9 @@ class Waiting:
     progress: Progress
 
 
+_COMPLETED = Done("completed")
+
+
 @dataclass(frozen=True)
 class Processor:
     """Shared by all attempts of one generation. `chains` are those in force when it is asked."""
@@ -52,12 +56,17 @@ class Processor:
     def _breakers(self) -> Breakers:
         return self.fanout.breakers
 
-    async def attempt(self, entry: Entry, chain: Chain, progress: Progress) -> Done | Waiting:
-        """Carry the entry on from where its progress says."""
+    async def attempt(
+        self, entry: Entry, chain: Chain, progress: Progress, found: Document | None = None
+    ) -> Done | Waiting:
+        """Carry the entry on from where its progress says.
+
+        `found` is the entry's document, if that has just been fetched.
+        """
         started = time.perf_counter()
         run = Run(entry, chain, progress)
         try:
-            result = await self._attempt(run)
+            result = await self._attempt(run, found)
         except Lost:
             await self._catch_up(run)
             events.lease_lost(entry.list, entry.id)
@@ -81,13 +90,13 @@ class Processor:
             await self.fanout.store(newest, run.chain.storages)
             run.rev = found.rev  # and look again: that may have been changed or deleted meanwhile
 
-    async def _attempt(self, run: Run) -> Done | Waiting:
+    async def _attempt(self, run: Run, found: Document | None) -> Done | Waiting:
         try:
             if run.progress.rests:
                 run.progress = await self.commits.unpark(run.entry, run.progress)
             if run.progress.deleted:
                 return await self._remove(run)
-            return await self._carry(run)
+            return await self._carry(run, found)
         except StepFailed as failed:
             return await self._fail(run, failed)
         except Deleted:
@@ -96,9 +105,10 @@ class Processor:
             # Redis refuses the commit itself: a key of ours holds something else.
             return await self._fail(run, StepFailed("commit", error))
 
-    async def _carry(self, run: Run) -> Done:
+    async def _carry(self, run: Run, found: Document | None) -> Done:
         self.failures.check_crashes(run)
-        await self._load(run)
+        if not _brings(found, run):
+            await self._load(run)
         for _ in range(ROUNDS):
             try:
                 await self._links(run)
@@ -135,7 +145,8 @@ class Processor:
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
             outcome = await run_step(run, step, remaining, self._breakers.of(step.breaker))
             run.keep()
-            await self._follow(run, outcome)
+            if outcome is not CONTINUE:
+                await self._follow(run, outcome)
             if step.paid and not run.halted:
                 # Paid for: a crash from here on must not buy it again.
                 await self._checkpoint(run)
@@ -162,14 +173,14 @@ class Processor:
         targets = tuple(dict.fromkeys((*run.routes, *run.chain.egress)))
         if not run.chain.storages:
             await self.commits.commit(run, self._finish(run, targets))
-            return Done("completed")
+            return _COMPLETED
         if run.dirty:
             await self._checkpoint(run)
         finish = self._finish(run, targets, stored=self.fanout.any_readable(run.chain.storages))
         for _ in range(ROUNDS):
             await self._store(run)
             if await self.commits.try_commit(run, finish, check=True):
-                return Done("completed")
+                return _COMPLETED
             # Somebody wrote a newer revision after the storages had ours: they get that one.
             await self._load(run)
             for name in run.chain.storages:
@@ -230,6 +241,14 @@ class Processor:
         buried = msgspec.structs.replace(decision, progress=progress, even_deleted=True)
         await self.commits.try_commit(run, buried)
         return Done("dead")
+
+
+def _brings(found: Document | None, run: Run) -> bool:
+    """Load what was found, if that is all there is to know."""
+    if found is None or found.document is None or found.deleted or run.uuid != run.entry.uuid:
+        return False
+    run.load(found, found.document)
+    return True
 
 
 def _word(result: Done | Waiting) -> str:

@@ -1,7 +1,7 @@
 """Reading new entries: one blocking read at a time, for all chains."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from vconflow.errors import Permanent, Unavailable
@@ -10,6 +10,7 @@ from vconflow.pipeline.chain import Chains
 from vconflow.pipeline.consumer import Consumer
 from vconflow.pipeline.outage import Outage
 from vconflow.ports.clock import Clock
+from vconflow.ports.documents import Document, Documents
 from vconflow.ports.stream import EntryStream, ReadRequest
 from vconflow.telemetry import events
 
@@ -33,12 +34,14 @@ class Reader:
         self,
         chains: Callable[[], Chains],
         stream: EntryStream,
+        documents: Documents,
         consumer: Consumer,
         clock: Clock,
         outage: Outage,
     ) -> None:
         self._chains = chains
         self._stream = stream
+        self._documents = documents
         self._consumer = consumer
         self._clock = clock
         self._outage = outage
@@ -60,7 +63,9 @@ class Reader:
                 await self._room.wait()
                 continue
             self._is_reading = True
-            self._consumer.begin(await self._read(requests))
+            entries = await self._read(requests)
+            self._consumer.expect(entries)
+            self._consumer.begin(entries, await self._fetch(entries))
             self._is_reading = False
             if self._is_outdated:
                 self._caught_up()
@@ -95,7 +100,7 @@ class Reader:
         """Something has become free: there may be room where there was none."""
         self._room.set()
         # The read under way may not look at the lists of the chain that has room now.
-        if self._skipped:
+        if self._skipped and self._is_reading:
             self._skipped = False
             self._wake()
 
@@ -111,6 +116,17 @@ class Reader:
         self._backoff = _SHORTEST_BACKOFF
         return entries
 
+    async def _fetch(self, entries: Sequence[Entry]) -> Mapping[str, Document]:
+        """The documents of new entries by uuid, in one go."""
+        if not entries:
+            return {}
+        uuids = list(dict.fromkeys([entry.uuid for entry in entries]))
+        try:
+            found = await self._documents.fetch(uuids)
+        except (Unavailable, Permanent):
+            return {}  # then each entry asks for its own, and meets the trouble itself
+        return dict(zip(uuids, found, strict=True))
+
     def _requests(self) -> list[ReadRequest]:
         """What each chain can take, every list and every chain in turn the first."""
         self._turn += 1
@@ -119,7 +135,10 @@ class Reader:
         for chain in _rotated([*self._chains().by_name.values()], self._turn):
             if not chain.lists or chain.held:
                 continue
-            budget = self._consumer.room(chain.lists[0])
+            # Half of what the chain may do at once: one half is read and worked on here while Redis
+            # writes what became of the other.
+            most = -(-chain.concurrency // 2)
+            budget = min(self._consumer.room(chain.lists[0]), most)
             if budget:
                 requests.append(ReadRequest(tuple(_rotated(chain.lists, self._turn)), budget))
             else:

@@ -101,7 +101,9 @@ class Replica:
         )
         self._prober = Prober(self.breakers, generations.fanout, ports.clock, policy.longest_probe)
         self.breakers.on_change = self._breaker_changed
-        self._reader = Reader(chains, ports.stream, self.consumer, ports.clock, outage)
+        self._reader = Reader(
+            chains, ports.stream, ports.documents, self.consumer, ports.clock, outage
+        )
         self.consumer.on_free = self._reader.look_again
         self._leases = Leases(
             chains, ports.stream, self.consumer, ports.clock, outage, policy.lease

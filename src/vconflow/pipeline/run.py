@@ -108,8 +108,7 @@ class Run:
     def keep(self) -> None:
         """The link that just ran succeeded: what it changed is safe from the next one's failure."""
         self.next_link += 1
-        if self.vcon.changed:
-            self.safe = self.vcon.to_bytes()
+        self.safe = self.vcon.to_bytes()
 
     def undo(self) -> None:
         """Forget what a failing link changed."""
@@ -183,7 +182,10 @@ class Run:
         )
 
     def _facts(self) -> Facts | None:
-        # The index knows parties only, and links hardly ever touch those.
+        # The index knows parties only, and links hardly ever touch those. At a commit `vcon` is
+        # what is safe.
+        if self.vcon.is_of(self.base) and not self.vcon.touched("parties"):
+            return None
         before, after = Vcon(self.base), Vcon(self.safe)
         return None if before.raw("parties") == after.raw("parties") else validate(self.safe)
 

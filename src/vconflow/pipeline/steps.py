@@ -10,10 +10,14 @@ from vconflow.pipeline.cancelling import is_told_to_end
 from vconflow.pipeline.chain import Step
 from vconflow.pipeline.retry import is_outage, is_retryable
 from vconflow.pipeline.run import Run
+from vconflow.pipeline.time_limit import within
 from vconflow.ports.link import Continue, Halt, LinkRun, Outcome, Replace, Route
 from vconflow.telemetry import events
 
 __all__ = ["StepFailed", "run_step"]
+
+
+_OUTCOMES = (Continue, Halt, Replace, Route)
 
 
 class StepFailed(Exception):
@@ -38,8 +42,7 @@ async def run_step(run: Run, step: Step, remaining: float | None, breaker: Break
     link_run = LinkRun(step.name, run.chain.name, run.entry.list, run.entry.id, failed_before + 1)
     started = time.perf_counter()
     try:
-        async with asyncio.timeout(seconds):
-            outcome = _checked(await step.link(run.vcon, link_run), step, run)
+        outcome = _checked(await within(seconds, step.link(run.vcon, link_run)), step, run)
     except asyncio.CancelledError as error:
         if is_told_to_end():
             raise
@@ -79,7 +82,7 @@ def _failed(stage: str, error: BaseException, breaker: Breaker | None) -> StepFa
 
 
 def _checked(outcome: object, step: Step, run: Run) -> Outcome:
-    if not isinstance(outcome, Continue | Halt | Replace | Route):
+    if not isinstance(outcome, _OUTCOMES):
         raise Permanent(
             f"link {step.name!r} returned {type(outcome).__name__}, which is no outcome"
         )

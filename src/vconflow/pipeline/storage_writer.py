@@ -20,14 +20,15 @@ __all__ = ["StorageUnit", "StorageWriter"]
 class StorageUnit:
     """An opened storage and how it is used.
 
-    `timeout` is in seconds for one batch; `parallel` batches are under way at the same time.
+    `timeout` is in seconds for one batch; `parallel` batches are under way at the same time. They
+    are smaller than what a chain has under way, so that its links go on meanwhile.
     """
 
     name: str
     storage: Storage
     timeout: float = 60.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
-    max_items: int = 256
+    max_items: int = 64
     max_bytes: int = 16 * 1024 * 1024
     parallel: int = 2
 

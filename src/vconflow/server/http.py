@@ -7,7 +7,7 @@ import resource
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -17,18 +17,21 @@ from uvicorn.server import ServerState
 
 from vconflow import __version__
 from vconflow.api.security_headers import security_headers
+from vconflow.server.listening import BACKLOG
 from vconflow.server.protocol import HttpProtocol, Limits
 from vconflow.server.tls import Tls
 from vconflow.settings import Settings
 
 __all__ = ["HttpServer", "http_server"]
 
-_BACKLOG = 2048
 _OTHER_FILES = 256
 """File descriptors for everything but connections."""
 _CHECK_EVERY = 5
 """Ticks of a tenth of a second."""
 _RELOAD_EVERY = 50
+_QUIET = 0.1
+"""Seconds without any request after which nobody is about to send another."""
+_LONGEST_FAREWELL = 2.0
 
 
 class HttpServer(uvicorn.Server):
@@ -39,6 +42,8 @@ class HttpServer(uvicorn.Server):
         self._tls = tls
         self._handshake = handshake if tls else None
         self._reloading: asyncio.Task[None] | None = None
+        self._takes_more = True
+        self._last: list[asyncio.Task[Any]] = []
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -47,26 +52,81 @@ class HttpServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does, but for a limit to the time that a TLS handshake may take."""
         await self.lifespan.startup()
-        loop, config = asyncio.get_running_loop(), self.config
-        context: ssl.SSLContext | None = self._tls.context if self._tls else None
-        # Declared as a base class of asyncio, whose constructor takes nothing.
-        factory = functools.partial(
-            config.http_protocol_class,  # type: ignore[call-arg]
-            config=config,
-            server_state=self.server_state,
-            app_state=self.lifespan.state,
-        )
+        loop = asyncio.get_running_loop()
         self.servers = [
             await loop.create_server(
-                factory,
+                self._new_connection,
                 sock=listener,
-                ssl=context,
+                ssl=self._context,
                 ssl_handshake_timeout=self._handshake,
-                backlog=_BACKLOG,
+                backlog=BACKLOG,
             )
             for listener in sockets or ()
         ]
         self.started = True
+
+    def see_clients_off(self, *, accept: bool) -> None:
+        """Have clients close their connections after the next answer; go on answering.
+
+        Without `accept` new connections are left to those that listen on the same socket.
+        """
+        closing = (b"connection", b"close")
+        self.config.encoded_headers.append(closing)
+        self.server_state.default_headers = [*self.server_state.default_headers, closing]
+        if not accept:
+            self._stop_accepting()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does, but only when the clients are quiet.
+
+        An idle connection is closed without a word: that would hit the next request of a client
+        that has just got its answer.
+        """
+        if self._takes_more:
+            # Whoever has connected already would be cut off with the listener.
+            waiting = [found for listener in sockets or () for found in _waiting(listener)]
+            self._stop_accepting()
+            await self._take(waiting)
+        state, loop = self.server_state, asyncio.get_running_loop()
+        deadline, seen = loop.time() + _LONGEST_FAREWELL, -1
+        while state.connections and seen != state.total_requests and loop.time() < deadline:
+            seen = state.total_requests
+            await asyncio.sleep(_QUIET)
+        await super().shutdown(sockets)
+
+    async def _take(self, connections: list[socket.socket]) -> None:
+        loop = asyncio.get_running_loop()
+        self._last = [
+            loop.create_task(
+                loop.connect_accepted_socket(
+                    self._new_connection,
+                    connection,
+                    ssl=self._context,
+                    ssl_handshake_timeout=self._handshake,
+                ),
+                name="last connection",
+            )
+            for connection in connections
+        ]
+        if self._last:
+            await asyncio.wait(self._last, timeout=_QUIET)
+
+    def _stop_accepting(self) -> None:
+        self._takes_more = False
+        for server in self.servers:
+            server.close()
+
+    def _new_connection(self) -> asyncio.Protocol:
+        # Declared as a base class of asyncio, whose constructor takes nothing.
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+
+    @property
+    def _context(self) -> ssl.SSLContext | None:
+        return self._tls.context if self._tls else None
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _CHECK_EVERY == 0:
@@ -74,6 +134,15 @@ class HttpServer(uvicorn.Server):
         if self._tls is not None and counter % _RELOAD_EVERY == 0:
             self._reloading = asyncio.create_task(self._tls.reload(), name="tls")
         return await super().on_tick(counter)
+
+
+def _waiting(listener: socket.socket) -> Iterator[socket.socket]:
+    """The connections that nobody has accepted yet."""
+    with contextlib.suppress(OSError):  # BlockingIOError when there are no more
+        while True:
+            connection, _ = listener.accept()
+            connection.setblocking(False)
+            yield connection
 
 
 def check_connections(state: ServerState) -> None:

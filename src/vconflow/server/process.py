@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -10,38 +9,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vconflow.adapters.embedded import embedded_valkey
 from vconflow.app import App, open_app
 from vconflow.config import Config
-from vconflow.errors import ConfigError, Problem
-from vconflow.redis_url import shown
 from vconflow.server.http import HttpServer, http_server
+from vconflow.server.listening import check_auth, listen, needs_no_key, url_of
+from vconflow.server.redis import OpenRedis, open_redis
+from vconflow.server.running import Running
 from vconflow.server.signals import hangups_caught, stop_signals
 from vconflow.server.tls import tls_of
 from vconflow.settings import Settings
 from vconflow.telemetry import events
 
-__all__ = ["Running", "serve"]
-
-_BACKLOG = 2048
+__all__ = ["Membership", "serve"]
 
 
 @dataclass(frozen=True)
-class Running:
-    """What is running, for people: `url` of the API, `redis` in words, chains that are held."""
+class Membership:
+    """What a server has from the supervisor of several: the `listener` that all of them share.
 
-    url: str
-    redis: str
-    config: Config
-    held: list[str]
+    Whoever is asked for `metrics` answers with those of all. When `leave` is set, this one leaves
+    new connections to the others and stops.
+    """
 
-
-@dataclass(frozen=True)
-class _Redis:
-    url: str
-    description: str
-    failed: Callable[[], Awaitable[object]]
-    trouble: Callable[[], str]
+    listener: socket.socket
+    leave: asyncio.Event
+    metrics: Callable[[], Awaitable[bytes]]
 
 
 async def serve(
@@ -53,41 +45,45 @@ async def serve(
     data_dir: Path,
     config_file: Path | None = None,
     on_ready: Callable[[Running], Awaitable[None]] | None = None,
+    member: Membership | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT, then drain; the exit code.
 
     A second signal stops at once: nothing is lost, what was under way is taken over. Port 0 takes
     a free one. `config_file` is where `config` came from: it is watched, and SIGHUP has it read
-    again. `on_ready` runs beside the server. Raises `ConfigError` when something refuses to
-    start.
+    again. `on_ready` runs beside the server. As a `member` of several it listens on what it is
+    given. Raises `ConfigError` when something refuses to start.
     """
-    _check_auth(settings, config, host)
+    check_auth(settings, config, host)
+    if needs_no_key(settings, config):
+        events.auth_off(host)
     tls = await asyncio.to_thread(tls_of, settings)
     stop = asyncio.Event()
-    with _listen(host, port) as listener, stop_signals(stop), hangups_caught() as hangups:
+    with (
+        _listener(host, port, settings, member) as listener,
+        stop_signals(stop),
+        hangups_caught() as hangups,
+    ):
         async with (
-            _open_redis(settings, data_dir) as redis,
+            open_redis(settings, data_dir) as redis,
             open_app(
                 config,
                 settings,
                 redis_url=redis.url,
                 config_file=config_file,
                 redis_trouble=redis.trouble,
+                metrics=member.metrics if member else None,
             ) as app,
         ):
             hangups.tell(app.watch.read_file_again)
-            running = Running(
-                _url(host, listener, "https" if tls else "http"),
-                redis.description,
-                config,
-                _held(config),
-            )
+            running = Running(url_of(host, listener, settings), redis.description)
             server = http_server(app.asgi, settings, tls)
             async with _listening(server, listener) as serving:
                 async with _beside(on_ready, running):
-                    asked = await _first_end(stop, serving, app, redis)
+                    asked = await _first_end(stop, serving, app, redis, member)
                 # Readiness goes first and HTTP last: whoever still sends is still answered. Only
                 # streams of events would never end by themselves.
+                server.see_clients_off(accept=not (member and member.leave.is_set()))
                 app.events.close()
                 await app.replica.stop()
             return 0 if asked else 1
@@ -108,7 +104,11 @@ async def _listening(
 
 
 async def _first_end(
-    stop: asyncio.Event, serving: asyncio.Task[None], app: App, redis: _Redis
+    stop: asyncio.Event,
+    serving: asyncio.Task[None],
+    app: App,
+    redis: OpenRedis,
+    member: Membership | None,
 ) -> bool:
     """Wait until the process is to stop; whether it was asked to, rather than a part gave up."""
     waits: dict[str, asyncio.Future[Any]] = {
@@ -117,12 +117,14 @@ async def _first_end(
         "pipeline": asyncio.create_task(app.replica.failed()),
         "redis": asyncio.ensure_future(redis.failed()),
     }
+    if member is not None:
+        waits["leave"] = asyncio.create_task(member.leave.wait())
     await asyncio.wait(waits.values(), return_when=asyncio.FIRST_COMPLETED)
-    asked = waits["signal"].done()
+    asked = any(waits[name].done() for name in ("signal", "leave") if name in waits)
     if not asked:
         cause = next(name for name, task in waits.items() if task.done())
         events.unhandled(cause, RuntimeError(f"{cause} has ended; stopping"))
-    for name in ("signal", "pipeline", "redis"):
+    for name in waits.keys() - {"http"}:
         waits[name].cancel()
     return asked
 
@@ -150,58 +152,12 @@ async def _attempt(on_ready: Callable[[Running], Awaitable[None]], running: Runn
         events.unhandled("on_ready", error)
 
 
-@asynccontextmanager
-async def _open_redis(settings: Settings, data_dir: Path) -> AsyncIterator[_Redis]:
-    if settings.redis_url is not None:
-        url = settings.redis_url.reveal()
-        yield _Redis(url, f"Redis at {shown(url)}", asyncio.Event().wait, str)
-        return
-    async with embedded_valkey(data_dir) as valkey:
-        described = f"embedded Valkey in {data_dir}"
-        yield _Redis(valkey.url, described, valkey.failed, lambda: valkey.trouble)
-
-
-def _check_auth(settings: Settings, config: Config, host: str) -> None:
-    if settings.conserver_api_token or settings.conserver_api_token_file or config.access.api_keys:
-        return
-    if not _is_loopback(host) and not settings.vconflow_allow_open:
-        message = (
-            f"no API key is configured, and {host} can be reached by others: set "
-            "CONSERVER_API_TOKEN, or VCONFLOW_ALLOW_OPEN=true if that is what you want"
-        )
-        raise ConfigError([Problem(("CONSERVER_API_TOKEN",), message, "auth")])
-    events.auth_off(host)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 @contextlib.contextmanager
-def _listen(host: str, port: int) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            message = f"cannot listen on {host}:{port}: {error.strerror}"
-            place = "--host" if isinstance(error, socket.gaierror) else "--port"
-            raise ConfigError([Problem((place,), message, "listen")]) from error
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
+def _listener(
+    host: str, port: int, settings: Settings, member: Membership | None
+) -> Iterator[socket.socket]:
+    if member is not None:
+        yield member.listener
+        return
+    with listen(host, port, reuse_port=settings.vconflow_reuse_port) as listener:
         yield listener
-
-
-def _url(host: str, listener: socket.socket, scheme: str) -> str:
-    shown = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{shown}:{listener.getsockname()[1]}"
-
-
-def _held(config: Config) -> list[str]:
-    return [f"{chain.name}: {chain.held}" for chain in config.chains.values() if chain.held]

@@ -7,7 +7,7 @@ from typing import TextIO
 
 import structlog
 from structlog.contextvars import bind_contextvars, bound_contextvars
-from structlog.typing import FilteringBoundLogger, Processor
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 __all__ = ["LEVELS", "bind", "bound", "configure", "debug_enabled", "get_logger"]
 
@@ -22,17 +22,25 @@ bound = bound_contextvars
 _CHATTY = ("httpcore", "httpx", "uvicorn", "uvicorn.access", "uvicorn.error", "watchfiles")
 
 
-def configure(level: str = "info", *, pretty: bool | None = None, to: TextIO | None = None) -> None:
+def configure(
+    level: str = "info",
+    *,
+    pretty: bool | None = None,
+    to: TextIO | None = None,
+    replica: str = "",
+) -> None:
     """Send all logs of the process to a stream, standard error by default.
 
-    `level` is one of `LEVELS` in any case; `pretty` defaults to whether the stream is a terminal.
-    Raises ValueError for an unknown level.
+    `level` is one of `LEVELS` in any case; `pretty` defaults to whether the stream is a terminal;
+    every line says `replica`, if that is given. Raises ValueError for an unknown level.
     """
     if level.lower() not in LEVELS:
         raise ValueError(f"unknown log level {level!r}: expected one of {', '.join(LEVELS)}")
     number = logging.getLevelNamesMapping()[level.upper()]
     stream = sys.stderr if to is None else to
     common, rendering = _processors(pretty=stream.isatty() if pretty is None else pretty)
+    if replica:
+        common.append(_named(replica))
     structlog.configure(
         processors=[*common, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -67,6 +75,14 @@ def _processors(*, pretty: bool) -> tuple[list[Processor], list[Processor]]:
         return common, [console]
     lines = structlog.processors.JSONRenderer(serializer=json.dumps, default=str)
     return common, [structlog.processors.format_exc_info, lines]
+
+
+def _named(replica: str) -> Processor:
+    def add_name(_logger: object, _method: str, line: EventDict) -> EventDict:
+        line.setdefault("replica", replica)
+        return line
+
+    return add_name
 
 
 def _route_standard_logging(

@@ -4,6 +4,7 @@ A uuid is never a label. Times are in seconds. Call an instrument with its label
 child to count on: `ENTRIES("main", "completed").inc()`.
 """
 
+import asyncio
 from typing import Any, Generic, Protocol, TypeVar
 
 from prometheus_client import (
@@ -18,7 +19,9 @@ from prometheus_client import (
 
 from vconflow.telemetry.timings import Timing, Timings
 
-__all__ = ["REGISTRY", "render"]
+__all__ = ["CONTENT_TYPE", "REGISTRY", "own_metrics", "render"]
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 MOST_CHILDREN = 1000
 """Label values can come from a request, such as the name of a list: so many, then `other`."""
@@ -149,6 +152,10 @@ CONNECTIONS_REFUSED = _counter(
 )
 REDIS_SECONDS = _histogram("redis_seconds", "Time that Redis took.", FAST, "command")
 REDIS_ERRORS = _counter("redis_errors_total", "Failures to reach Redis.")
+REPLICAS = _gauge("replicas", "Replicas of this supervisor: wanted, and ready.", "state")
+REPLICA_RESTARTS = _counter(
+    "replica_restarts_total", "Times that a replica ended and was started again.", "name"
+)
 EMBEDDED_RESTARTS = _counter(
     "embedded_restarts_total", "Times that the embedded Valkey had to be started again."
 )
@@ -168,4 +175,9 @@ PlatformCollector(registry=REGISTRY)
 
 def render() -> tuple[bytes, str]:
     """All metrics as Prometheus text, and its content type. Reads files: call it in a thread."""
-    return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
+    return generate_latest(REGISTRY), CONTENT_TYPE
+
+
+async def own_metrics() -> bytes:
+    """All metrics of this process as Prometheus text."""
+    return (await asyncio.to_thread(render))[0]

@@ -280,8 +280,8 @@ async def test_syncs_files_before_the_rename_and_folders_after(
 def test_a_late_write_does_not_undo_a_newer_one() -> None:
     revisions, written = Revisions(), []
     for rev in (2, 1, 2, 3):
-        revisions.commit("u", rev, lambda rev=rev: written.append(rev))
-    assert written == [2, 2, 3]
+        revisions.commit("u", rev, lambda known, rev=rev: written.append((rev, known)))
+    assert written == [(2, False), (2, True), (3, True)]
 
 
 KILLED = """

@@ -10,6 +10,7 @@ from occurrences import (
     ownership,
     process,
     redis,
+    replicas,
     vcons,
 )
 from occurrences.occurrence import UUID, Occurrence
@@ -26,6 +27,7 @@ TABLES = (
     ownership,
     process,
     redis,
+    replicas,
     vcons,
 )
 OCCURRENCES = [occurrence for table in TABLES for occurrence in table.OCCURRENCES]

@@ -4,30 +4,17 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO
 
 from vconflow.adapters.embedded.folder import log_file, private, server_folder
+from vconflow.adapters.parent_death import tied_to_us
 
-__all__ = ["Launch", "has_answered", "how_it_ended", "is_answering", "last_words", "spawn", "stop"]
+__all__ = ["Launch", "has_answered", "is_answering", "last_words", "spawn", "stop"]
 
 STOP_SECONDS = 30.0
-
-# Becomes the server by execv. Not a `preexec_fn`: that one may deadlock on a lock held by another
-# thread at the fork. The kernel ends the server when the thread that started it is gone.
-_TIE_TO_PARENT = """
-import ctypes, os, signal, sys
-parent, program = int(sys.argv[1]), sys.argv[2:]
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-if os.getppid() != parent:
-    sys.exit("the parent is gone")
-os.umask(0o077)
-os.execv(program[0], program)
-"""
 
 
 @dataclass(frozen=True)
@@ -60,8 +47,7 @@ async def spawn(launch: Launch) -> asyncio.subprocess.Process:
     log = await asyncio.to_thread(partial(open, log_file(launch.data_dir), "ab", opener=private))
     try:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", "-c", _TIE_TO_PARENT, str(os.getpid())),
-            *(str(launch.program), *arguments),
+            *tied_to_us([str(launch.program), *arguments], signal.SIGTERM, umask=0o077),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -111,11 +97,6 @@ async def stop(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
-
-
-def how_it_ended(code: int) -> str:
-    """An exit code in words."""
-    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 
 def last_words(data_dir: Path, count: int = 15) -> str:

@@ -11,21 +11,16 @@ from vconflow.adapters.embedded.folder import socket_path, take_folder
 from vconflow.adapters.embedded.process import (
     Launch,
     has_answered,
-    how_it_ended,
     last_words,
     spawn,
     stop,
 )
 from vconflow.adapters.embedded.program import find_server
+from vconflow.adapters.restarts import Restarts, how_it_ended
 from vconflow.errors import Unavailable
 from vconflow.telemetry import events
 
 __all__ = ["EmbeddedValkey", "embedded_valkey"]
-
-SHORTEST_BACKOFF, LONGEST_BACKOFF = 0.1, 15.0
-"""Seconds between the end of a server and the start of the next."""
-RAN_WELL = 60.0
-"""Seconds of life after which the next end is a new story."""
 
 
 class EmbeddedValkey:
@@ -39,7 +34,7 @@ class EmbeddedValkey:
         self.trouble = ""
         self._launch = launch
         self._process = process
-        self._backoff = SHORTEST_BACKOFF
+        self._restarts = Restarts()
         self._keeping = asyncio.create_task(self._keep_running(), name="embedded Valkey")
 
     @property
@@ -62,26 +57,26 @@ class EmbeddedValkey:
         began = time.monotonic()
         while True:
             code = await self._process.wait()
-            if time.monotonic() - began >= RAN_WELL:
-                self._backoff = SHORTEST_BACKOFF
+            lived = time.monotonic() - began
             self.trouble = f"the embedded Valkey ended ({how_it_ended(code)}) and is started again"
             words = await asyncio.to_thread(last_words, self._launch.data_dir)
-            events.valkey_ended(how_it_ended(code), self._backoff, words)
-            await self._start_again()
+            pause = self._restarts.pause_after(lived)
+            events.valkey_ended(how_it_ended(code), pause, words)
+            await self._start_again(pause)
             began = time.monotonic()
             if await has_answered(self._process, self._launch.socket):
                 self.trouble = ""
                 events.valkey_back()
 
-    async def _start_again(self) -> None:
+    async def _start_again(self, pause: float) -> None:
         while True:
-            await asyncio.sleep(self._backoff)
-            self._backoff = min(self._backoff * 2, LONGEST_BACKOFF)
+            await asyncio.sleep(pause)
             try:
                 self._process = await spawn(self._launch)
             except OSError as error:
                 # No memory, no process or no file to be had: that may pass as well.
-                events.valkey_ended(f"no start: {error.strerror}", self._backoff, "")
+                pause = self._restarts.pause_after(0)
+                events.valkey_ended(f"no start: {error.strerror}", pause, "")
             else:
                 return
 

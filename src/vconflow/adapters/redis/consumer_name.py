@@ -120,4 +120,13 @@ def _exists(pid: int) -> bool:
         return False
     except PermissionError:
         pass  # it is there, only not ours
-    return True
+    return not _has_ended(pid)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether only its parent has not taken notice of its end yet, which may never happen."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False  # nobody can tell
+    return state.rpartition(b")")[2].split()[0] == b"Z"

@@ -22,6 +22,7 @@ __all__ = ["FETCH_BYTES", "RedisDocuments"]
 
 FETCH_BYTES = 16 * 1024 * 1024
 """A call stops after this many bytes: one reply must neither block Redis nor fill memory."""
+_FETCH_ITEMS = 256
 _TOMBSTONE_MS = 24 * 3600 * 1000
 _SEARCH_LIMIT = 10_000
 _SCAN_COUNT = 500
@@ -59,7 +60,8 @@ class RedisDocuments:
         """See `Documents.fetch`."""
         documents: list[Document] = []
         while len(documents) < len(uuids):
-            documents += await self.fetch_some(uuids[len(documents) :])
+            start = len(documents)
+            documents += await self.fetch_some(uuids[start : start + _FETCH_ITEMS])
         return documents
 
     async def fetch_some(self, uuids: Sequence[str]) -> list[Document]:

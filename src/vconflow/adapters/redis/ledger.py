@@ -57,31 +57,32 @@ class RedisLedger:
 
     def _item(self, call: ScriptCall, commit: Commit) -> list[Any]:
         keys, entry = self._keys, commit.entry
+        own = (keys.document(entry.uuid), keys.meta(entry.uuid), keys.history(entry.uuid))
+        run = call.keys_in_a_row(keys.run(entry.list, entry.id), *own)
+        entry_document, entry_meta, entry_history = run + 1, run + 2, run + 3
+        document, meta, history = entry_document, entry_meta, entry_history
+        if commit.uuid != entry.uuid:
+            document, uuid = call.key(keys.document(commit.uuid)), commit.uuid
+            meta, history = call.key(keys.meta(uuid)), call.key(keys.history(uuid))
         return [
             call.key(keys.list(entry.list)),
             entry.id,
-            call.key(keys.meta(entry.uuid)),
-            call.key(keys.run(entry.list, entry.id)),
+            entry_meta,
+            run,
             commit.uuid,
-            call.key(keys.document(commit.uuid)),
-            call.key(keys.meta(commit.uuid)),
+            document,
+            meta,
             commit.rev,
             commit.born,
             0 if commit.document is None else call.arg(commit.document),
             self.index_change(call, commit),
             self._action(call, commit),
             entry.uuid,
-            call.key(keys.document(entry.uuid)),
-            *self._record(call, commit),
+            entry_document,
+            0 if commit.record is None else self._journal.record(call, commit.record),
+            history,
+            entry_history,
         ]
-
-    def _record(self, call: ScriptCall, commit: Commit) -> tuple[int, int, int]:
-        if commit.record is None:
-            return 0, 0, 0
-        journal, uuid = self._journal, commit.entry.uuid
-        key = journal.key(call, uuid)
-        other = key if commit.uuid == uuid else journal.key(call, commit.uuid)
-        return journal.record(call, commit.record), other, key
 
     def index_change(self, call: ScriptCall, commit: Commit) -> list[Any]:
         """What a commit changes in the search index, as its script takes it."""

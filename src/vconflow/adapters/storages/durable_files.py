@@ -1,45 +1,61 @@
 """Writing files so that each is there whole or not at all, also after a power cut."""
 
 import contextlib
+import ctypes
 import os
 import secrets
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
+from typing import Final
 
 __all__ = ["DurableFiles", "NewFile"]
 
-_OPEN_AT_ONCE = 32
-_PREPARED_LIMIT = 4096
-_ABANDONED_SECONDS = 3600.0
+_AT_ONCE: Final = 64
+"""How many files are open at the same time, and synced together."""
+_PREPARED_LIMIT: Final = 4096
+_ABANDONED_SECONDS: Final = 3600.0
+
+_sync_file_range: Final = getattr(ctypes.CDLL(None), "sync_file_range", None)
+"""Only Linux has it."""
+_SYNC_FILE_RANGE_WRITE: Final = 2
+_WHOLE: Final = ctypes.c_longlong(0)
 
 
-@dataclass
+@dataclass(slots=True)
 class NewFile:
-    """A file to write. `commit` calls its argument, which puts the file in place, or refrains."""
+    """A file to write: `name` in `folder`, which is relative to the root.
 
-    path: Path
+    `commit` calls its argument, which puts the file in place, or refrains. It passes on whether
+    this process has put another version in place lately.
+    """
+
+    folder: str
+    name: str
     content: bytes
-    commit: Callable[[Callable[[], None]], object]
+    commit: Callable[[Callable[[bool], None]], object]
     error: OSError | None = field(default=None, init=False)
-    temporary: Path | None = field(default=None, init=False)
+    temporary: str | None = field(default=None, init=False)
     descriptor: int | None = field(default=None, init=False)
 
-    @contextlib.contextmanager
-    def step(self) -> Iterator[None]:
-        """Keep the error of a step."""
-        try:
-            yield
-        except OSError as error:
-            self.error = error
+    def close(self) -> None:
+        """Give up the descriptor. Raises OSError: NFS reports a full disk here."""
+        if self.descriptor is not None:
+            descriptor, self.descriptor = self.descriptor, None
+            os.close(descriptor)
 
     def clean_up(self) -> None:
         """Give up the descriptor and the temporary file, as far as they are still there."""
         if self.descriptor is not None:
-            os.close(self.descriptor)
+            with _keeping_error([self]):
+                self.close()
         if self.temporary is not None:
-            with self.step():
+            with _keeping_error([self]):
                 _unlink(self.temporary)
 
 
@@ -47,6 +63,8 @@ class DurableFiles:
     """Writes below `root` by way of temporary names in `.tmp`, which must be on the same disk.
 
     Blocking: call it from a thread. Several threads and processes may write at the same time.
+    While the event loop is busy, a thread waits for its turn after every system call: there are as
+    few of them as possible.
     """
 
     def __init__(self, root: Path, *, file_mode: int, folder_mode: int, fsync: bool) -> None:
@@ -59,19 +77,18 @@ class DurableFiles:
 
     def write(self, files: Sequence[NewFile]) -> None:
         """Write each file alone: one that fails gets its `error` and hinders no other."""
-        for start in range(0, len(files), _OPEN_AT_ONCE):
-            some = files[start : start + _OPEN_AT_ONCE]
+        by_folder = sorted(files, key=_folder_of)  # most folders are synced only once then
+        for start in range(0, len(by_folder), _AT_ONCE):
+            some = by_folder[start : start + _AT_ONCE]
             try:
-                # All are written before the first is synced: one flush then takes many along.
-                for step in (self._fill, self._flush, self._put_in_place):
-                    for file in some:
-                        if file.error is None:
-                            with file.step():
-                                step(file)
+                self._fill(some)
+                if self._fsync:
+                    _flush(some)
+                for folder, together in groupby(filter(_is_sound, some), _folder_of):
+                    self._put_in_place(self._root / folder, list(together))
             finally:
                 for file in some:
                     file.clean_up()
-        self._sync_folders(files)
 
     def remove(self, paths: Sequence[Path]) -> int:
         """Remove files; how many there were. Raises OSError."""
@@ -82,7 +99,7 @@ class DurableFiles:
 
     def probe(self) -> None:
         """Write and remove a file. Raises OSError."""
-        file = NewFile(self._root / "ping", b"ping", lambda _: None)
+        file = NewFile("", "ping", b"ping", lambda _: None)
         self.write([file])
         if file.error is not None:
             raise file.error
@@ -111,44 +128,39 @@ class DurableFiles:
                     if entry.stat().st_mtime < before:
                         Path(entry).unlink()
 
-    def _fill(self, file: NewFile) -> None:
-        self.prepare(self._temporary)
-        path = self._temporary / secrets.token_hex(12)
-        file.descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, self._file_mode)
-        file.temporary = path
-        os.fchmod(file.descriptor, self._file_mode)  # the umask may have taken bits away
-        rest = memoryview(file.content)
-        while rest:
-            rest = rest[os.write(file.descriptor, rest) :]
-
-    def _flush(self, file: NewFile) -> None:
-        assert file.descriptor is not None
-        if self._fsync:
-            os.fsync(file.descriptor)
-        descriptor, file.descriptor = file.descriptor, None
-        os.close(descriptor)  # NFS reports a full disk here
-
-    def _put_in_place(self, file: NewFile) -> None:
-        assert file.temporary is not None
-        source = file.temporary
-        self.prepare(file.path.parent)
-
-        def put_in_place() -> None:
-            # The kernel's own time stamps are too coarse to tell which of two copies is newer.
-            now = time.time_ns()
-            os.utime(source, ns=(now, now))
-            os.replace(source, file.path)
-
-        file.commit(put_in_place)
-
-    def _sync_folders(self, files: Sequence[NewFile]) -> None:
-        for folder in {file.path.parent for file in files if file.error is None}:
+    def _fill(self, files: Sequence[NewFile]) -> None:
+        prefix = f"{self._temporary}{os.sep}{secrets.token_hex(12)}"
+        with _keeping_error(files):
+            self.prepare(self._temporary)
+        is_as_asked = False
+        for number, file in enumerate(filter(_is_sound, files)):
             try:
-                self._sync_folder(folder)
+                descriptor = self._open(file, f"{prefix}-{number}")
+                # The umask may have taken bits away, then from all of them.
+                is_as_asked = is_as_asked or _mode_of(descriptor) == self._file_mode
+                if not is_as_asked:
+                    os.fchmod(descriptor, self._file_mode)
+                _write(descriptor, file.content)
+                if not self._fsync:
+                    file.close()
             except OSError as error:
-                for file in files:
-                    if file.path.parent == folder:
-                        file.error = file.error or error
+                file.error = error
+
+    def _open(self, file: NewFile, path: str) -> int:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, self._file_mode)
+        file.temporary, file.descriptor = path, descriptor
+        return descriptor
+
+    def _put_in_place(self, folder: Path, files: Sequence[NewFile]) -> None:
+        with _keeping_error(files):
+            self.prepare(folder)
+            path = str(folder)
+            for file in files:
+                try:
+                    file.commit(partial(_replace, file, path))
+                except OSError as error:
+                    file.error = error
+            self._sync_folder(folder)
 
     def _sync_folder(self, folder: Path) -> None:
         if not self._fsync:
@@ -160,6 +172,61 @@ class DurableFiles:
             os.close(descriptor)
 
 
+_folder_of = attrgetter("folder")
+
+
+def _is_sound(file: NewFile) -> bool:
+    return file.error is None
+
+
+@contextlib.contextmanager
+def _keeping_error(files: Sequence[NewFile]) -> Iterator[None]:
+    """Have the error of a step be that of these files, as far as they have none yet."""
+    try:
+        yield
+    except OSError as error:
+        for file in files:
+            file.error = file.error or error
+
+
+def _mode_of(descriptor: int) -> int:
+    return stat.S_IMODE(os.fstat(descriptor).st_mode)
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _flush(files: Sequence[NewFile]) -> None:
+    """Wait until the contents are on disk, one commit of the file system's journal for many.
+
+    Writing all of them begins before the first is waited for: else each would be news for the
+    journal, and have to wait for a commit of its own.
+    """
+    for file in filter(_is_sound, files):
+        if _sync_file_range is not None:
+            _sync_file_range(file.descriptor, _WHOLE, _WHOLE, _SYNC_FILE_RANGE_WRITE)
+    for file in filter(_is_sound, files):
+        assert file.descriptor is not None
+        try:
+            os.fsync(file.descriptor)
+            file.close()
+        except OSError as error:
+            file.error = error
+
+
+def _replace(file: NewFile, folder: str, has_others: bool) -> None:
+    assert file.temporary is not None
+    if has_others:
+        # The kernel's own time stamps are too coarse to tell which of two copies is newer.
+        now = time.time_ns()
+        os.utime(file.temporary, ns=(now, now))
+    os.replace(file.temporary, f"{folder}{os.sep}{file.name}")
+    file.temporary = None
+
+
 def _make_folder(folder: Path, mode: int) -> bool:
     try:
         folder.mkdir()
@@ -169,9 +236,9 @@ def _make_folder(folder: Path, mode: int) -> bool:
     return True
 
 
-def _unlink(path: Path) -> bool:
+def _unlink(path: Path | str) -> bool:
     try:
-        path.unlink()
+        os.unlink(path)
     except FileNotFoundError:
         return False
     return True

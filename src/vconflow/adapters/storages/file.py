@@ -181,9 +181,9 @@ class FileStorage:
         if len(vcon.document) > self._max_size:
             raise Permanent(f"larger than max_file_size {self._max_size}")
         uuid = _canonical(vcon.uuid)
-        path = self._layout.place(uuid, vcon.created_at, time.time())
+        folder, name = self._layout.place(uuid, vcon.created_at, time.time())
         content = gzip.compress(vcon.document, 6, mtime=0) if self._compression else vcon.document
-        return NewFile(path, content, partial(self._revisions.commit, uuid, vcon.rev))
+        return NewFile(folder, name, content, partial(self._revisions.commit, uuid, vcon.rev))
 
     def _get(self, uuid: str) -> bytes | None:
         try:

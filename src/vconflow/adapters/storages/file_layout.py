@@ -4,7 +4,8 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 __all__ = ["Layout"]
@@ -12,6 +13,8 @@ __all__ = ["Layout"]
 _YEAR = re.compile(r"\d{4}")
 _MONTH_OR_DAY = re.compile(r"\d\d")
 _STAMP = r"(?:_\d{8}T\d{12}Z)?"
+_EPOCH = date(1970, 1, 1)
+_SECONDS_OF_A_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -29,14 +32,14 @@ class Layout:
     compressed: bool
     stamped: bool
 
-    def place(self, uuid: str, created_at: float, now: float) -> Path:
-        """Return where a vCon goes; times are Unix seconds.
+    def place(self, uuid: str, created_at: float, now: float) -> tuple[str, str]:
+        """Return the folder, relative to the root, and the name of a vCon; times are Unix seconds.
 
         A vCon that does not say when it was made (`created_at` 0) goes right below the root.
         """
         stamp = f"_{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%S%fZ}" if self.stamped else ""
         name = f"{self.prefix}{uuid}{stamp}.{self.extension}"
-        return self._folder(created_at) / (f"{name}.gz" if self.compressed else name)
+        return self._folder(created_at), (f"{name}.gz" if self.compressed else name)
 
     def find(self, uuid: str) -> list[Path]:
         """Return every file of a vCon, the newest first. Raises OSError when the root is away."""
@@ -50,14 +53,13 @@ class Layout:
             found = _newest_first(self._files(uuid, [str(self.root)]))
         return next(iter(found or self.find(uuid)), None)
 
-    def _folder(self, created_at: float) -> Path:
+    def _folder(self, created_at: float) -> str:
         if not self.by_date or not created_at:
-            return self.root
+            return ""
         try:
-            day = datetime.fromtimestamp(created_at, UTC)
+            return _folder_of_day(int(created_at // _SECONDS_OF_A_DAY))
         except (OverflowError, ValueError):
-            return self.root
-        return self.root / f"{day.year:04}" / f"{day.month:02}" / f"{day.day:02}"
+            return ""
 
     def _folders(self) -> Iterator[str]:
         """Yield the root and the folder of every day: a few hundred a year."""
@@ -87,6 +89,13 @@ class Layout:
         start, end = re.escape(self.prefix + uuid), re.escape(self.extension)
         name = re.compile(f"{start}{_STAMP}[.]{end}(?:[.]gz)?")
         return [entry.path for entry in _entries(folder) if name.fullmatch(entry.name)]
+
+
+@lru_cache(maxsize=4096)
+def _folder_of_day(days: int) -> str:
+    """Return the folder of the day so long after the epoch. Raises OverflowError."""
+    day = _EPOCH + timedelta(days)
+    return f"{day.year:04}/{day.month:02}/{day.day:02}"
 
 
 def _newest_first(files: Iterator[tuple[int, str]]) -> list[Path]:

@@ -91,7 +91,7 @@ class PostgresStorage:
                 middle = len(rows) // 2
                 await self._write(connection, rows[:middle], failures)
                 await self._write(connection, rows[middle:], failures)
-            elif rows[0].vcon_json is not None:
+            elif rows[0].has_json:
                 await self._write(connection, [rows[0].without_json], failures)
             else:
                 failures[rows[0].id] = refusal(error)

@@ -31,13 +31,23 @@ CREATE INDEX IF NOT EXISTS {created_at_index} ON {table} (created_at);
 CREATE INDEX IF NOT EXISTS {uuid_index} ON {table} (uuid);
 CREATE INDEX IF NOT EXISTS {json_index} ON {table} USING gin (vcon_json jsonb_path_ops);
 
+-- :name has_lz4
+-- The server may have been built without it.
+SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression';
+
+-- :name compress
+-- pglz, the default, takes a third of the time that the server needs for a row of 2 kB.
+ALTER TABLE {table} ALTER document SET COMPRESSION lz4, ALTER vcon_json SET COMPRESSION lz4;
+
 -- :name upsert
--- A row of the reference has no revision: anything of ours is newer.
+-- A row of the reference has no revision: anything of ours is newer. The JSONB is made of the bytes,
+-- which then cross the wire only once.
 INSERT INTO {table} AS stored
     (id, uuid, vcon, created_at, updated_at, subject, vcon_json, document, rev)
-SELECT id, id, vcon, to_timestamp(created_at), now(), subject, vcon_json::jsonb, document, rev
-  FROM unnest($1::uuid[], $2::text[], $3::float8[], $4::text[], $5::text[], $6::bytea[], $7::int8[])
-       AS fresh (id, vcon, created_at, subject, vcon_json, document, rev)
+SELECT id, id, vcon, to_timestamp(created_at), now(), subject,
+       CASE WHEN has_json THEN convert_from(document, 'UTF8')::jsonb END, document, rev
+  FROM unnest($1::uuid[], $2::text[], $3::float8[], $4::text[], $5::bool[], $6::bytea[], $7::int8[])
+       AS fresh (id, vcon, created_at, subject, has_json, document, rev)
 ON CONFLICT (id) DO UPDATE
    SET vcon = excluded.vcon,
        created_at = excluded.created_at,

@@ -64,9 +64,14 @@ def pool_settings(options: PostgresOptions) -> dict[str, Any]:
         "max_size": options.pool_size,
         "timeout": options.connect_timeout,
         "statement_cache_size": 100 if options.prepared_statements else 0,
+        "reset": _leave_as_it_is,
         "server_settings": {"application_name": "vconflow", "timezone": "UTC"},
         **(_by_dsn(options.dsn.reveal()) if options.dsn else _by_parts(options)),
     }
+
+
+async def _leave_as_it_is(_: object) -> None:
+    """Spare the statement that resets a session: nothing of ours outlives its transaction."""
 
 
 def _by_dsn(dsn: str) -> dict[str, Any]:

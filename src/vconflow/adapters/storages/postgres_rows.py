@@ -18,20 +18,23 @@ _LATEST: Final = 253_402_300_799.0
 
 
 class Row(NamedTuple):
-    """The parameters of one row in the order of the statement `upsert`."""
+    """The parameters of one row in the order of the statement `upsert`.
+
+    `has_json` says whether the document goes into JSONB too.
+    """
 
     id: str
     vcon: str
     created_at: float
     subject: str | None
-    vcon_json: str | None
+    has_json: bool
     document: bytes
     rev: int
 
     @property
     def without_json(self) -> "Row":
         """The row for a document that JSONB refuses."""
-        return self._replace(vcon_json=None)
+        return self._replace(has_json=False)
 
 
 class _Head(msgspec.Struct):
@@ -47,7 +50,7 @@ def row(vcon: StoredVcon) -> Row:
         _text(head.vcon) or "",
         min(max(vcon.created_at, _EARLIEST), _LATEST),
         _text(head.subject),
-        _json(vcon.document),
+        not _has_nul(vcon.document),
         vcon.document,
         vcon.rev,
     )
@@ -74,14 +77,9 @@ def _text(raw: Raw) -> str | None:
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else None
 
 
-def _json(document: bytes) -> str | None:
-    """Return what goes into JSONB; None for the commonest thing that it refuses."""
-    if b"\\u0000" in document and _NUL.search(document):
-        return None
-    try:
-        return document.decode()
-    except UnicodeDecodeError:
-        return None
+def _has_nul(document: bytes) -> bool:
+    """Whether it holds the character 0, the commonest thing that JSONB refuses."""
+    return b"\\u0000" in document and _NUL.search(document) is not None
 
 
 _HEAD = msgspec.json.Decoder(_Head)

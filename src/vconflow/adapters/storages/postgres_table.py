@@ -52,6 +52,8 @@ class Table:
             await connection.execute(sql["lock"], f"vconflow {self.full_name}")
             if not await self._is_made(connection, sql):
                 await connection.execute(sql["make"])
+                if await connection.fetchval(sql["has_lz4"]):
+                    await connection.execute(sql["compress"])
 
     async def _is_made(
         self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", sql: dict[str, str]

@@ -20,12 +20,16 @@ class Revisions:
         self._newest: OrderedDict[str, int] = OrderedDict()
         self._lock = threading.Lock()
 
-    def commit(self, uuid: str, rev: int, write: Callable[[], None]) -> bool:
-        """Call `write` unless a newer revision was written; whether it was called."""
+    def commit(self, uuid: str, rev: int, write: Callable[[bool], None]) -> bool:
+        """Call `write` unless a newer revision was written; whether it was called.
+
+        Its argument says whether this process has written the vCon before, as far as remembered.
+        """
         with self._lock:
-            if self._newest.get(uuid, rev) > rev:
+            newest = self._newest.get(uuid)
+            if newest is not None and newest > rev:
                 return False
-            write()
+            write(newest is not None)
             self._newest[uuid] = rev
             self._newest.move_to_end(uuid)
             if len(self._newest) > _REMEMBERED:

@@ -73,6 +73,15 @@ from vconflow.telemetry.events.redis import (
     valkey_back,
     valkey_ended,
 )
+from vconflow.telemetry.events.replicas import (
+    replica_ended,
+    replica_leaving,
+    replica_left,
+    replica_metrics_missing,
+    replica_ready,
+    replicas_counted,
+    replicas_resized,
+)
 from vconflow.telemetry.events.vcons import (
     accepted,
     enqueue_skipped,
@@ -135,6 +144,13 @@ __all__ = [
     "redis_back",
     "redis_done",
     "redis_lost",
+    "replica_ended",
+    "replica_leaving",
+    "replica_left",
+    "replica_metrics_missing",
+    "replica_ready",
+    "replicas_counted",
+    "replicas_resized",
     "retry_scheduled",
     "storage_conflict_restored",
     "storage_done",

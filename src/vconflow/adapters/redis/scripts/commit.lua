@@ -13,45 +13,133 @@
 -- counted: the meta field ('open', 'egress') in which this entry was counted
 -- result: {'done', rev} | {'lost'} | {'moved', rev} | {'deleted'} | {'type', key}
 local consumer, index_expiry, document_ttl = header[1], header[4], header[5]
-local expiring_key = KEYS[header[6]]
+local expiring_key, items = KEYS[header[6]], header[7]
 
 -- Under our name another process may own what we believe to own: then nothing is ours any more.
 local holder = call('GET', KEYS[header[2]])
 local displaced = holder and holder ~= header[3]
 
-local function acknowledge(item)
-  call('XACK', KEYS[item[1]], GROUP, item[2])
-  call('XDEL', KEYS[item[1]], item[2])
-  call('DEL', KEYS[item[4]])
+local function milliseconds(id) return tonumber(string.match(id, '^%d+')) end
+
+-- Which entries are ours, by stream and id. What is committed together was mostly read together, so
+-- one look from the first to the last tells of all; what it leaves out (nil) is looked at alone.
+local ours = {}
+local function look_at_pieces()
+  local pieces = {}
+  for _, item in ipairs(items) do
+    local piece = pieces[item[1]]
+    if piece then
+      piece.last, piece.size = item[2], piece.size + 1
+    else
+      pieces[item[1]] = {first = item[2], last = item[2], size = 1}
+      ours[item[1]] = {}
+    end
+  end
+  for stream, piece in pairs(pieces) do
+    local rows = piece.size > 1 and redis.pcall(
+      'XPENDING', KEYS[stream], GROUP, piece.first, piece.last, piece.size, consumer)
+    if rows and not rows.err then
+      for _, row in ipairs(rows) do ours[stream][row[1]] = true end
+    end
+  end
 end
 
--- `held` is {rev, deleted, born} of the meta hash, if that was read.
-local function release(meta, counted, entry_id, held)
-  if held and held[1] then
-    if not is_of(held[3], entry_id) then return end
-  elseif not is_counted(meta, counted, entry_id) then
-    return
+local function is_ours(item)
+  local known = ours[item[1]][item[2]]
+  if known ~= nil then return known end
+  return owns(KEYS[item[1]], item[2], consumer)
+end
+
+-- Acknowledging waits for the end of the script, when all that has to come first is written.
+local acknowledged, runs = {}, {}
+local function acknowledge(item)
+  local ids = acknowledged[item[1]]
+  if not ids then
+    ids = {}
+    acknowledged[item[1]] = ids
   end
+  ids[#ids + 1] = item[2]
+  runs[#runs + 1] = KEYS[item[4]]
+  ours[item[1]][item[2]] = false
+end
+
+-- Values for `run`, so many at a time that they fit on the stack of Lua.
+local function by_hundreds(values, run)
+  for first = 1, #values, 100 do
+    run(unpack(values, first, math.min(first + 99, #values)))
+  end
+end
+
+local function acknowledge_all()
+  for stream, ids in pairs(acknowledged) do
+    by_hundreds(ids, function(...)
+      call('XACK', KEYS[stream], GROUP, ...)
+      call('XDEL', KEYS[stream], ...)
+    end)
+  end
+  by_hundreds(runs, function(...) call('DEL', ...) end)
+end
+
+local function release(meta, counted, entry_id)
+  if not is_counted(meta, counted, entry_id) then return end
   if call('HINCRBY', meta, counted, -1) < 0 then call('HSET', meta, counted, 0) end
 end
 
--- The meta field that says which revision went through.
-local function finished(action) return action[5] and 'stored' or 'done' end
+-- What the meta hash of the vCon held, and what of it is to change: written at once at the end.
+local FIELDS = {'rev', 'deleted', 'born', 'idx', 'open', 'egress', 'stored', 'ttl'}
+local function read_meta(meta)
+  local reply = redis.pcall('HMGET', meta, unpack(FIELDS))
+  if reply.err then return nil end
+  return {
+    rev = reply[1], deleted = reply[2], born = reply[3], idx = reply[4] or '', open = reply[5],
+    egress = reply[6], stored = reply[7], ttl = reply[8], changes = {},
+  }
+end
 
--- A document that was written has been noted as finished together with its revision.
+local function change(held, name, value)
+  local changes = held.changes
+  held[name] = value
+  changes[#changes + 1] = name
+  changes[#changes + 1] = value
+end
+
+local function add(held, counted, by)
+  change(held, counted, integer(math.max(0, tonumber(held[counted] or 0) + by)))
+end
+
+-- Whether the entry is counted where it says, in the meta hash that was read.
+local function is_counted_in(held, counted, entry_id)
+  if held.rev then return is_of(held.born, entry_id) end
+  return held[counted] ~= false
+end
+
+-- Nothing may expire while work is open, nor without a reason: then there is no need to look again.
+local function may_expire(held)
+  if tonumber(held.open or 0) > 0 then return false end
+  return held.ttl or (document_ttl > 0 and held.stored == held.rev)
+end
+
+-- Hand the vCon on and be done with the entry.
 local function finish(item, action, rev, held)
-  local meta = KEYS[item[7]]
+  local meta, own = KEYS[item[7]], item[3] == item[7]
   for _, target in ipairs(action[2]) do
     add_entry(KEYS[target[1]], item[5], now_ms, action[3], action[4], target[2])
-    call('HINCRBY', meta, target[2] and 'open' or 'egress', 1)
+    add(held, target[2] and 'open' or 'egress', 1)
   end
   acknowledge(item)
-  release(KEYS[item[3]], action[7], item[2], item[3] == item[7] and held)
+  if own then
+    if is_counted_in(held, action[7], item[2]) then add(held, action[7], -1) end
+  else
+    release(KEYS[item[3]], action[7], item[2])
+  end
   -- Redis holds the one copy of what went through without a storage: no dead letter takes it away.
-  if item[10] == 0 then call('HSET', meta, finished(action), integer(rev)) end
-  if action[6] >= 0 then call('HSET', meta, 'ttl', integer(action[6])) end
-  let_expire(item[5], KEYS[item[6]], meta, expiring_key, document_ttl, index_expiry)
-  if item[3] ~= item[7] then
+  change(held, action[5] and 'stored' or 'done', integer(rev))
+  if action[6] >= 0 then change(held, 'ttl', integer(action[6])) end
+  call('HSET', meta, unpack(held.changes))
+  if may_expire(held) then
+    let_expire(item[5], KEYS[item[6]], meta, expiring_key, document_ttl, index_expiry)
+  end
+  if not own then
     -- A link went on with another vCon: the entry's own is done with too.
     let_expire(item[13], KEYS[item[14]], KEYS[item[3]], expiring_key, document_ttl, index_expiry)
   end
@@ -69,19 +157,15 @@ local function bury(item, action, rev)
   acknowledge(item)
 end
 
-local function write(item, action, rev)
-  local meta, change = KEYS[item[7]], item[11]
+-- The revision is in `held.changes` afterwards, still to be written.
+local function write(item, held, rev)
+  local index_change = item[11]
   local new_rev = next_rev(rev)
-  local text = integer(new_rev)
   call('SET', KEYS[item[6]], ARGV[item[10]])
-  if action[1] == 'finish' then
-    call('HSET', meta, 'rev', text, finished(action), text)
-  else
-    call('HSET', meta, 'rev', text)
-  end
-  if #change > 0 then
-    call('HSET', meta, 'idx', change[1])
-    reindex(item[5], change[4], change[2], index_expiry)
+  change(held, 'rev', integer(new_rev))
+  if #index_change > 0 then
+    change(held, 'idx', index_change[1])
+    reindex(item[5], index_change[4], index_change[2], index_expiry)
   end
   return new_rev
 end
@@ -89,8 +173,7 @@ end
 local function note(item)
   if item[15] == 0 then return end
   -- What made the entry was noted too.
-  local since = tonumber(string.match(item[2], '^%d+'))
-  remember(header[8], KEYS[item[17]], item[13], ARGV[item[15]], since)
+  remember(header[8], KEYS[item[17]], item[13], ARGV[item[15]], milliseconds(item[2]))
   if item[5] ~= item[13] then remember(header[8], KEYS[item[16]], item[5], ARGV[item[15]]) end
 end
 
@@ -103,7 +186,7 @@ end
 
 local function commit(item)
   local action, kind = item[12], item[12][1]
-  if displaced or not owns(KEYS[item[1]], item[2], consumer) then return {'lost'} end
+  if displaced or not is_ours(item) then return {'lost'} end
   if kind == 'ack' or item[3] ~= item[7] then
     if not is_type(KEYS[item[3]], 'hash') then return {'type', KEYS[item[3]]} end
   end
@@ -112,10 +195,10 @@ local function commit(item)
     release(KEYS[item[3]], action[2], item[2])
     return {'done', 0}
   end
-  local held = redis.pcall('HMGET', KEYS[item[7]], 'rev', 'deleted', 'born', 'idx')
-  if held.err then return {'type', KEYS[item[7]]} end
-  local rev = tonumber(held[1] or 0)
-  local deleted = held[2] or (item[9] > 0 and tonumber(held[3] or 0) ~= item[9])
+  local held = read_meta(KEYS[item[7]])
+  if not held then return {'type', KEYS[item[7]]} end
+  local rev = tonumber(held.rev or 0)
+  local deleted = held.deleted or (item[9] > 0 and tonumber(held.born or 0) ~= item[9])
   if deleted and not (kind == 'bury' and action[4]) then return {'deleted'} end
   if deleted then
     bury(item, action, 0)
@@ -125,25 +208,37 @@ local function commit(item)
   if item[8] > 0 and rev ~= item[8] then return {'moved', rev} end
   local fits, wrong = all_types(item[11][2] or {}, 'zset')
   if not fits then return {'type', wrong} end
-  if #item[11] > 0 and (held[4] or '') ~= item[11][3] then return {'moved', rev} end
+  if #item[11] > 0 and held.idx ~= item[11][3] then return {'moved', rev} end
   if kind == 'finish' then
     fits, wrong = targets_fit(action)
     if not fits then return {'type', wrong} end
   elseif kind == 'bury' and not is_type(KEYS[action[2]], 'stream') then
     return {'type', KEYS[action[2]]}
   end
-  if item[10] > 0 then
-    rev = write(item, action, rev)
-    held[1] = rev
+  if item[10] > 0 then rev = write(item, held, rev) end
+  if kind == 'finish' then
+    finish(item, action, rev, held)
+  elseif #held.changes > 0 then
+    call('HSET', KEYS[item[7]], unpack(held.changes))
   end
-  if kind == 'finish' then finish(item, action, rev, held)
-  elseif kind == 'defer' then
+  if kind == 'defer' then
     call('HSET', KEYS[item[4]], 'progress', ARGV[action[2]], 'due', integer(action[3]))
-  elseif kind == 'bury' then bury(item, action, rev) end
+  elseif kind == 'bury' then
+    bury(item, action, rev)
+  end
   note(item)
   return {'done', rev}
 end
 
 local results = {}
-for i, item in ipairs(header[7]) do results[i] = commit(item) end
-return results
+local function commit_all()
+  for i, item in ipairs(items) do results[i] = commit(item) end
+end
+
+look_at_pieces()
+local went_well, trouble = pcall(commit_all)
+-- Also when one of them came to grief: those before it are done, and must not be done again.
+acknowledge_all()
+if went_well then return results end
+-- Raised again, it would lose its code; some servers make a table of it, some a text.
+return redis.error_reply(type(trouble) == 'table' and trouble.err or trouble)
