@@ -79,7 +79,7 @@ async def open_backend(url: str, options: RedisOptions) -> AsyncIterator[RedisBa
     expiries = {"index_expiry": options.index_expiry, "document_ttl": options.document_ttl}
     async with open_redis(url, durability=options.durability) as connections:
         client = connections.commands
-        scripts = Scripts(client, await asyncio.to_thread(load_scripts))
+        scripts = Scripts(client, await asyncio.to_thread(load_scripts), keys)
         await scripts.set_clock()
         async with (
             RedisConfigStore(client, scripts, keys) as config,

@@ -47,7 +47,7 @@ async def open_migration(
     keys = Keys(created_name)
     async with open_redis(url) as connections:
         client = connections.commands
-        scripts = Scripts(client, await asyncio.to_thread(load_scripts))
+        scripts = Scripts(client, await asyncio.to_thread(load_scripts), keys)
         await scripts.set_clock()
         documents = DocumentMigration(client, scripts, keys, index_expiry=index_expiry * 1000)
         yield Migration(
