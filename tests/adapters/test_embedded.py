@@ -25,6 +25,7 @@ from vconflow.adapters.embedded import (
     process,
     program,
 )
+from vconflow.adapters.embedded.program import find_allocator
 from vconflow.errors import ConfigError, Unavailable
 from vconflow.testing import servers
 
@@ -324,3 +325,10 @@ class TestFindServer:
         self.program(path, "redis-server", "?")
         with pytest.raises(ConfigError):
             find_server()
+
+
+async def test_it_uses_the_allocator_that_the_machine_has(tmp_path: Path) -> None:
+    allocator = await asyncio.to_thread(find_allocator)
+    async with embedded_valkey(tmp_path) as valkey:
+        maps = await asyncio.to_thread(Path(f"/proc/{valkey.pid}/maps").read_text)
+        assert ("libjemalloc" in maps) == (allocator is not None)

@@ -11,6 +11,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 __all__ = ["LEVELS", "bind", "bound", "configure", "debug_enabled", "get_logger"]
 
+_ROOT = logging.getLogger()
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 bind = bind_contextvars
@@ -58,7 +59,7 @@ def get_logger() -> FilteringBoundLogger:
 
 def debug_enabled() -> bool:
     """Whether DEBUG lines are written: asked before one is made up on a busy path."""
-    return logging.getLogger().level <= logging.DEBUG
+    return _ROOT.level <= logging.DEBUG
 
 
 def _processors(*, pretty: bool) -> tuple[list[Processor], list[Processor]]:
@@ -95,7 +96,7 @@ def _route_standard_logging(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
-    root = logging.getLogger()
+    root = _ROOT
     root.handlers = [handler]
     root.setLevel(level)
     for name in _CHATTY:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from vconflow.adapters.embedded.folder import log_file, private, server_folder
+from vconflow.adapters.embedded.program import find_allocator
 from vconflow.adapters.parent_death import tied_to_us
 
 __all__ = ["Launch", "has_answered", "is_answering", "last_words", "spawn", "stop"]
@@ -51,12 +52,20 @@ async def spawn(launch: Launch) -> asyncio.subprocess.Process:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            env=await asyncio.to_thread(_environment),
             pass_fds=(launch.lock.fileno(),),
             # Ctrl-C in a terminal is for vconflow, which still has work to finish here.
             start_new_session=True,
         )
     finally:
         log.close()
+
+
+def _environment() -> dict[str, str]:
+    allocator = find_allocator()
+    preloaded = {} if allocator is None else {"LD_PRELOAD": str(allocator)}
+    # What somebody preloads on purpose is left alone.
+    return preloaded | os.environ
 
 
 async def has_answered(process: asyncio.subprocess.Process, socket: Path) -> bool:

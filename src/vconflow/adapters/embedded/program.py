@@ -8,9 +8,11 @@ from pathlib import Path
 
 from vconflow.errors import ConfigError, Problem
 
-__all__ = ["find_server"]
+__all__ = ["find_allocator", "find_server"]
 
 OLDEST_MAJOR = 7
+_JEMALLOC = "libjemalloc.so.2"
+_LIBRARY_FOLDERS = ("/usr/lib/*-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib")
 
 
 def find_server() -> Path:
@@ -36,6 +38,20 @@ def find_server() -> Path:
             )
         ]
     )
+
+
+def find_allocator() -> Path | None:
+    """The library jemalloc, if the machine has it: with it Valkey takes a fifth less time.
+
+    Redis' own packages come with it, the one of the wheel is built without.
+    """
+    root = Path("/")
+    found = (
+        library
+        for folder in _LIBRARY_FOLDERS
+        for library in root.glob(f"{folder.removeprefix('/')}/{_JEMALLOC}")
+    )
+    return next(found, None)
 
 
 def _major_version(program: str) -> int:

@@ -56,6 +56,16 @@ class Keys:
         """Stream key → list name."""
         return {self.list(name): name for name in names}
 
+    @property
+    def ready(self) -> str:
+        """Set of the keys of lists that may have entries which no chain has read yet."""
+        return f"{self.tag}vconflow:ready"
+
+    @property
+    def bell(self) -> str:
+        """Stream that gets an entry whenever a list becomes ready: who waits looks again."""
+        return f"{self.tag}vconflow:bell"
+
     def leases(self, list_name: str) -> str:
         """Sorted set of the entries of an egress list that are lent, by the end of their lease."""
         return f"{self.tag}vconflow:leases:{list_name}"

@@ -59,6 +59,6 @@ async def _open(
         if options.durability == "replicated":
             scripts: Scripts = ConfirmedScripts(client, sources, keys)
         else:
-            scripts = Scripts(client, sources)
+            scripts = Scripts(client, sources, keys)
         await scripts.set_clock()
         yield Place(connections, keys, scripts)

@@ -26,7 +26,7 @@ class ConfirmedScripts(Scripts):
     """
 
     def __init__(self, client: Redis, sources: Mapping[str, str], keys: Keys) -> None:
-        super().__init__(client, sources)
+        super().__init__(client, sources, keys)
         self._keys = keys
 
     async def _execute(self, name: str, *command: Any) -> Any:

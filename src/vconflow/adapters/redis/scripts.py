@@ -17,6 +17,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from vconflow.adapters.redis.client import PATIENCE
 from vconflow.adapters.redis.errors import redis_errors
+from vconflow.adapters.redis.keys import Keys
 from vconflow.errors import Unavailable
 from vconflow.telemetry import events
 
@@ -76,8 +77,9 @@ def load_scripts() -> dict[str, str]:
 class Scripts:
     """The scripts, run by their hash and loaded again when the server has forgotten them."""
 
-    def __init__(self, client: Redis, sources: Mapping[str, str]) -> None:
+    def __init__(self, client: Redis, sources: Mapping[str, str], keys: Keys) -> None:
         self._client = client
+        self._last_keys = (keys.ready, keys.bell)
         self._sources = sources
         self._hashes = {name: _sha1(source) for name, source in sources.items()}
         self._clock_ahead_ms = 0
@@ -110,7 +112,8 @@ class Scripts:
 
     async def _send(self, name: str, call: ScriptCall, header: list[Any]) -> Any:
         deadline = _now_ms() + self._clock_ahead_ms + int(PATIENCE * 1000)
-        rest = (len(call.keys), *call.keys, _encode([deadline, header]), *call.args)
+        keys = (*call.keys, *self._last_keys)
+        rest = (len(keys), *keys, _encode([deadline, header]), *call.args)
         try:
             return await self._execute(name, "EVALSHA", self._hashes[name], *rest)
         except NoScriptError:

@@ -54,7 +54,7 @@ async def open_migration(
     async with open_redis(url) as connections:
         client = connections.commands
         await check_whole(client)
-        scripts = Scripts(client, await asyncio.to_thread(load_scripts))
+        scripts = Scripts(client, await asyncio.to_thread(load_scripts), keys)
         await scripts.set_clock()
         documents = DocumentMigration(client, scripts, keys, index_expiry=index_expiry * 1000)
         yield Migration(

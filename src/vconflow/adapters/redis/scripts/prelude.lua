@@ -1,4 +1,5 @@
--- Put before every script. KEYS are all keys it touches; ARGV[1] is msgpack: {deadline ms, header},
+-- Put before every script. KEYS are all keys it touches, at the end those of the set of lists that
+-- are ready to be read and of the bell that is rung when one becomes so; ARGV[1] is msgpack: {deadline ms, header},
 -- and the header refers to keys and to further arguments by their index. A Lua error does not roll
 -- back, so each item is checked first and written afterwards, and one item's trouble never stops
 -- the next.
@@ -8,6 +9,7 @@ local clock = call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now_us = clock[1] * 1000000 + clock[2]
 local GROUP = 'vconflow'
+local ready_key, bell_key = KEYS[#KEYS - 1], KEYS[#KEYS]
 
 local function integer(number) return string.format('%.0f', number) end
 local now_text = integer(now_ms)
@@ -116,13 +118,28 @@ local function is_counted(meta, counted, entry_id)
   return is_of(held[1], entry_id)
 end
 
+-- Whoever reads so many lists that it cannot look at each of them every time looks here. A hint:
+-- all of them are looked at now and then too.
+local announced = {}
+local function announce(stream)
+  if announced[stream] then return end
+  announced[stream] = true
+  if redis.pcall('SADD', ready_key, stream) == 1 then
+    redis.pcall('XADD', bell_key, 'MAXLEN', '~', '100', '*', 'list', stream)
+  end
+end
+
 local function add_entry(stream, uuid, at, origin, trace, feeds)
   local fields = {'uuid', uuid, 'at', at == now_ms and now_text or integer(at)}
   if origin ~= '' then fields[#fields + 1] = 'origin'; fields[#fields + 1] = origin end
   if trace ~= '' then fields[#fields + 1] = 'trace'; fields[#fields + 1] = trace end
   -- An entry of a list that no chain reads is counted apart: it holds no stored document back.
-  if not feeds then fields[#fields + 1] = 'egress'; fields[#fields + 1] = '1' end
-  return call('XADD', stream, '*', unpack(fields))
+  if not feeds then
+    fields[#fields + 1] = 'egress'; fields[#fields + 1] = '1'
+  end
+  local id = call('XADD', stream, '*', unpack(fields))
+  if feeds then announce(stream) end
+  return id
 end
 
 -- Append to the history of a vCon, and tell whoever listens to the events.

@@ -1,15 +1,34 @@
 -- Hand out new entries of many lists: of each chain at most its budget, fairly between its lists.
--- header: {consumer, total, requests}; request: {budget, stream keys}
--- result: flat {stream key, entries} pairs, entries as XREADGROUP gives them
-local consumer, total = header[1], header[2]
+-- header: {consumer, total, requests, tells (1: note which lists are still ready)}
+-- request: {budget, stream keys}
+-- result: {1 if a list has no consumer group, flat {stream key, entries} pairs}, entries as
+--         XREADGROUP gives them
+local consumer, total, tells = header[1], header[2], header[4] == 1
 local results = {}
+local is_incomplete = 0
+
+-- Nothing can come in between: what was read to its end here is ready again when something comes.
+local function tell(key, is_ready)
+  if is_ready then announce(key) else redis.pcall('SREM', ready_key, key) end
+end
 
 local function take(key, count)
   local reply = redis.pcall('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', count, 'STREAMS', key, '>')
-  if type(reply) ~= 'table' or reply.err or not reply[1] then return 0 end
-  results[#results + 1] = key
-  results[#results + 1] = reply[1][2]
-  return #reply[1][2]
+  if type(reply) == 'table' and reply.err then
+    if string.find(reply.err, 'NOGROUP', 1, true) then
+      is_incomplete = 1
+    elseif tells then
+      tell(key, false)
+    end
+    return 0
+  end
+  local got = type(reply) == 'table' and reply[1] and #reply[1][2] or 0
+  if tells then tell(key, got == count) end
+  if got > 0 then
+    results[#results + 1] = key
+    results[#results + 1] = reply[1][2]
+  end
+  return got
 end
 
 -- First an equal share for each list, so that a long one does not starve the others; what those
@@ -38,4 +57,4 @@ for _, request in ipairs(header[3]) do
   if total <= 0 then break end
   serve(request)
 end
-return results
+return {is_incomplete, results}
