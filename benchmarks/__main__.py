@@ -17,7 +17,7 @@ FLOWS = {
     "http_to_stream": 3,
     "get_hot": 1,
     "get_miss": 1,
-    "chain": 2,
+    "chain": 4,
     "http_to_file": 3,
     "http_to_postgres": 2,
     "http_to_fanout": 1,

@@ -8,7 +8,7 @@ from benchmarks.harness.figures import Figure, Limit, Options, Sample, Target, c
 from benchmarks.harness.passage import TAG, chain_config, echoed
 from benchmarks.harness.processes import echo, vconflow
 
-__all__ = ["run"]
+__all__ = ["run", "synced"]
 
 ECHO = "bare Starlette that echoes the body"
 TARGET = Target(0.5)
@@ -17,7 +17,14 @@ BARE_VCONS_PER_SECOND = 10_000
 
 
 async def run(options: Options) -> AsyncIterator[Figure]:
-    """Measure the flow."""
+    """Measure the flow with both ways of syncing."""
+    for fsync in ("everysec", "always"):
+        async for figure in synced(fsync, options):
+            yield figure
+
+
+async def synced(fsync: str, options: Options) -> AsyncIterator[Figure]:
+    """Measure it with one of them: Redis' appendfsync."""
 
     async def bare(seconds: float) -> Sample:
         number = max(1024, int(seconds * BARE_VCONS_PER_SECOND))
@@ -26,10 +33,12 @@ async def run(options: Options) -> AsyncIterator[Figure]:
     async def limit(seconds: float) -> Sample:
         return await echoed(server, seconds, options)
 
-    async with vconflow(chain_config(*TAG)) as service, echo() as server:
+    async with vconflow(chain_config(*TAG), fsync=fsync) as service, echo() as server:
         limits = (
             Limit(ECHO, limit, TARGET, "of the echo"),
             Limit(BARE_LOOP, bare, TARGET, "of the bare loop"),
         )
-        async for figure in compare("chain", Drain(service).window, *limits, options=options):
+        async for figure in compare(
+            f"chain, {fsync}", Drain(service).window, *limits, options=options
+        ):
             yield figure

@@ -6,6 +6,7 @@ what else the machine is doing changes both, and rates much more than either.
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -90,7 +91,7 @@ def _cpu_ratios(figures: Sequence[Figure]) -> dict[str, float]:
 
 async def _figures(options: Options) -> Sequence[Figure]:
     figures = []
-    for flow in (http_to_stream.always, get_hot.run, chain.run):
+    for flow in (http_to_stream.always, get_hot.run, partial(chain.synced, "always")):
         figures += [figure async for figure in flow(options)]
     return figures
 

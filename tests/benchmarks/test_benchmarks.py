@@ -15,7 +15,11 @@ FLOWS = {
     ],
     "get_hot": ["get_hot"],
     "get_miss": ["get_miss"],
-    "chain": ["chain, of the echo", "chain, of the bare loop"],
+    "chain": [
+        f"chain, {fsync}, of the {limit}"
+        for fsync in ("everysec", "always")
+        for limit in ("echo", "bare loop")
+    ],
     "http_to_file": [
         "http_to_file, no fsync",
         "http_to_file, fsync",
