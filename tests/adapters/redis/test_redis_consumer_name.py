@@ -27,18 +27,18 @@ async def test_one_that_died_gives_its_name_even_if_its_parent_takes_no_notice(
     backend: RedisBackend, unnoticed: int
 ) -> None:
     keys, client = Keys(), backend.connections.commands
-    async with hold_name(client, keys, "its", lease=_LEASE) as held:
+    async with hold_name([(client, keys)], "its", lease=_LEASE) as held:
         place, _, number = held.token.rsplit("/", 2)
     left = f"{place}/{unnoticed}/{number}"
     await client.execute_command("SET", keys.consumer("its"), left, "PX", int(_LEASE * 1000))
-    async with hold_name(client, keys, "its", lease=_LEASE) as held:
+    async with hold_name([(client, keys)], "its", lease=_LEASE) as held:
         assert held.name == "its"
 
 
 async def test_one_that_lives_keeps_it(backend: RedisBackend) -> None:
     keys, client = Keys(), backend.connections.commands
     async with (
-        hold_name(client, keys, "its", lease=_LEASE) as first,
-        hold_name(client, keys, "its", lease=_LEASE) as second,
+        hold_name([(client, keys)], "its", lease=_LEASE) as first,
+        hold_name([(client, keys)], "its", lease=_LEASE) as second,
     ):
         assert (first.name, second.name) == ("its", "its-2")
