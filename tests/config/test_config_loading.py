@@ -111,9 +111,9 @@ def test_more_lists_or_entries_than_one_process_can_serve_are_refused() -> None:
         names = [f"l{number}" for number in range(count)]
         return {"one": {"ingress_lists": names[::2], "egress_lists": names[1::2]}}
 
-    assert len(build({"chains": chains(5000)}, {}).chains["one"].ingress_lists) == 2500
+    assert len(build({"chains": chains(20_000)}, {}).chains["one"].ingress_lists) == 10_000
     for document in (
-        {"chains": chains(5001)},
+        {"chains": chains(20_001)},
         {"chains": {f"c{number}": {} for number in range(5001)}},
         {"links": {f"l{number}": {"module": "links.tag"} for number in range(5001)}},
     ):

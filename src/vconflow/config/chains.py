@@ -22,7 +22,7 @@ __all__ = ["ChainKeys", "Components", "read_chains"]
 Name = Annotated[str, Meta(min_length=1)]
 Names = tuple[Name, ...]
 
-_MOST_LISTS: Final = 5_000
+_MOST_LISTS: Final = 20_000
 """Redis is asked about each of them several times a minute."""
 
 
