@@ -1,11 +1,12 @@
 """What an answer's head looks like on the wire, and that a request leaves nothing behind."""
 
+import asyncio
 import gc
 
 import httpx
 import pytest
 from api_doubles import KEY, World, make_vcon, uuid_of
-from http_support import connected, serving
+from http_support import PATIENCE, connected, serving
 from starlette.types import Receive, Scope, Send
 
 from vconflow.api import build_asgi
@@ -117,3 +118,41 @@ async def test_a_head_is_sent_with_its_body_and_alone_to_a_head_request() -> Non
             for head in heads
         )
         assert got == headed
+
+
+async def test_an_answer_that_says_close_is_the_last() -> None:
+    """While it stops the server says so; what was sent behind is for the next connection."""
+    app = build_asgi(World().services())
+    first, second = make_vcon(), make_vcon()
+    key = "".join(f"{name}: {value}\r\n" for name, value in KEY.items())
+    posts = [
+        f"POST /vcon HTTP/1.1\r\nhost: x\r\n{key}content-length: {len(it)}\r\n\r\n".encode() + it
+        for it in (first, second)
+    ]
+    async with serving(app) as (port, server), connected(port) as client:
+        server.see_clients_off(accept=True)
+        client.send(b"".join(posts))
+        answer = await client.answer()
+    assert answer.count(b"HTTP/1.1 201") == 1
+    assert b"connection: close" in answer
+    assert answer.endswith(first)
+
+
+async def test_a_request_at_work_learns_that_its_client_has_gone() -> None:
+    """Also when another one was sent behind it."""
+    gone = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    async with serving(app) as (port, server):
+        async with connected(port) as client:
+            client.send(REQUEST + REQUEST)
+            while not server.server_state.tasks:
+                await asyncio.sleep(0.01)
+        async with asyncio.timeout(PATIENCE):
+            await gone.wait()
+            while server.server_state.tasks:
+                await asyncio.sleep(0.01)

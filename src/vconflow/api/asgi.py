@@ -130,9 +130,11 @@ class _Stamped:
         if type(response) is not StoredVcon or scope["method"] == "HEAD" or EXTRA_HEADERS in scope:
             return False
         whole = scope.get("extensions", _NO_EXTENSIONS).get("vconflow.answer")
-        if whole is None or (self._is_unread is not None and self._is_unread()):
+        common = self._headers.lines.get(scope["scheme"])
+        is_unread = self._is_unread is not None and self._is_unread()
+        if whole is None or common is None or is_unread:
             return False
-        lines = response.lines + self._headers.lines[scope["scheme"]]
+        lines = response.lines + common
         self.status = response.status_code
         return bool(
             whole(self.status, b"%sx-request-id: %s\r\n" % (lines, self._request_id), response.body)

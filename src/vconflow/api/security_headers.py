@@ -38,7 +38,9 @@ class SecurityHeaders:
 
     def added_to(self, headers: Headers, scheme: str) -> list[tuple[bytes, bytes]]:
         """Return the headers with what they lack; `http` and `https` are the schemes."""
-        found = [*headers, *self._by_scheme[scheme], _CSP, _CACHE]
+        # A proxy may say `wss`, for what that is worth.
+        plain = self._by_scheme["http"]
+        found = [*headers, *self._by_scheme.get(scheme, plain), _CSP, _CACHE]
         for name, _ in headers:
             if name == _CSP[0]:
                 found.remove(_CSP)

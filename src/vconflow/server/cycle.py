@@ -97,9 +97,13 @@ class Cycle(RequestResponseCycle):
         """
         if len(body) > _PIECE or not self._is_plain():
             return False
+        own = []
+        for name, value in self.default_headers:
+            if name in _FRAMING:  # the connection is to end with this answer
+                return False
+            own.append(_known_line(name, value))
         self.waiting_for_100_continue = False
         self.response_started = self.response_complete = True
-        own = [_known_line(name, value) for name, value in self.default_headers]
         self.transport.write(b"".join((STATUS_LINE[status], *own, lines, b"\r\n", body)))
         self.message_event.set()
         self.on_response()

@@ -114,6 +114,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        # The one at work may not be the one that came last, which uvicorn has just told.
+        running = self._running
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
+        self.pipeline.clear()
         # It refers to this connection, which refers to it.
         self._extensions = {}
 

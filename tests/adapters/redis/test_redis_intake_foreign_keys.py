@@ -1,9 +1,11 @@
 """Keys of ours that hold something else: the item is refused whole, whatever was tried before."""
 
+from typing import Any
+
 import pytest
 
 from vconflow.adapters.redis.backend import RedisBackend
-from vconflow.errors import Permanent
+from vconflow.errors import Permanent, Unavailable
 from vconflow.model.validation import validate
 from vconflow.ports.documents import Search
 from vconflow.ports.intake import Receipt
@@ -101,3 +103,45 @@ async def test_index_keys_expire_and_rest_between_looks(backend: RedisBackend) -
     await client.execute_command("PERSIST", key)
     await accept(backend, vcon(tel=TEL))
     assert await client.execute_command("PTTL", key) > 86_400_000
+
+
+async def test_an_old_index_key_of_somebody_else_harms_nobody_else(backend: RedisBackend) -> None:
+    before = of(TEL, NAME)
+    uuid = validate(before).uuid
+    await accept(backend, before)
+    await backend.connections.commands.execute_command("DEL", f"tel:{TEL}")
+    await foreign(backend, f"tel:{TEL}")
+    others = [of("+15550992", "Ann"), of("+15550993", "Bob")]
+    batch = [others[0], of("+15550994", NAME, uuid), others[1]]
+    first, refused, last = await backend.intake.accept([acceptance(it, "in") for it in batch])
+    assert isinstance(first, Receipt)
+    assert isinstance(last, Receipt)
+    assert isinstance(refused, Permanent)
+    assert f"tel:{TEL}" in str(refused)
+    (held,) = await backend.documents.fetch([uuid])
+    assert held.document == before
+    assert {entry.uuid for entry in await read(backend, "in")} == {
+        validate(it).uuid for it in others
+    }
+
+
+async def test_who_was_accepted_is_told_so_though_redis_goes_away(
+    backend: RedisBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vCon with other index keys than before is tried a second time, and its batch with it."""
+    before = of(TEL, "Ann")
+    await accept(backend, before)
+    run, calls = backend.intake._scripts.run, []
+
+    async def once(name: str, *args: Any) -> Any:
+        calls.append(name)
+        if len(calls) > 1:
+            raise Unavailable("gone")
+        return await run(name, *args)
+
+    monkeypatch.setattr(backend.intake._scripts, "run", once)
+    batch = [of("+15550995", "Ann"), of("+15550996", "Bob", validate(before).uuid)]
+    first, second = await backend.intake.accept([acceptance(it, "in") for it in batch])
+    assert isinstance(first, Receipt)
+    assert isinstance(second, Unavailable)
+    assert calls == ["accept", "accept"]

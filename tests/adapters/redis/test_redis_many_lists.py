@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from vconflow.adapters.redis.backend import RedisBackend, RedisOptions, open_backend
+from vconflow.ports.ledger import Bury, Commit, Progress
 from vconflow.ports.stream import ReadRequest
 from vconflow.testing.contracts.backend import accept, fill, vcon
 
@@ -67,6 +68,29 @@ async def test_what_nobody_announced_is_found(redis_url: str, backend: RedisBack
         assert await read_all(new) == Counter()
         new.stream._look_at = 0.0  # half a minute later
         assert await read_all(new) == {"l200": 1}
+
+
+async def test_a_list_that_fed_nobody_is_read_once_a_chain_does(backend: RedisBackend) -> None:
+    await backend.stream.ensure(LISTS)
+    await read_all(backend)
+    await fill(backend, "other", 2)
+    await backend.connections.commands.execute_command("DEL", READY)
+    await backend.stream.ensure(["other"])
+    assert await read_all(backend, [ReadRequest((*LISTS, "other"), 100)]) == {"other": 2}
+
+
+async def test_a_replayed_dead_letter_is_announced(backend: RedisBackend) -> None:
+    await backend.stream.ensure(LISTS)
+    await accept(backend, vcon(), "l9")
+    (entry,) = await backend.stream.read(ALL, 10, 0.01)
+    bury = Bury(Progress(), "main", "link:webhook", "Permanent", "refused")
+    await backend.ledger.commit([Commit(entry, entry.uuid, then=bury)])
+    await read_all(backend)
+    assert await ready(backend) == set()
+    (letter,) = await backend.dead_letters.newest("l9", 10)
+    assert await backend.dead_letters.replay("l9", [letter.id], from_start=True) == 1
+    assert await ready(backend) == {b"vconflow:list:l9"}
+    assert await read_all(backend) == {"l9": 1}
 
 
 async def test_a_list_that_was_deleted_is_started_anew(backend: RedisBackend) -> None:

@@ -50,11 +50,17 @@ class RedisIntake:
         todo = dict.fromkeys(range(len(batch)), "")
         # A replaced version leaves index keys that only Redis knows: the script names them, and
         # the item goes again with them declared.
-        for _ in range(_REPLACE_ROUNDS):
+        for turn in range(_REPLACE_ROUNDS):
             positions = list(todo)
-            replies = await self._call(
-                [(batch[position], todo[position]) for position in positions]
-            )
+            try:
+                replies = await self._call(
+                    [(batch[position], todo[position]) for position in positions]
+                )
+            except (Unavailable, Permanent) as error:
+                if turn == 0:
+                    raise
+                # The others have been accepted before, and must be told so.
+                return [error if position in todo else it for position, it in enumerate(results)]
             todo = {}
             for position, reply in zip(positions, replies, strict=True):
                 if isinstance(reply, int):

@@ -74,6 +74,7 @@ local function store(item, document)
   local wrong = not is_new and not is_type(document, 'string') and document
   if not wrong and item[17] then
     local fits, other = all_types(item[6], 'zset')
+    if fits then fits, other = all_types(item[17], 'zset') end
     wrong = not fits and other
     if not wrong then reindex(item[1], item[17], item[6], index_expiry) end
   elseif not wrong then

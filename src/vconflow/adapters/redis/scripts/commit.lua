@@ -207,6 +207,7 @@ local function commit(item)
   end
   if item[8] > 0 and rev ~= item[8] then return {'moved', rev} end
   local fits, wrong = all_types(item[11][2] or {}, 'zset')
+  if fits then fits, wrong = all_types(item[11][4] or {}, 'zset') end
   if not fits then return {'type', wrong} end
   if #item[11] > 0 and held.idx ~= item[11][3] then return {'moved', rev} end
   if kind == 'finish' then

@@ -84,7 +84,10 @@ local function index_into(uuid, keys, expiry_ms)
     if type(added) == 'table' then
       known_types[key] = nil
       if not is_type(key, 'zset') then
-        for _, other in ipairs(fresh) do call('ZREM', other, uuid) end
+        for _, other in ipairs(fresh) do
+          call('ZREM', other, uuid)
+          looked_at[other] = nil
+        end
         return key
       end
       added = call('ZADD', key, now_text, uuid)

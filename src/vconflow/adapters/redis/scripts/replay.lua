@@ -15,6 +15,7 @@ for _, item in ipairs(header[4]) do
     if from_start and not string.find(progress, '"deleted":true', 1, true) then progress = '' end
     redis.call('XADD', stream, '*', 'uuid', held['uuid'], 'at', integer(now_ms), 'origin', 'replay',
       'trace', held['trace'] or '', 'progress', progress)
+    announce(stream)
     redis.call('XDEL', dead, id)
     -- A letter of an earlier life of the uuid was not counted in this one; its entry is.
     if is_type(meta, 'hash') and redis.call('HEXISTS', meta, 'rev') == 1

@@ -34,6 +34,12 @@ class Reading(GroupMember):
     _reads = 0
     _look_at = 0.0
 
+    async def ensure(self, lists: Sequence[str]) -> None:
+        """See `EntryStream.ensure`."""
+        await super().ensure(lists)
+        # One that fed nobody so far may be full of entries that nobody announced.
+        self._look_at = 0.0
+
     async def read(self, requests: Sequence[ReadRequest], total: int, block: float) -> list[Entry]:
         """See `EntryStream.read`."""
         self._woken = False
