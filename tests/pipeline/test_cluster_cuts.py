@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +13,7 @@ from cuts_support import add_cut, socket_of
 from pipeline_support import Site, site, step, unit, until, vcon
 from redis.crc import key_slot
 
+from vconflow.adapters.redis.client import PATIENCE
 from vconflow.adapters.redis.keys import GROUP
 from vconflow.adapters.redis.shards.numbering import Numbering
 from vconflow.errors import Retryable
@@ -191,6 +193,32 @@ async def test_a_killed_node_comes_back_with_all_that_it_had(tmp_path: Path) -> 
                 await asyncio.sleep(0.2)
                 await node.start()
                 await cluster.ready()
+            await more_than(accepted, len(accepted) + 40)
+        await assert_delivered(it, accepted)
+
+
+async def test_a_silent_node_keeps_only_its_own_waiting(tmp_path: Path) -> None:
+    """SIGSTOP for longer than anybody is patient, then SIGCONT."""
+    storages = {"s": unit("s", MemoryStorage())}
+    async with (
+        redis_cluster(tmp_path, cluster_require_full_coverage="no") as cluster,
+        site(cluster.url, chain_of("slow"), storages=storages, lease=LEASE) as it,
+    ):
+        stored = it.memory["s"].vcons
+        async with under_load(it) as accepted:
+            await more_than(accepted, 40)
+            cluster.nodes[2].pause()
+            begun = time.perf_counter()
+            # All that was under way is refused, or had not to wait.
+            await asyncio.sleep(PATIENCE)
+            await more_than(accepted, len(accepted) + 10)
+            first, begun = time.perf_counter() - begun, time.perf_counter()
+            count = len(stored)
+            await more_than(accepted, len(accepted) + 100)
+            await until(lambda: len(stored) > count + 100)
+            assert time.perf_counter() - begun < first
+            cluster.nodes[2].resume()
+            await cluster.ready()
             await more_than(accepted, len(accepted) + 40)
         await assert_delivered(it, accepted)
 

@@ -1,7 +1,7 @@
 """Keeping what this replica owns, and taking over what a dead one left."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from vconflow.errors import Permanent, Retryable
 from vconflow.pipeline.chain import Chains
@@ -59,15 +59,22 @@ class Leases:
         """Renew and take over for ever."""
         while True:
             await self._clock.sleep(self._interval)
-            try:
-                await self.renew()
-                await self._consumer.give_back()
-                if self._others_had_time():
-                    await self.take_over()
+            # Redis is away: nobody can renew, and nobody can take over either.
+            if not await self._has_done(self.renew):
+                continue
+            is_back = await self._has_done(self._consumer.give_back)
+            if self._others_had_time():
+                is_back = await self._has_done(self.take_over) and is_back
+            if is_back:
                 self._outage.back()
-            except (Retryable, Permanent) as error:
-                # Redis is away: nobody can renew, and nobody can take over either.
-                self._outage.lost(error)
+
+    async def _has_done(self, step: Callable[[], Awaitable[object]]) -> bool:
+        try:
+            await step()
+        except (Retryable, Permanent) as error:
+            self._outage.lost(error)
+            return False
+        return True
 
     def reconfigure(self) -> None:
         """The chains are others from now on."""

@@ -10,7 +10,6 @@ from vconflow.adapters.redis.chain_switch import RedisChainSwitch
 from vconflow.adapters.redis.client import Connections
 from vconflow.adapters.redis.config_store import RedisConfigStore
 from vconflow.adapters.redis.consumer_name import hold_name
-from vconflow.adapters.redis.errors import redis_errors
 from vconflow.adapters.redis.follow import RedisFollowJournal
 from vconflow.adapters.redis.options import RedisOptions
 from vconflow.adapters.redis.places import Place, open_places
@@ -66,14 +65,8 @@ class RedisBackend:
     async def ping(self) -> float:
         """Seconds that a small write takes everywhere. Raises `Unavailable` when one is refused."""
         started = time.perf_counter()
-        await each(_write(place) for place in self.places)
+        await each(place.ping() for place in self.places)
         return time.perf_counter() - started
-
-
-async def _write(place: Place) -> None:
-    with redis_errors():
-        # A full or read-only server answers PING all the same.
-        await place.connections.commands.execute_command("SET", place.keys.probe, "", "PX", 1000)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vconflow.adapters.redis.client import Connections, open_redis
 from vconflow.adapters.redis.cluster import Cluster, open_cluster
+from vconflow.adapters.redis.errors import redis_errors
 from vconflow.adapters.redis.keys import Keys
 from vconflow.adapters.redis.layout import check_layout, check_whole, count_of, keys_of_shards
 from vconflow.adapters.redis.options import RedisOptions
@@ -24,6 +25,12 @@ class Place:
     connections: Connections
     keys: Keys
     scripts: Scripts
+
+    async def ping(self) -> None:
+        """A small write. Raises `Unavailable` when it is refused."""
+        with redis_errors():
+            # A full or read-only server answers PING all the same.
+            await self.connections.commands.execute_command("SET", self.keys.probe, "", "PX", 1000)
 
 
 @asynccontextmanager

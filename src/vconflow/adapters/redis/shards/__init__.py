@@ -19,6 +19,7 @@ from vconflow.adapters.redis.shards.history import ShardedEventSource, ShardedHi
 from vconflow.adapters.redis.shards.intake import ShardedIntake
 from vconflow.adapters.redis.shards.ledger import ShardedLedger
 from vconflow.adapters.redis.shards.numbering import Numbering
+from vconflow.adapters.redis.shards.standing import Standing
 from vconflow.adapters.redis.shards.stream import ShardedStream
 
 __all__ = ["Shards", "open_shards"]
@@ -46,12 +47,14 @@ async def open_shards(
     count = len(places)
     numbering = Numbering(count)
     shards = [shard_at(place, name, options, count) for place in places]
-    stream = ShardedStream(shards, numbering)
+    standing = Standing([place.ping for place in places])
+    stream = ShardedStream(shards, numbering, standing, lease=options.lease)
+    elsewhere = Elsewhere(shards, **options.expiries)
     try:
         yield Shards(
-            intake=ShardedIntake(shards, numbering),
-            documents=ShardedDocuments(shards, numbering),
-            ledger=ShardedLedger(shards, numbering, Elsewhere(shards, **options.expiries)),
+            intake=ShardedIntake(shards, numbering, standing),
+            documents=ShardedDocuments(shards, numbering, standing),
+            ledger=ShardedLedger(shards, numbering, elsewhere, standing),
             stream=stream,
             egress=ShardedEgress(shards, numbering),
             dead_letters=ShardedDeadLetters(shards, numbering),
@@ -60,3 +63,4 @@ async def open_shards(
         )
     finally:
         await stream.close()
+        await standing.close()

@@ -6,6 +6,7 @@ from vconflow.adapters.redis.shard import Shard
 from vconflow.adapters.redis.shards import ranking
 from vconflow.adapters.redis.shards.numbering import Numbering
 from vconflow.adapters.redis.shards.spreading import each, raise_first, spread
+from vconflow.adapters.redis.shards.standing import Standing
 from vconflow.model.validation import Facts
 from vconflow.ports.documents import Document, Search
 
@@ -18,18 +19,17 @@ _MOST_FOUND = 10_000
 class ShardedDocuments:
     """Asks the shard of a uuid, or all of them."""
 
-    def __init__(self, shards: Sequence[Shard], numbering: Numbering) -> None:
+    def __init__(self, shards: Sequence[Shard], numbering: Numbering, standing: Standing) -> None:
         self._shards = shards
         self._numbering = numbering
+        self._standing = standing
 
     async def fetch(self, uuids: Sequence[str]) -> list[Document]:
         """See `Documents.fetch`."""
-        found = await spread(
-            uuids,
-            self._numbering.of_uuid,
-            lambda shard, chosen: self._shards[shard].documents.fetch(chosen),
-        )
-        return raise_first(found)
+        return raise_first(await spread(uuids, self._numbering.of_uuid, self._fetch))
+
+    async def _fetch(self, shard: int, uuids: list[str]) -> list[Document]:
+        return await self._standing.ask(shard, lambda: self._shards[shard].documents.fetch(uuids))
 
     async def fetch_some(self, uuids: Sequence[str]) -> list[Document]:
         """See `Documents.fetch_some`."""
@@ -42,7 +42,8 @@ class ShardedDocuments:
         return documents
 
     async def _fetch_some(self, shard: int, uuids: list[str]) -> list[Document | None]:
-        found = await self._shards[shard].documents.fetch_some(uuids)
+        documents = self._shards[shard].documents
+        found = await self._standing.ask(shard, lambda: documents.fetch_some(uuids))
         return [*found, *[None] * (len(uuids) - len(found))]
 
     async def recache(self, uuid: str, document: bytes) -> None:

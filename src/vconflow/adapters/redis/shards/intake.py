@@ -8,6 +8,7 @@ from vconflow.adapters.redis.shard import Shard
 from vconflow.adapters.redis.shards.numbering import Numbering
 from vconflow.adapters.redis.shards.repeats import Repeats
 from vconflow.adapters.redis.shards.spreading import each, raise_first, settled, spread
+from vconflow.adapters.redis.shards.standing import Standing
 from vconflow.ports.intake import Acceptance, Enqueued, Enqueuing, Idempotency, Receipt
 
 __all__ = ["ShardedIntake"]
@@ -16,10 +17,11 @@ __all__ = ["ShardedIntake"]
 class ShardedIntake:
     """Gives each shard its part of a batch; one that is away refuses its own part only."""
 
-    def __init__(self, shards: Sequence[Shard], numbering: Numbering) -> None:
+    def __init__(self, shards: Sequence[Shard], numbering: Numbering, standing: Standing) -> None:
         self._shards = shards
         self._numbering = numbering
-        self._repeats = Repeats(shards, numbering)
+        self._repeats = Repeats(shards, numbering, standing)
+        self._standing = standing
 
     async def accept(self, batch: Sequence[Acceptance]) -> list[Receipt | Exception]:
         """See `Intake.accept`."""
@@ -28,11 +30,14 @@ class ShardedIntake:
         results: list[Receipt | Exception] = await spread(
             [item for position, item in enumerate(batch) if position not in refused],
             lambda item: self._numbering.of_uuid(item.facts.uuid),
-            lambda shard, items: self._shards[shard].intake.accept(items),
+            self._accept,
         )
         for position, error in sorted(refused.items()):
             results.insert(position, error)
         return results
+
+    async def _accept(self, shard: int, items: list[Acceptance]) -> list[Receipt | Exception]:
+        return await self._standing.ask(shard, lambda: self._shards[shard].intake.accept(items))
 
     async def enqueue(self, order: Enqueuing) -> Enqueued:
         """See `Intake.enqueue`."""
@@ -43,8 +48,7 @@ class ShardedIntake:
         for position, uuid in enumerate(order.uuids):
             places.setdefault(self._numbering.of_uuid(uuid), []).append(position)
         replies = await each(
-            self._shards[shard].intake.enqueue(_part(order, chosen))
-            for shard, chosen in places.items()
+            self._enqueue(shard, _part(order, chosen)) for shard, chosen in places.items()
         )
         found = [False] * len(order.uuids)
         for chosen, reply in zip(places.values(), replies, strict=True):
@@ -55,15 +59,24 @@ class ShardedIntake:
             await self._repeats.remember(marks, whole)
         return whole
 
+    async def _enqueue(self, shard: int, part: Enqueuing) -> Enqueued:
+        return await self._standing.ask(shard, lambda: self._shards[shard].intake.enqueue(part))
+
     async def recall(self, idempotency: Idempotency) -> Receipt | None:
         """See `Intake.recall`."""
         # Which vCon it was is not said.
-        outcomes = await settled(shard.intake.recall(idempotency) for shard in self._shards)
+        shards = range(len(self._shards))
+        outcomes = await settled(self._recall(shard, idempotency) for shard in shards)
         for outcome in outcomes:
             if isinstance(outcome, Receipt):
                 return outcome
         raise_first(outcomes)
         return None
+
+    async def _recall(self, shard: int, idempotency: Idempotency) -> Receipt | None:
+        return await self._standing.ask(
+            shard, lambda: self._shards[shard].intake.recall(idempotency)
+        )
 
     async def recall_enqueued(self, idempotency: Idempotency) -> Enqueued | None:
         """See `Intake.recall_enqueued`."""

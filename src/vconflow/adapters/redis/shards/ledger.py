@@ -8,6 +8,7 @@ from vconflow.adapters.redis.shard import Shard
 from vconflow.adapters.redis.shards.elsewhere import Elsewhere
 from vconflow.adapters.redis.shards.numbering import Numbering
 from vconflow.adapters.redis.shards.spreading import settled, spread
+from vconflow.adapters.redis.shards.standing import Standing
 from vconflow.ports.ledger import Bury, Commit, CommitResult, Defer, Finish, Verdict
 
 __all__ = ["ShardedLedger"]
@@ -20,10 +21,17 @@ class ShardedLedger:
     vCon is written and handed on in its shard, once whatever is repeated, and the entry ends.
     """
 
-    def __init__(self, shards: Sequence[Shard], numbering: Numbering, other: Elsewhere) -> None:
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        numbering: Numbering,
+        other: Elsewhere,
+        standing: Standing,
+    ) -> None:
         self._shards = shards
         self._numbering = numbering
         self._elsewhere = other
+        self._standing = standing
 
     async def commit(self, batch: Sequence[Commit]) -> list[CommitResult | Exception]:
         """See `Ledger.commit`."""
@@ -44,7 +52,8 @@ class ShardedLedger:
         return is_own or self._numbering.of_uuid(item.uuid) == shard
 
     async def _commit(self, shard: int, batch: list[Commit]) -> list[CommitResult | Exception]:
-        return await self._shards[shard].ledger.commit([self._inside(item) for item in batch])
+        inside = [self._inside(item) for item in batch]
+        return await self._standing.ask(shard, lambda: self._shards[shard].ledger.commit(inside))
 
     def _inside(self, item: Commit) -> Commit:
         _, name = self._numbering.inner(item.entry.id)
@@ -54,7 +63,8 @@ class ShardedLedger:
         held = await self._one(shard, Commit(item.entry, item.entry.uuid))
         if held.verdict is Verdict.LOST:
             return held
-        written = await self._elsewhere.commit(self._numbering.of_uuid(item.uuid), item)
+        there = self._numbering.of_uuid(item.uuid)
+        written = await self._standing.ask(there, lambda: self._elsewhere.commit(there, item))
         buries = isinstance(item.then, Bury) and item.then.even_deleted
         if written.verdict is not Verdict.DONE and not buries:
             return written

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from vconflow.adapters.redis.ending import end_all
 from vconflow.adapters.redis.shards.numbering import Numbering, order
 from vconflow.adapters.redis.shards.spreading import each, settled
+from vconflow.adapters.redis.shards.standing import Standing
 from vconflow.adapters.redis.stream import RedisStream
 from vconflow.model.entry import Entry
 from vconflow.ports.stream import ReadRequest
@@ -26,15 +27,19 @@ Share = tuple[list[ReadRequest], int]
 class ShardedReading:
     """`read` and `wake` of `EntryStream`. A watch lasts until its shard has something new."""
 
-    def __init__(self, streams: Sequence[RedisStream], numbering: Numbering) -> None:
+    def __init__(
+        self, streams: Sequence[RedisStream], numbering: Numbering, standing: Standing
+    ) -> None:
         self._streams = streams
         self._numbering = numbering
+        self._standing = standing
         self._turn = 0
         self._woken = asyncio.Event()
         self._watches: dict[int, tuple[frozenset[str], asyncio.Task[None]]] = {}
 
     async def read(self, requests: Sequence[ReadRequest], total: int, block: float) -> list[Entry]:
         """See `EntryStream.read`."""
+        self._standing.check()
         self._woken.clear()
         loop = asyncio.get_running_loop()
         end = loop.time() + block
@@ -44,7 +49,7 @@ class ShardedReading:
             if left <= 0 or self._woken.is_set():
                 break
             unwatched = self._unwatched(names)
-            ends = await each(self._end_watch(number, sorted(names)) for number in unwatched)
+            ends = await each(self._ends(number, sorted(names)) for number in unwatched)
             # What came before the ends were known is seen by nobody else.
             if entries := await self._take(requests, total, unwatched):
                 break
@@ -76,7 +81,7 @@ class ShardedReading:
             group, left = left[:size], left[size:]
             shares = list(_shares(requests, total, size))
             outcomes = await settled(
-                self._streams[it].take(*share) for it, share in zip(group, shares, strict=True)
+                self._take_of(it, *share) for it, share in zip(group, shares, strict=True)
             )
             longer = []
             for number, share, outcome in zip(group, shares, outcomes, strict=True):
@@ -95,6 +100,12 @@ class ShardedReading:
         # Those of the other shards are ours already.
         return sorted(entries, key=lambda entry: order(entry.id))
 
+    async def _take_of(
+        self, shard: int, requests: Sequence[ReadRequest], total: int
+    ) -> list[Entry]:
+        stream = self._streams[shard]
+        return await self._standing.ask(shard, lambda: stream.take(requests, total))
+
     def _next_order(self) -> list[int]:
         """All shards, each in turn the first."""
         self._turn = (self._turn + 1) % len(self._streams)
@@ -102,13 +113,20 @@ class ShardedReading:
 
     def _unwatched(self, names: Collection[str]) -> list[int]:
         """The shards that may have something new: the others had nothing when they were asked,
-        and their watch, which began before that, has not ended.
+        and their watch, which began before that, has not ended. Those that are silent have not.
         """
-        return [number for number in self._next_order() if not self._watches_all(number, names)]
+        return [
+            number
+            for number in self._next_order()
+            if not self._standing.is_silent(number) and not self._watches_all(number, names)
+        ]
 
     def _watches_all(self, shard: int, names: Collection[str]) -> bool:
         watched, watch = self._watches.get(shard, (frozenset(), None))
         return watch is not None and not watch.done() and watched.issuperset(names)
+
+    async def _ends(self, shard: int, lists: Sequence[str]) -> dict[str, str]:
+        return await self._standing.ask(shard, lambda: self._end_watch(shard, lists))
 
     async def _end_watch(self, shard: int, lists: Sequence[str]) -> dict[str, str]:
         """End the watch of a shard, if it is of other lists; the ends of these."""
@@ -119,7 +137,12 @@ class ShardedReading:
         return await self._streams[shard].ends(lists)
 
     async def _wait_for_watches(self, seconds: float) -> None:
-        watches = {watch for _, watch in self._watches.values()}
+        # That of a silent shard may have failed long ago.
+        watches = {
+            watch
+            for number, (_, watch) in self._watches.items()
+            if not self._standing.is_silent(number)
+        }
         woken = asyncio.create_task(self._woken.wait())
         try:
             await asyncio.wait({woken, *watches}, timeout=seconds, return_when="FIRST_COMPLETED")

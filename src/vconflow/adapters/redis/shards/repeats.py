@@ -11,6 +11,7 @@ from vconflow.adapters.redis.errors import redis_errors
 from vconflow.adapters.redis.shard import Shard
 from vconflow.adapters.redis.shards.numbering import Numbering
 from vconflow.adapters.redis.shards.spreading import settled
+from vconflow.adapters.redis.shards.standing import Standing
 from vconflow.errors import Conflict
 from vconflow.ports.intake import Enqueued, Idempotency
 
@@ -22,16 +23,18 @@ _TTL_MS = 24 * 3600 * 1000
 class Repeats:
     """What was asked before under an idempotency key."""
 
-    def __init__(self, shards: Sequence[Shard], numbering: Numbering) -> None:
+    def __init__(self, shards: Sequence[Shard], numbering: Numbering, standing: Standing) -> None:
         self._shards = shards
         self._numbering = numbering
+        self._standing = standing
 
     async def refusals(self, asked: Mapping[int, Idempotency]) -> dict[int, Exception]:
         """Which of these are known with another fingerprint, and those that nobody can tell of."""
         refused: dict[int, Exception] = {}
         wanted = list(asked.items())
         marks = [it for _, it in wanted]
-        for outcome in await settled(self._marks(shard, marks) for shard in self._shards):
+        shards = range(len(self._shards))
+        for outcome in await settled(self._marks(shard, marks) for shard in shards):
             for number, (position, idempotency) in enumerate(wanted):
                 if isinstance(outcome, Exception):
                     refused.setdefault(position, outcome)
@@ -64,14 +67,17 @@ class Repeats:
         # Beside the mark of the part that this shard has of the order.
         return Idempotency(f"{idempotency.name}:whole", idempotency.fingerprint)
 
-    @staticmethod
-    async def _marks(shard: Shard, wanted: Sequence[Idempotency]) -> list[bytes | None]:
-        names = [shard.place.keys.idempotency(it.name) for it in wanted]
-        with redis_errors():
-            found: list[bytes | None] = await shard.place.connections.commands.execute_command(
-                "MGET", *names
-            )
-        return found
+    async def _marks(self, shard: int, wanted: Sequence[Idempotency]) -> list[bytes | None]:
+        return await self._standing.ask(shard, lambda: _marks(self._shards[shard], wanted))
+
+
+async def _marks(shard: Shard, wanted: Sequence[Idempotency]) -> list[bytes | None]:
+    names = [shard.place.keys.idempotency(it.name) for it in wanted]
+    with redis_errors():
+        found: list[bytes | None] = await shard.place.connections.commands.execute_command(
+            "MGET", *names
+        )
+    return found
 
 
 def _prefix(mark: bytes | None, idempotency: Idempotency) -> bytes:
