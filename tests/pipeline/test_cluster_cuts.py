@@ -216,7 +216,9 @@ async def test_a_silent_node_keeps_only_its_own_waiting(tmp_path: Path) -> None:
             count = len(stored)
             await more_than(accepted, len(accepted) + 100)
             await until(lambda: len(stored) > count + 100)
-            assert time.perf_counter() - begun < first
+            # One read or commit that was under way may have waited as long once more; without
+            # the others being spared each of many would.
+            assert time.perf_counter() - begun < 3 * first
             cluster.nodes[2].resume()
             await cluster.ready()
             await more_than(accepted, len(accepted) + 40)

@@ -16,6 +16,9 @@ from vconflow.telemetry import events
 __all__ = ["Housekeeping", "Sweeper"]
 
 _CHUNK = 500
+_MEASURE_SECONDS = 5.0
+_MEASURED_PER_SECOND = 400
+"""Lists: with thousands of them the gauges are refreshed less often than every few seconds."""
 _LISTS_SECONDS = 3600.0
 """Between two looks at all keys for lists with dead letters."""
 
@@ -65,13 +68,14 @@ class Housekeeping:
     async def measure(self) -> None:
         """Refresh the gauges every few seconds, for ever."""
         while True:
+            lists = self._chains().all_lists
             try:
                 await self._pauses.refresh()
-                self._show(self._chains(), await self._stream.depth(self._chains().all_lists))
+                self._show(self._chains(), await self._stream.depth(lists))
             except (Retryable, Permanent) as error:
                 self._outage.lost(error)
             self._consumer.rates.sample(self._clock.monotonic())
-            await self._clock.sleep(5.0)
+            await self._clock.sleep(max(_MEASURE_SECONDS, len(lists) / _MEASURED_PER_SECOND))
 
     def _show(self, chains: Chains, depths: Mapping[str, ListDepth]) -> None:
         for name, depth in depths.items():
