@@ -52,8 +52,7 @@ class Labelled(Generic[ChildT]):
 
     def _make(self, values: tuple[str, ...]) -> ChildT:
         if len(self._children) >= MOST_CHILDREN:
-            values = ("other",) * len(values)
-            return self._children.get(values) or self._child(values)
+            return self._child(("other",) * len(values))
         self._children[values] = child = self._child(values)
         return child
 

@@ -104,10 +104,10 @@ class Reading(GroupMember):
         return bell.decode(), {key.decode()[start:] for key in keys}
 
     async def _wait_for_bell(self, last: str, block: float) -> None:
-        milliseconds = max(1, int(min(block, self._connections.block_limit) * 1000))
+        options = ("BLOCK", self._milliseconds(block), "STREAMS", self._keys.bell, last)
         with redis_errors():
             if not self._woken:
-                await self._wait("XREAD", "BLOCK", milliseconds, "STREAMS", self._keys.bell, last)
+                await self._wait("XREAD", *options)
 
     async def _read_shares(
         self,
@@ -135,12 +135,11 @@ class Reading(GroupMember):
     async def _read_blocking(
         self, names: Mapping[str, str], count: int, block: float
     ) -> list[Entry]:
-        block = min(block, self._connections.block_limit)
         with redis_errors():
             if self._woken:
                 return []
             try:
-                reply = await self._wait_for_entries(names, count, max(1, int(block * 1000)))
+                reply = await self._wait_for_entries(names, count, self._milliseconds(block))
             except ResponseError as error:
                 if not is_without_group(error):
                     raise
@@ -156,6 +155,10 @@ class Reading(GroupMember):
         options = ("GROUP", GROUP, self.consumer, "COUNT", count, "BLOCK", milliseconds)
         newest = ">" * len(keys)
         return await self._wait("XREADGROUP", *options, "STREAMS", *keys, *newest)
+
+    def _milliseconds(self, block: float) -> int:
+        """How long the server may wait; 0 would mean for ever."""
+        return max(1, int(min(block, self._connections.block_limit) * 1000))
 
     async def _wait(self, *command: str | int) -> Any:
         self._waiting = True

@@ -42,9 +42,8 @@ class Watching(Reading):
 
         Nothing is handed out, so a watch may be cancelled.
         """
-        milliseconds = int(min(seconds, self._connections.block_limit) * 1000)
         keys = [self._keys.list(name) for name in ends]
-        options = ("COUNT", 1, "BLOCK", max(1, milliseconds), "STREAMS")
+        options = ("COUNT", 1, "BLOCK", self._milliseconds(seconds), "STREAMS")
         with redis_errors():
             await self._wait("XREAD", *options, *keys, *ends.values())
 
