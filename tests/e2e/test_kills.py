@@ -139,6 +139,43 @@ async def test_twenty_kills_of_the_only_replica(
     assert await rows_of(postgres_dsn) == Counter(documents.keys())
 
 
+async def test_kills_between_the_storages_and_the_ack(
+    tmp_path: Path, shared_data: Path, valkey_url: str, postgres_dsn: str
+) -> None:
+    """A chain whose links may run again gives its vCons to the storages before Redis has them."""
+    rng = random.Random(SEED)
+    documents = vcons(shared_data, COUNT)
+    items = list(documents.items())
+    port = free_port()
+    with webhook_receiver() as receiver, redis_view(valkey_url) as redis:
+        config = config_of(tmp_path, receiver, postgres_dsn)
+        slow = {"module": "troublemakers:SlowStorage", "options": {"seconds": 1.0}}
+        config["storages"] |= {"slow": slow}
+        config["chains"]["main"] |= {"links": ["tag"], "storages": [*config["storages"]]}
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            sender, posts, left = Sender(client), list[asyncio.Task[None]](), []
+            for start in range(0, COUNT, COUNT // 5):
+                part = dict(items[start : start + COUNT // 5])
+                async with vconflow(tmp_path, config, port=port, REDIS_URL=valkey_url) as process:
+                    posts.append(asyncio.create_task(sender.post_all(part)))
+                    await until(lambda: redis.pending_count("in") >= IN_FLIGHT)
+                    await asyncio.sleep(rng.uniform(0, 1))
+                    await process.die()
+                left.append(redis.pending_count("in"))
+            async with vconflow(tmp_path, config, port=port, REDIS_URL=valkey_url) as process:
+                await asyncio.gather(*posts)
+                popped = await pop_everything(process, redis)
+                finished = {uuid: (await client.get(f"/vcon/{uuid}")).content for uuid in documents}
+        assert redis.dead("in") == []
+        assert sender.accepted == popped.keys() == documents.keys()
+        assert redis.ever_added("out") == redis.ever_added("in")
+    assert min(left) > 0, "a kill hit nothing"
+    assert [uuid for uuid in finished if Vcon(finished[uuid]).tags != ["seen:seen"]] == []
+    files = {path.stem: path.read_bytes() for path in (tmp_path / "files").rglob("*.json")}
+    assert files == finished
+    assert await documents_of(postgres_dsn) == finished
+
+
 async def pop_everything(process: VconflowProcess, redis: RedisView) -> Counter[str]:
     await until(lambda: redis.length("in") == 0, seconds=120)
     async with httpx.AsyncClient(base_url=process.url, timeout=30) as client:
@@ -193,9 +230,17 @@ def entry_of(received: Received) -> str:
 
 
 async def rows_of(dsn: str) -> Counter[str]:
+    return Counter(str(row["id"]) for row in await selected(dsn, "SELECT id FROM vcons"))
+
+
+async def documents_of(dsn: str) -> dict[str, bytes]:
+    rows = await selected(dsn, "SELECT id, document FROM vcons")
+    return {str(row["id"]): row["document"] for row in rows}
+
+
+async def selected(dsn: str, query: str) -> list[asyncpg.Record]:
     connection = await asyncpg.connect(dsn)
     try:
-        rows = await connection.fetch("SELECT id FROM vcons")
+        return list(await connection.fetch(query))
     finally:
         await connection.close()
-    return Counter(str(row["id"]) for row in rows)

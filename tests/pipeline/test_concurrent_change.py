@@ -21,6 +21,11 @@ from vconflow.testing.tcp_proxy import Direction, tcp_proxy
 
 STORAGES = ("memory", "file", "postgres")
 
+repeatable = pytest.mark.parametrize(
+    "repeatable", [False, True], ids=["written before the storages", "written with the ack"]
+)
+"""Whether Redis gets the document before the storages or after them."""
+
 
 async def assert_one_version(it: Site, units: object, uuid: str, tags: set[str]) -> None:
     """Redis and the storages hold the same bytes, with all tags, each once."""
@@ -31,12 +36,14 @@ async def assert_one_version(it: Site, units: object, uuid: str, tags: set[str])
     assert await it.dead() == []
 
 
+@repeatable
 @pytest.mark.parametrize("stage", STAGES)
 async def test_a_put_at_every_stage(
-    redis_url: str, tmp_path: Path, postgres_dsn: str, stage: str
+    redis_url: str, tmp_path: Path, postgres_dsn: str, stage: str, repeatable: bool
 ) -> None:
     stop = Stop(stage)
-    chain = Chain("main", (step("ours", stop.link),), STORAGES, ("in",), egress=("out",))
+    ours = step("ours", stop.link, repeatable=repeatable)
+    chain = Chain("main", (ours,), STORAGES, ("in",), egress=("out",))
     async with (
         three_storages(stop, tmp_path, postgres_dsn) as units,
         site(redis_url, chain, storages=units) as it,
@@ -52,9 +59,10 @@ async def test_a_put_at_every_stage(
         assert stop.calls == (2 if stage == "link retry" else 1)
 
 
+@repeatable
 @pytest.mark.parametrize("stage", STAGES)
 async def test_two_chains_on_one_vcon(
-    redis_url: str, tmp_path: Path, postgres_dsn: str, stage: str
+    redis_url: str, tmp_path: Path, postgres_dsn: str, stage: str, repeatable: bool
 ) -> None:
     """One stops at a stage while the other goes all the way."""
     stop = Stop(stage)
@@ -64,8 +72,10 @@ async def test_two_chains_on_one_vcon(
         vcon.add_tag("second", "x")
         return CONTINUE
 
-    one = Chain("one", (step("ours", stop.link),), STORAGES, ("in",), egress=("out",))
-    two = Chain("two", (step("second", second),), ("file", "postgres"), ("more",), egress=("out",))
+    ours = step("ours", stop.link, repeatable=repeatable)
+    theirs = step("second", second, repeatable=repeatable)
+    one = Chain("one", (ours,), STORAGES, ("in",), egress=("out",))
+    two = Chain("two", (theirs,), ("file", "postgres"), ("more",), egress=("out",))
     async with (
         three_storages(stop, tmp_path, postgres_dsn) as units,
         site(redis_url, one, two, storages=units) as it,
@@ -80,13 +90,16 @@ async def test_two_chains_on_one_vcon(
 
 
 @pytest.mark.parametrize("direction", list(Direction))
-@pytest.mark.parametrize("call", ["commit defer document", "commit finish"])
+@pytest.mark.parametrize(
+    "call", ["commit defer document", "commit finish", "commit finish document"]
+)
 async def test_a_put_while_the_outcome_of_a_commit_is_unknown(
     redis_url: str, call: str, direction: Direction
 ) -> None:
     """The connection is cut at the commit, and before it is repeated somebody replaces the vCon."""
     cuts, stop = RedisCuts(), Stop("nowhere")
-    chain = Chain("main", (step("ours", stop.link),), ("s",), ("in",), egress=("out",))
+    ours = step("ours", stop.link, repeatable=call == "commit finish document")
+    chain = Chain("main", (ours,), ("s",), ("in",), egress=("out",))
     storages = {"s": unit("s", MemoryStorage())}
     async with (
         tcp_proxy(socket_of(redis_url), cuts.tap) as proxy,
@@ -103,7 +116,7 @@ async def test_a_put_while_the_outcome_of_a_commit_is_unknown(
         await change(beside, uuid, "theirs")
         cuts.clear()
         await it.settled()
-        if call == "commit finish" and direction is Direction.REPLIES:
+        if "finish" in call and direction is Direction.REPLIES:
             # It was done before the change: the storages have what was current then.
             assert (
                 it.memory["s"].vcons[uuid].rev < (await it.backend.documents.fetch([uuid]))[0].rev
@@ -116,7 +129,8 @@ async def test_a_put_while_the_outcome_of_a_commit_is_unknown(
         assert stop.calls == 1
 
 
-async def test_many_at_random(redis_url: str) -> None:
+@repeatable
+async def test_many_at_random(redis_url: str, repeatable: bool) -> None:
     """Two chains and a client on each vCon, with retries and cuts, in a random order."""
     rng = random.Random(11)
     storages = {name: unit(name, MemoryStorage()) for name in ("s", "t")}
@@ -131,8 +145,9 @@ async def test_many_at_random(redis_url: str) -> None:
 
         return link
 
-    one = Chain("one", (step("a", moody("a")), step("b", moody("b"))), ("s", "t"), ("in",))
-    two = Chain("two", (step("c", moody("c")),), ("t", "s"), ("more",))
+    a, b, c = (step(name, moody(name), repeatable=repeatable) for name in "abc")
+    one = Chain("one", (a, b), ("s", "t"), ("in",))
+    two = Chain("two", (c,), ("t", "s"), ("more",))
     async with (
         tcp_proxy(socket_of(redis_url)) as proxy,
         site(f"redis://127.0.0.1:{proxy.port}", one, two, storages=storages, lease=1.0),

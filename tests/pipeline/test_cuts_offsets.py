@@ -53,13 +53,23 @@ async def test_accept_write_back_and_finish(redis_url: str, direction: Direction
 
 
 @pytest.mark.parametrize("direction", list(Direction))
-async def test_a_finish_that_is_the_write_back_too(redis_url: str, direction: Direction) -> None:
-    def chain(number: int) -> Chain:
-        return Chain("main", (step("a"),), lists=(f"in{number}",), egress=("out",))
+@pytest.mark.parametrize("storages", [(), ("s",)])
+async def test_a_finish_that_is_the_write_back_too(
+    redis_url: str, direction: Direction, storages: tuple[str, ...]
+) -> None:
+    storage = MemoryStorage()
+    a = step("a", repeatable=True)
 
-    async with open_lanes(redis_url, chain, LANES) as lanes:
+    def chain(number: int) -> Chain:
+        return Chain("main", (a,), storages, (f"in{number}",), egress=("out",))
+
+    async with open_lanes(redis_url, chain, LANES, {"s": unit("s", storage)}) as lanes:
         uuids = await in_lanes(lanes, direction, ["commit finish document"])
-        await assert_delivered(lanes[0].client, uuids, [lane.list for lane in lanes], ["a:a"])
+        client = lanes[0].client
+        await assert_delivered(client, uuids, [lane.list for lane in lanes], ["a:a"])
+        stored = {uuid: vcon.document for uuid, vcon in storage.vcons.items()}
+        wanted = {uuid: await client.get(f"vcon:{uuid}") for uuid in uuids}
+        assert stored == (wanted if storages else {})
 
 
 @pytest.mark.parametrize("direction", list(Direction))

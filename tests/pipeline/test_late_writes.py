@@ -21,13 +21,17 @@ class Forgetful(StoppingStorage):
         self.vcons.update({vcon.uuid: vcon for vcon in vcons})
 
 
+@pytest.mark.parametrize("repeatable", [False, True])
 @pytest.mark.parametrize("renews", [False, True])
 @pytest.mark.parametrize("what", ["delete", "replace"])
-async def test_a_late_write_is_put_right(valkey_url: str, what: str, renews: bool) -> None:
+async def test_a_late_write_is_put_right(
+    valkey_url: str, what: str, renews: bool, repeatable: bool
+) -> None:
     stop = Stop("storing")
     storage = Forgetful(stop)
     units = {"s": unit("s", storage)}
-    chain = Chain("main", (step("a"),), ("s",), ("in",), egress=("out",))
+    a = step("a", repeatable=repeatable)
+    chain = Chain("main", (a,), ("s",), ("in",), egress=("out",))
     async with site(valkey_url, chain, storages=units, name="dying", lease=0.4, grace=0) as dying:
         document = vcon()
         (uuid,) = await dying.submit(document)

@@ -25,6 +25,7 @@ class ExpireVconLink:
     """Sets the time to live of the document in Redis; storages keep theirs."""
 
     options: ClassVar[type[Options]] = ExpireVconOptions
+    repeatable: ClassVar[bool] = True
 
     def __init__(self, options: ExpireVconOptions) -> None:
         self._seconds = options.seconds

@@ -31,6 +31,7 @@ class TagLink:
     """Adds every configured tag; one that is there already changes nothing."""
 
     options: ClassVar[type[Options]] = TagOptions
+    repeatable: ClassVar[bool] = True
 
     def __init__(self, options: TagOptions) -> None:
         self._tags = tuple(dict.fromkeys(_pairs(options.tags)))

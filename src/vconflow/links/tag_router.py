@@ -34,6 +34,7 @@ class TagRouterLink:
     """Routes by tag; each list receives the vCon once, however many of its tags match."""
 
     options: ClassVar[type[Options]] = TagRouterOptions
+    repeatable: ClassVar[bool] = True
 
     def __init__(self, options: TagRouterOptions) -> None:
         self._go_on = options.forward_original

@@ -17,6 +17,8 @@ class Step:
     """One link of a chain. `timeout` is in seconds for one attempt.
 
     `paid` marks a link whose call costs money: its result is kept before the next step begins.
+    `repeatable` marks one that costs nothing and does nothing but change the vCon: what it did may
+    stay in memory until the storages have it, and is done again after a crash.
     """
 
     name: str
@@ -24,6 +26,7 @@ class Step:
     timeout: float = 60.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     paid: bool = False
+    repeatable: bool = False
 
     @cached_property
     def breaker(self) -> str:

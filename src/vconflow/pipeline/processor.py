@@ -84,11 +84,12 @@ class Processor:
             except Deleted:
                 await self.commits.remove_copies(run.uuid, self.fanout, run.chain.storages)
                 return
-            if found.document is None or found.rev == run.rev:
+            if found.document is None or found.rev == run.stored_rev:
                 return
             newest = stored_vcon(run.uuid, found.rev, found.document)
             await self.fanout.store(newest, run.chain.storages)
-            run.rev = found.rev  # and look again: that may have been changed or deleted meanwhile
+            # And look again: that may have been changed or deleted meanwhile.
+            run.stored_rev = found.rev
 
     async def _attempt(self, run: Run, found: Document | None) -> Done | Waiting:
         try:
@@ -144,7 +145,7 @@ class Processor:
             step = steps[run.next_link]
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
             outcome = await run_step(run, step, remaining, self._breakers.of(step.breaker))
-            run.keep()
+            run.keep(repeatable=step.repeatable)
             if outcome is not CONTINUE:
                 await self._follow(run, outcome)
             if step.paid and not run.halted:
@@ -174,15 +175,19 @@ class Processor:
         if not run.chain.storages:
             await self.commits.commit(run, self._finish(run, targets))
             return _COMPLETED
-        if run.dirty:
+        if run.dirty and not run.get_ahead():
             await self._checkpoint(run)
         finish = self._finish(run, targets, stored=self.fanout.any_readable(run.chain.storages))
         for _ in range(ROUNDS):
             await self._store(run)
             if await self.commits.try_commit(run, finish, check=True):
                 return _COMPLETED
-            # Somebody wrote a newer revision after the storages had ours: they get that one.
-            await self._load(run)
+            # Somebody wrote a newer revision after the storages had ours: they get that one, with
+            # what ours has besides.
+            if run.dirty:
+                await self._checkpoint(run)
+            else:
+                await self._load(run)
             for name in run.chain.storages:
                 events.storage_conflict_restored(name, run.uuid)
         raise StepFailed("document", Retryable("others keep changing the vCon"))
@@ -247,7 +252,7 @@ def _brings(found: Document | None, run: Run) -> bool:
     """Load what was found, if that is all there is to know."""
     if found is None or found.document is None or found.deleted or run.uuid != run.entry.uuid:
         return False
-    run.load(found, found.document)
+    run.brought(found, found.document)
     return True
 
 

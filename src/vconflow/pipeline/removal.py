@@ -53,7 +53,7 @@ async def _restore(
     return failed
 
 
-def stored_vcon(uuid: str, rev: int, document: bytes) -> StoredVcon:
-    """The form in which storages get a revision."""
-    created = Vcon(document).created_at
+def stored_vcon(uuid: str, rev: int, document: bytes, vcon: Vcon | None = None) -> StoredVcon:
+    """The form in which storages get a revision; `vcon` is the document, if it was read already."""
+    created = (vcon or Vcon(document)).created_at
     return StoredVcon(uuid, rev, document, instant(created) if created else 0.0)

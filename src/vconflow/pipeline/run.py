@@ -16,6 +16,7 @@ from vconflow.ports.ledger import Bury, Commit, Defer, Finish, Progress
 
 __all__ = ["Run"]
 
+_UNTOUCHED = Progress()
 _MOST_STEPS = 64
 """Links that run again and again, on what others write, must not fill the history."""
 
@@ -25,7 +26,10 @@ class Run:
     """The state between two commits.
 
     `base` is the document as Redis has it, at revision `rev`; `safe` is the document after the
-    last link that succeeded, `saved_link` how many links `base` has behind it. `storages_left` are
+    last link that succeeded, `saved_link` how many links `base` has behind it. `ahead` is the
+    revision by which the storages know `safe` before Redis has it, 0 if they do not. `can_be_ahead`
+    says that it may come to that: nobody has worked on the entry before, and the links since `base`
+    may run again without harm. `storages_left` are
     the storages that do not have `stored_rev` yet, None before the first write. `links` and
     `storages` are those that ran, for the history; `error_type` is that of a link which failed.
     """
@@ -36,6 +40,8 @@ class Run:
     uuid: str = ""
     base: bytes = b""
     rev: int = 0
+    ahead: int = 0
+    can_be_ahead: bool = False
     born: int = 0
     index: str = ""
     safe: bytes = b""
@@ -87,6 +93,7 @@ class Run:
         """Go on from a document as Redis has it."""
         self.base = self.safe = document
         self.rev, self.born, self.index = found.rev, found.born, found.index
+        self._fall_in()
         self.vcon = Vcon(document)
         # What the storages already have is out of date when the document has moved on since.
         if self.storages_left is not None and self.stored_rev != found.rev:
@@ -96,19 +103,39 @@ class Run:
         """Go on from another revision with our changes merged into it."""
         self.base, self.safe = theirs, merged
         self.rev, self.born, self.index = found.rev, found.born, found.index
+        self._fall_in()
         self.vcon = Vcon(merged)
+        if self.storages_left is not None:
+            self.storages_left = self.chain.storages
 
     def written(self, rev: int) -> None:
         """The safe document is now revision `rev` in Redis."""
         if self.safe != self.base:
             self.base = self.safe
         self.rev = rev or self.rev
+        self._fall_in()
         self._save()
 
-    def keep(self) -> None:
+    def brought(self, found: Document, document: bytes) -> None:
+        """Begin with the document that was fetched together with the entry."""
+        self.load(found, document)
+        self.can_be_ahead = found.rev > 0 and self.progress == _UNTOUCHED
+
+    def _fall_in(self) -> None:
+        """Whatever the storages have, Redis decides from here on."""
+        self.ahead, self.can_be_ahead = 0, False
+
+    def get_ahead(self) -> bool:
+        """Let the storages have what Redis has not seen; whether that may be."""
+        if self.can_be_ahead:
+            self.ahead = self.rev + 1
+        return self.can_be_ahead
+
+    def keep(self, *, repeatable: bool = False) -> None:
         """The link that just ran succeeded: what it changed is safe from the next one's failure."""
         self.next_link += 1
         self.safe = self.vcon.to_bytes()
+        self.can_be_ahead = self.can_be_ahead and repeatable
 
     def undo(self) -> None:
         """Forget what a failing link changed."""
@@ -118,6 +145,7 @@ class Run:
     def drop_changes(self) -> None:
         """Give up what Redis has not seen."""
         self.safe = self.base
+        self._fall_in()
 
     def restart(self) -> None:
         """Begin again with the first link whose work Redis has not seen."""
@@ -129,6 +157,7 @@ class Run:
         """Go on with another vCon, of which nothing is known before it is loaded."""
         self.uuid, self.rev, self.born, self.index = uuid, 0, 0, ""
         self.base = self.safe = b""
+        self._fall_in()
         self._save()
 
     def route(self, lists: Sequence[str]) -> None:
@@ -138,7 +167,7 @@ class Run:
     def stored_at(self, left: tuple[str, ...]) -> None:
         """All storages have the current revision but those `left`."""
         self.storages_left = left
-        self.stored_rev = self.rev
+        self.stored_rev = self.ahead or self.rev
 
     @property
     def dirty(self) -> bool:
@@ -147,7 +176,7 @@ class Run:
 
     def stored(self) -> StoredVcon:
         """The revision for the storages."""
-        return stored_vcon(self.uuid, self.rev, self.base)
+        return stored_vcon(self.uuid, self.ahead or self.rev, self.safe, self.vcon)
 
     def ran_link(self, name: str, seconds: float, outcome: str, error_type: str = "") -> None:
         """Note for the history how a link did."""
@@ -173,6 +202,7 @@ class Run:
             self.entry,
             self.uuid,
             rev=self.rev if dirty or check else 0,
+            new_rev=self.ahead if dirty else 0,
             born=self.born,
             document=self.safe if dirty else None,
             facts=self._facts() if dirty else None,

@@ -180,12 +180,15 @@ class Commit(msgspec.Struct, frozen=True):
     given only when the parties changed.
     Without `then` the entry simply stays pending.
     `previous_index` is `Document.index` of what was read: where the old revision is indexed.
+    `new_rev`, above `rev`, is the revision the document gets, when the storages have it as that
+    already; 0 leaves the choice to the server.
     `record` goes to the history of the entry's vCon, and of the one written if that is another.
     """
 
     entry: Entry
     uuid: str
     rev: int = 0
+    new_rev: int = 0
     born: int = 0
     document: bytes | None = None
     facts: Facts | None = None

@@ -133,6 +133,7 @@ class Components:
             timeout=planned + config.timeout,
             retry=_policy(config.retry),
             paid=bool(getattr(link, "paid", False)),
+            repeatable=bool(getattr(link, "repeatable", False)),
         )
 
     async def _open(

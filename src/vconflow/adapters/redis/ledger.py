@@ -82,6 +82,7 @@ class RedisLedger:
             0 if commit.record is None else self._journal.record(call, commit.record),
             history,
             entry_history,
+            commit.new_rev,
         ]
 
     def index_change(self, call: ScriptCall, commit: Commit) -> list[Any]:

@@ -1,5 +1,7 @@
 """What every backend has to do with commits."""
 
+import msgspec
+
 from vconflow.model.entry import Entry
 from vconflow.model.validation import validate
 from vconflow.ports.documents import Search
@@ -66,6 +68,17 @@ class LedgerContract(BackendFixtures):
         assert await one.documents.search(Search(tel="+15550100")) == []
         # The same commit again is based on a revision that is gone.
         assert (await commit(one, item)) == CommitResult(Verdict.MOVED, written.rev)
+
+    async def test_whoever_is_ahead_says_which_revision_it_will_be(self, one: Backend) -> None:
+        entry, found = await begun(one)
+        changed = vcon(entry.uuid, subject="x")
+        item = commit_of(entry, found, document=changed, new_rev=found.rev + 1, then=Finish())
+        stale = msgspec.structs.replace(item, rev=found.rev - 1)
+        assert (await commit(one, stale)) == CommitResult(Verdict.MOVED, found.rev)
+        assert (await commit(one, item)) == CommitResult(Verdict.DONE, found.rev + 1)
+        (now,) = await one.documents.fetch([entry.uuid])
+        assert (now.document, now.rev, now.born) == (changed, found.rev + 1, found.born)
+        assert (await accept(one, vcon(entry.uuid))).rev > now.rev
 
     async def test_whoever_moves_the_index_knows_where_it_was(self, one: Backend) -> None:
         entry, found = await begun(one)

@@ -74,7 +74,7 @@ class MemoryLedger:
 
     def _write(self, commit: Commit, document: bytes) -> None:
         meta = self._vcons.metas.setdefault(commit.uuid, Meta)
-        meta.rev = self._vcons.next_rev(meta.rev)
+        meta.rev = commit.new_rev or self._vcons.next_rev(meta.rev)
         self._vcons.documents.put(commit.uuid, document)
         if _moves_index(commit):
             old, meta.index = meta.index, index_text(commit.facts)

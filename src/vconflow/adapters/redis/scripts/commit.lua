@@ -4,7 +4,7 @@
 -- item: {stream key, entry id, entry's meta key, run key, uuid, document key, meta key, rev
 --        (0: any), born (0: any), document arg (0: unchanged), index change, action,
 --        entry's uuid, entry's document key, record arg (0: none), history key
---        (0: none), entry's history key (0: none)}
+--        (0: none), entry's history key (0: none), new rev (0: the next)}
 -- index change: {} | {text, keys, previous text, previous keys}
 -- action: {'keep'} | {'ack', counted} | {'defer', progress arg, due}
 --         | {'bury', dead key, field args, even when deleted, counted}
@@ -160,7 +160,7 @@ end
 -- The revision is in `held.changes` afterwards, still to be written.
 local function write(item, held, rev)
   local index_change = item[11]
-  local new_rev = next_rev(rev)
+  local new_rev = item[18] > 0 and item[18] or next_rev(rev)
   call('SET', KEYS[item[6]], ARGV[item[10]])
   change(held, 'rev', integer(new_rev))
   if #index_change > 0 then
