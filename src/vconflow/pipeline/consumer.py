@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from vconflow.errors import Unavailable
 from vconflow.model.entry import Entry
+from vconflow.pipeline.ahead import MOST, Ahead, Pace
 from vconflow.pipeline.breaker import Breakers
 from vconflow.pipeline.chain import Chain
 from vconflow.pipeline.commits import Commits
@@ -68,7 +69,17 @@ class Consumer:
         self._resting = WaitingRoom(clock, breakers, limits.waiting, self._freed)
         self._suspects = Suspects(limits.crashes)
         self._owned = OwnedEntries()
-        self._room = Room(current, self._slots, self._resting, self._suspects, breakers)
+        self._ahead = Ahead()
+        self._pace = Pace(clock.monotonic)
+        self._room = Room(
+            current,
+            self._slots,
+            self._resting,
+            self._suspects,
+            breakers,
+            self._pace.of,
+            self._owned.expecting,
+        )
         self._returns = Returns(stream)
         self._stopping = False
         self._retired: list[Key] = []
@@ -97,11 +108,15 @@ class Consumer:
     @property
     def free(self) -> int:
         """How many more entries of all chains together this replica could take."""
-        return self._slots.free
+        return max(0, self._slots.free + MOST - len(self._owned.expected))
 
     def room(self, list_name: str) -> int:
         """How many more entries of a list this replica could take."""
         return 0 if self._stopping else self._room.to_read(list_name)
+
+    def expecting(self, chain: str) -> int:
+        """How many entries of the chain were read and are not begun yet."""
+        return self._owned.expecting(chain)
 
     def claimable(self, list_name: str) -> int:
         """How many entries of dead replicas to claim: they queue for a slot, before new ones."""
@@ -112,26 +127,52 @@ class Consumer:
         self._room.paused = chains
 
     def _freed(self) -> None:
+        if not self._stopping:
+            for name in self._ahead.chains:
+                self._catch_up(name)
         self.on_free()
 
     # Owning
 
     def expect(self, entries: Iterable[Entry]) -> None:
         """Own entries that were just read, before their documents are there."""
-        self._owned.expect((entry.list, entry.id) for entry in entries)
+        for entry in entries:
+            chain = self._current().runs(entry.list)
+            self._owned.expect((entry.list, entry.id), "" if chain is None else chain.name)
 
     def begin(self, entries: Iterable[Entry], found: Mapping[str, Document]) -> None:
-        """Work on entries that were expected; `found` are documents of theirs, by uuid."""
+        """Work on entries that were expected, or have them wait for a slot.
+
+        `found` are documents of theirs, by uuid.
+        """
         for entry in entries:
-            if not self._owned.stop_expecting((entry.list, entry.id)):  # lost meanwhile
-                continue
-            chain = self._current().runs(entry.list)
-            if chain is None:  # since the read began
-                self._returns.add(entry.list, entry.id)
-                continue
-            self._slots.take(chain.name)
-            progress = decode_progress(entry.progress)
-            self._start(entry, progress, chain.name, found.get(entry.uuid))
+            self._begin_or_wait(entry, found.get(entry.uuid))
+
+    def _begin_or_wait(self, entry: Entry, found: Document | None) -> None:
+        chain = self._current().runs(entry.list)
+        if chain is not None and (self._ahead.has(chain.name) or not self._has_slot(chain)):
+            self._ahead.add(chain.name, entry, found)
+        else:
+            self._begin(entry, chain, found)
+
+    def _begin(self, entry: Entry, chain: Chain | None, found: Document | None) -> None:
+        if not self._owned.stop_expecting((entry.list, entry.id)):
+            return  # lost meanwhile
+        if chain is None:  # since the read began
+            self._returns.add(entry.list, entry.id)
+            return
+        self._slots.take(chain.name)
+        self._start(entry, decode_progress(entry.progress), chain.name, found)
+
+    def _has_slot(self, chain: Chain) -> bool:
+        return not self._stopping and self._slots.room(chain.name, chain.concurrency) > 0
+
+    def _catch_up(self, name: str) -> None:
+        """Begin what was read ahead, as long as there are slots."""
+        chain = self._current().chains.by_name.get(name)
+        while chain is not None and self._ahead.has(name) and self._has_slot(chain):
+            entry, found = self._ahead.take(name)
+            self._begin(entry, chain, found)
 
     def adopt(self, resumed: Iterable[Resumed]) -> int:
         """Go on with entries that were begun before; how many were not ours yet."""
@@ -162,6 +203,10 @@ class Consumer:
         """
         current = self._current()
         self._slots.set_limits({it.name: it.concurrency for it in current.chains.by_name.values()})
+        for entry, found in list(self._ahead.take_all()):
+            if self._owned.stop_expecting((entry.list, entry.id)):
+                self.expect([entry])
+                self._begin_or_wait(entry, found)
         for key in self._owned.keys:
             if key not in self._owned.busy and current.runs(key[0]) is None:
                 self._owned.let_go(key)
@@ -238,6 +283,7 @@ class Consumer:
     def _count(self, chain: Chain, done: Done) -> None:
         if done.outcome in _FINISHED:
             self.rates.count(chain.name)
+            self._pace.count(chain.name)
 
     # Stopping
 
@@ -247,14 +293,14 @@ class Consumer:
 
     async def drain(self, grace: float) -> int:
         """Give entries `grace` seconds to finish, then cancel them; how many are left."""
-        before = len(self._owned)
+        before = len(self._owned) + len(self._owned.expected)
         events.drain_started(before)
         for key in self._resting.keys.intersection(self._owned.keys):
             self._retired.append(key)
             self._owned.cancel(key)
         busy = [key for key in self._owned.keys if key not in self._resting.keys]
         await self._owned.wait(busy, grace)
-        left = dict.fromkeys((*self._retired, *self._owned.keys))
+        left = dict.fromkeys((*self._retired, *self._owned.keys, *self._owned.expected))
         await self._owned.cancel_all()
         for list_name, entry in left:
             self._left.setdefault(list_name, []).append(entry)

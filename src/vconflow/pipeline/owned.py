@@ -1,7 +1,8 @@
 """The tasks of the entries that this replica owns."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections import Counter
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 from vconflow.pipeline.cancelling import cancel_all
@@ -13,11 +14,15 @@ Key = tuple[str, str]
 
 
 class OwnedEntries:
-    """One task an entry, once it has arrived. `busy` are those that hold a slot."""
+    """One task an entry, once it has begun. `busy` are those that hold a slot.
+
+    Before that it is expected, by a chain.
+    """
 
     def __init__(self) -> None:
         self._tasks: dict[Key, asyncio.Task[None]] = {}
-        self._expected: set[Key] = set()
+        self._expected: dict[Key, str] = {}
+        self._expecting: Counter[str] = Counter()
         self._dropped: set[Key] = set()
         self.busy: set[Key] = set()
 
@@ -43,16 +48,27 @@ class OwnedEntries:
         """Entries of a list whose task ended by an error, and which still are under our name."""
         return [entry for name, entry in self._dropped if name == list_name]
 
-    def expect(self, keys: Iterable[Key]) -> None:
-        """Own entries that are still to begin."""
-        self._expected.update(keys)
+    def expect(self, key: Key, chain: str) -> None:
+        """Own an entry that a chain is still to begin."""
+        self._expected[key] = chain
+        self._expecting[chain] += 1
 
     def stop_expecting(self, key: Key) -> bool:
         """Whether it was expected; from now on it is not."""
-        if key not in self._expected:
+        chain = self._expected.pop(key, None)
+        if chain is None:
             return False
-        self._expected.discard(key)
+        self._expecting[chain] -= 1
         return True
+
+    def expecting(self, chain: str) -> int:
+        """How many entries the chain is still to begin."""
+        return self._expecting[chain]
+
+    @property
+    def expected(self) -> Collection[Key]:
+        """All that have not begun."""
+        return self._expected.keys()
 
     def is_under_way(self, key: Key) -> bool:
         """Whether its task has not ended."""

@@ -1,22 +1,25 @@
 """Reading new entries: one blocking read at a time, for all chains."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from vconflow.errors import Permanent, Unavailable
 from vconflow.model.entry import Entry
+from vconflow.pipeline.bringing import Bringer
 from vconflow.pipeline.chain import Chains
 from vconflow.pipeline.consumer import Consumer
 from vconflow.pipeline.outage import Outage
 from vconflow.ports.clock import Clock
-from vconflow.ports.documents import Document, Documents
+from vconflow.ports.documents import Documents
 from vconflow.ports.stream import EntryStream, ReadRequest
 from vconflow.telemetry import events
 
 __all__ = ["Reader"]
 
 _BLOCK = 5.0
+_BATCH = 128
+"""Entries of a chain in one read: with more, most of a chain would begin and end in step."""
 _SHORTEST_BACKOFF, _LONGEST_BACKOFF = 0.1, 2.0
 """Seconds between reads while Redis is away."""
 
@@ -56,6 +59,10 @@ class Reader:
 
     async def run(self) -> None:
         """Read until `stop`."""
+        async with asyncio.TaskGroup() as tasks:
+            await self._read_on(Bringer(self._documents, self._consumer, tasks))
+
+    async def _read_on(self, bringer: Bringer) -> None:
         while not self._stopping:
             requests = self._requests()
             if not requests:
@@ -64,8 +71,10 @@ class Reader:
                 continue
             self._is_reading = True
             entries = await self._read(requests)
-            self._consumer.expect(entries)
-            self._consumer.begin(entries, await self._fetch(entries))
+            bringer.bring(entries)
+            # Where more waits, it is read meanwhile; else more gathers until they have begun.
+            if self._is_outdated or len(entries) < sum(request.budget for request in requests):
+                await bringer.done()
             self._is_reading = False
             if self._is_outdated:
                 self._caught_up()
@@ -116,17 +125,6 @@ class Reader:
         self._backoff = _SHORTEST_BACKOFF
         return entries
 
-    async def _fetch(self, entries: Sequence[Entry]) -> Mapping[str, Document]:
-        """The documents of new entries by uuid, in one go."""
-        if not entries:
-            return {}
-        uuids = list(dict.fromkeys([entry.uuid for entry in entries]))
-        try:
-            found = await self._documents.fetch(uuids)
-        except (Unavailable, Permanent):
-            return {}  # then each entry asks for its own, and meets the trouble itself
-        return dict(zip(uuids, found, strict=True))
-
     def _requests(self) -> list[ReadRequest]:
         """What each chain can take, every list and every chain in turn the first."""
         self._turn += 1
@@ -137,9 +135,10 @@ class Reader:
                 continue
             # Half of what the chain may do at once: one half is read and worked on here while Redis
             # writes what became of the other.
-            most = -(-chain.concurrency // 2)
+            most = min(-(-chain.concurrency // 2), _BATCH)
             budget = min(self._consumer.room(chain.lists[0]), most)
-            if budget:
+            # What was read ahead is begun first: many small reads would cost more.
+            if budget >= (most // 2 if self._consumer.expecting(chain.name) else 1):
                 requests.append(ReadRequest(tuple(_rotated(chain.lists, self._turn)), budget))
             else:
                 self._skipped = True

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from vconflow.pipeline.ahead import MOST
 from vconflow.pipeline.breaker import Breakers
 from vconflow.pipeline.chain import Chain
 from vconflow.pipeline.generation import Generation
@@ -23,22 +24,29 @@ class Room:
         resting: WaitingRoom,
         suspects: Suspects,
         breakers: Breakers,
+        pace: Callable[[str], int],
+        expecting: Callable[[str], int],
     ) -> None:
         self._current = current
         self._slots = slots
         self._resting = resting
         self._suspects = suspects
         self._breakers = breakers
+        self._pace = pace
+        self._expecting = expecting
         self._full: set[str] = set()
         self.paused: frozenset[str] = frozenset()
 
     def to_read(self, list_name: str) -> int:
-        """How many new entries of a list may be begun."""
+        """How many new entries of a list may be begun, or read ahead by a quick chain."""
         chain = self._current().runs(list_name)
         if chain is None or not self._reads(chain):
             return 0
-        room = self._slots.room(chain.name, chain.concurrency)
-        return min(room, self._breakers.allowance(chain.breakers))
+        if self._slots.queued(chain.name):
+            return 0
+        ahead = min(self._pace(chain.name), chain.concurrency, MOST)
+        room = self._slots.room(chain.name, chain.concurrency) + ahead - self._expecting(chain.name)
+        return max(0, min(room, self._breakers.allowance(chain.breakers)))
 
     def to_claim(self, list_name: str) -> int:
         """How many entries of dead replicas may be taken over: they queue, before new ones."""
