@@ -21,7 +21,7 @@ _MOST_STEPS = 64
 """Links that run again and again, on what others write, must not fill the history."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Run:
     """The state between two commits.
 
