@@ -18,9 +18,7 @@ _Fetch: TypeAlias = "asyncio.Task[Mapping[str, Document]]"
 class Bringer:
     """Gives the consumer entries with their documents, in the order in which they were read."""
 
-    def __init__(
-        self, documents: Documents, consumer: Consumer, tasks: asyncio.TaskGroup
-    ) -> None:
+    def __init__(self, documents: Documents, consumer: Consumer, tasks: asyncio.TaskGroup) -> None:
         self._documents = documents
         self._consumer = consumer
         self._tasks = tasks

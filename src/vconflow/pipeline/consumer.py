@@ -16,7 +16,7 @@ from vconflow.pipeline.processor import Done, Waiting
 from vconflow.pipeline.rates import Rates
 from vconflow.pipeline.returns import Returns
 from vconflow.pipeline.room import Room
-from vconflow.pipeline.slots import Slots
+from vconflow.pipeline.slots import HeldSlot, Slots
 from vconflow.pipeline.suspects import Suspects
 from vconflow.pipeline.waiting_room import WaitingRoom
 from vconflow.ports.clock import Clock
@@ -267,18 +267,22 @@ class Consumer:
             slot_of = chain.name
             await self._slots.acquire(slot_of, chain.concurrency)
         self._owned.busy.add(key)
+        slot = HeldSlot(self._slots, slot_of)
         try:
             generation = self._current()
             if (chain := generation.runs(entry.list)) is None:
                 return Waiting(progress)
             with generation.usage:
-                result = await generation.processor.attempt(entry, chain, progress, found)
+                # With one at a time, the next begins when the last is through: that keeps them
+                # in order.
+                leave = slot.leave if chain.concurrency > 1 else None
+                result = await generation.processor.attempt(entry, chain, progress, found, leave)
             if isinstance(result, Done):
                 self._count(chain, result)
             return result
         finally:
             self._owned.busy.discard(key)
-            self._slots.release(slot_of)
+            slot.end()
 
     def _count(self, chain: Chain, done: Done) -> None:
         if done.outcome in _FINISHED:

@@ -57,14 +57,20 @@ class Processor:
         return self.fanout.breakers
 
     async def attempt(
-        self, entry: Entry, chain: Chain, progress: Progress, found: Document | None = None
+        self,
+        entry: Entry,
+        chain: Chain,
+        progress: Progress,
+        found: Document | None = None,
+        leave: Callable[[], None] | None = None,
     ) -> Done | Waiting:
         """Carry the entry on from where its progress says.
 
-        `found` is the entry's document, if that has just been fetched.
+        `found` is the entry's document, if that has just been fetched. `leave` is called when
+        links and storages are through with it.
         """
         started = time.perf_counter()
-        run = Run(entry, chain, progress)
+        run = Run(entry, chain, progress, leave)
         try:
             result = await self._attempt(run, found)
         except Lost:
@@ -169,10 +175,12 @@ class Processor:
 
     async def _conclude(self, run: Run) -> Done:
         if run.halted:
+            run.leave()
             await self.commits.commit(run, self._finish(run, run.routes))
             return Done("halted")
         targets = tuple(dict.fromkeys((*run.routes, *run.chain.egress)))
         if not run.chain.storages:
+            run.leave()
             await self.commits.commit(run, self._finish(run, targets))
             return _COMPLETED
         if run.dirty and not run.get_ahead():
@@ -180,6 +188,7 @@ class Processor:
         finish = self._finish(run, targets, stored=self.fanout.any_readable(run.chain.storages))
         for _ in range(ROUNDS):
             await self._store(run)
+            run.leave()
             if await self.commits.try_commit(run, finish, check=True):
                 return _COMPLETED
             # Somebody wrote a newer revision after the storages had ours: they get that one, with

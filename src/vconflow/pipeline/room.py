@@ -45,7 +45,10 @@ class Room:
         if self._slots.queued(chain.name):
             return 0
         ahead = min(self._pace(chain.name), chain.concurrency, MOST)
-        room = self._slots.room(chain.name, chain.concurrency) + ahead - self._expecting(chain.name)
+        # As many as there are slots may be on their way out.
+        late = max(0, self._slots.finishing(chain.name) - chain.concurrency)
+        room = self._slots.room(chain.name, chain.concurrency) + ahead - late
+        room -= self._expecting(chain.name)
         return max(0, min(room, self._breakers.allowance(chain.breakers)))
 
     def to_claim(self, list_name: str) -> int:

@@ -1,6 +1,6 @@
 """One entry on its way through its chain: what is known of it at this moment."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -23,7 +23,7 @@ _MOST_STEPS = 64
 
 @dataclass(slots=True)
 class Run:
-    """The state between two commits.
+    """The state between two commits. `on_leave` is told when only the last one is left.
 
     `base` is the document as Redis has it, at revision `rev`; `safe` is the document after the
     last link that succeeded, `saved_link` how many links `base` has behind it. `ahead` is the
@@ -37,6 +37,7 @@ class Run:
     entry: Entry
     chain: Chain
     progress: Progress
+    on_leave: Callable[[], None] | None = None
     uuid: str = ""
     base: bytes = b""
     rev: int = 0
@@ -152,6 +153,11 @@ class Run:
         self.next_link = self.saved_link
         self.routes, self.expire_seconds = self.saved_routes, self.saved_expire
         self.halted = False
+
+    def leave(self) -> None:
+        """Nothing is left to do but the commit that ends it: another entry may begin."""
+        if self.on_leave is not None:
+            self.on_leave()
 
     def replace(self, uuid: str) -> None:
         """Go on with another vCon, of which nothing is known before it is loaded."""

@@ -2,10 +2,34 @@
 
 import asyncio
 import contextlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
-__all__ = ["Slots"]
+__all__ = ["HeldSlot", "Slots"]
+
+
+class HeldSlot:
+    """The slot of one entry. It may be left before the entry is through: then it is finishing."""
+
+    __slots__ = ("_chain", "_is_left", "_slots")
+
+    def __init__(self, slots: "Slots", chain: str) -> None:
+        self._slots = slots
+        self._chain = chain
+        self._is_left = False
+
+    def leave(self) -> None:
+        """Let another entry have the slot: nothing is left to do but the commit that ends this."""
+        if not self._is_left:
+            self._is_left = True
+            self._slots.finish(self._chain)
+
+    def end(self) -> None:
+        """The entry is through, or waits."""
+        if self._is_left:
+            self._slots.finished(self._chain)
+        else:
+            self._slots.release(self._chain)
 
 
 class Slots:
@@ -15,6 +39,7 @@ class Slots:
         self._total = total
         self._used: dict[str, int] = {}
         self._all = 0
+        self._finishing: Counter[str] = Counter()
         self._limits: dict[str, int] = {}
         self._queues: dict[str, deque[asyncio.Future[None]]] = {}
         self._on_free = on_free
@@ -68,6 +93,20 @@ class Slots:
         self._all -= 1
         if not self._pass_on(chain):
             self._on_free()
+
+    def finishing(self, chain: str) -> int:
+        """How many entries of a chain hold no slot any more and are not through yet."""
+        return self._finishing[chain]
+
+    def finish(self, chain: str) -> None:
+        """Give the slot back of an entry that has nothing to do but to be committed."""
+        self._finishing[chain] += 1
+        self.release(chain)
+
+    def finished(self, chain: str) -> None:
+        """It is committed."""
+        self._finishing[chain] -= 1
+        self._on_free()
 
     def set_limits(self, limits: Mapping[str, int]) -> None:
         """Chains may take more or less at once from now on."""
