@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 
 import pytest
 
+from vconflow.pipeline import time_limit
 from vconflow.pipeline.time_limit import within
 
 LONG, SHORT = 30.0, 0.02
@@ -71,6 +72,33 @@ async def test_the_limit_ends_any_wait_and_lets_the_coroutine_clean_up() -> None
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
+
+
+async def test_long_limits_share_a_timer_and_end_soon_after_their_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(time_limit, "_LONG", SHORT)
+    loop, ended = asyncio.get_running_loop(), []
+
+    async def hang(seconds: float) -> None:
+        began = loop.time()
+        with pytest.raises(TimeoutError):
+            await within(seconds, asyncio.sleep(LONG))
+        ended.append((seconds, loop.time() - began))
+
+    tasks = [hang(SHORT * (1 + number / 50)) for number in range(100)]
+    quick = [within(SHORT * 2, asyncio.sleep(0.001, number)) for number in range(100)]
+    assert await asyncio.gather(*quick) == list(range(100))
+    bells = time_limit._bells[loop]
+    gathering = asyncio.gather(*tasks)
+    await asyncio.sleep(0)
+    assert 1 <= len(bells) <= 3
+    await gathering
+    assert [pair for pair in ended if pair[1] < pair[0]] == []
+    assert len(ended) == 100
+    # Those that everybody left in time ring once more and are gone.
+    await asyncio.sleep(2 * time_limit._GRAIN)
+    assert bells == {}
 
 
 async def test_time_spent_before_the_first_wait_counts() -> None:
