@@ -18,7 +18,7 @@ from vconflow.telemetry import events
 __all__ = ["Reader"]
 
 _BLOCK = 5.0
-_BATCH = 128
+_BATCH = 64
 """Entries of a chain in one read: with more, most of a chain would begin and end in step."""
 _SHORTEST_BACKOFF, _LONGEST_BACKOFF = 0.1, 2.0
 """Seconds between reads while Redis is away."""
