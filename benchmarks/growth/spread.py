@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 
 from benchmarks.growth.curves import Curves, cost_of, steps
+from benchmarks.harness.cpu import idle
 from benchmarks.harness.figures import Figure, Options
 from benchmarks.harness.passage import TAG, passed
 from benchmarks.harness.processes import vconflow
@@ -24,6 +25,7 @@ async def spread(
         async with vconflow(_config(grouped(names))) as service:
             everywhere = partial(passed, service, options=options, lists=names)
             on_one = partial(passed, service, options=options, lists=names[:1])
+            await idle(service.pids)
             costs = {
                 "load on all of them": await cost_of(everywhere, options),
                 "load on one of them": await cost_of(on_one, options),

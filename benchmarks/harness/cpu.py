@@ -1,16 +1,21 @@
 """CPU time of processes: what a vCon costs, whatever else the machine is doing meanwhile."""
 
+import asyncio
 import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["CpuMeter"]
+__all__ = ["CpuMeter", "idle"]
 
 _SCHEDULED = 2
 """What the kernel calls CPUCLOCK_SCHED: nanoseconds on a processor, ended threads included."""
 _OF_ENDED_CHILDREN = slice(13, 15)
 """Where /proc/PID/stat has cutime and cstime, counted from the state."""
+
+
+_LOOK, _IDLE = 0.5, 0.1
+"""Seconds, and the share of a processor that is little."""
 
 
 class CpuMeter:
@@ -29,6 +34,15 @@ class CpuMeter:
 
     def _spent(self) -> dict[str, float]:
         return {name: _seconds_of_all(pid) for name, pid in self._pids.items()}
+
+
+async def idle(pids: Mapping[str, int], seconds: float = 30.0) -> None:
+    """Wait until the processes have done what they do once at their start, or for so long."""
+    for _ in range(int(seconds / _LOOK)):
+        meter = CpuMeter(pids)
+        await asyncio.sleep(_LOOK)
+        if sum(meter.each(1e6).values()) < _LOOK * _IDLE:
+            return
 
 
 def _seconds_of_all(pid: int) -> float:

@@ -1,6 +1,7 @@
 """What fails of a round of leases does not keep the rest from being done."""
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,8 +47,14 @@ class Trace:
 )
 async def test_a_round_of_leases(failing: str, done: list[str]) -> None:
     trace = Trace(failing)
+
+    async def left(lists: Sequence[str]) -> Sequence[str]:
+        return lists
+
     stream: Any = SimpleNamespace(
-        renew=lambda _: trace.step("renew"), take_over=lambda *_: trace.step("take_over")
+        renew=lambda _: trace.step("renew"),
+        left=left,
+        take_over=lambda *_: trace.step("take_over"),
     )
     consumer: Any = SimpleNamespace(
         owned=dict,

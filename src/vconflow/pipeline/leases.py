@@ -45,9 +45,8 @@ class Leases:
 
     async def recover(self) -> None:
         """Go on with what an earlier life of this replica left, before anything new is read."""
-        for name, chain in self._chains().by_list.items():
-            if chain.held:
-                continue
+        lists = [name for name, chain in self._chains().by_list.items() if not chain.held]
+        for name in await self._stream.left(lists, own=True):
             after, count = "", 0
             while resumed := await self._stream.recover(name, after, _PAGE):
                 count += self._consumer.adopt(resumed)
@@ -112,7 +111,7 @@ class Leases:
     async def take_over(self) -> int:
         """Claim entries of dead replicas, as many as there is room for; how many there were."""
         total = 0
-        for name in self._chains().lists:
+        for name in await self._stream.left(self._chains().lists):
             room = min(self._consumer.claimable(name), _PAGE)
             if room:
                 count = self._consumer.adopt(await self._take_over(name, room))

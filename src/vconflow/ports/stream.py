@@ -62,6 +62,13 @@ class EntryStream(Protocol):
         """Make a `read` that waits return at once."""
         ...
 
+    async def left(self, lists: Sequence[str], *, own: bool = False) -> list[str]:
+        """Which of the lists have something to `recover`, if `own`, or else to `take_over`.
+
+        Perhaps some more, never fewer: of very many lists, each is not to be asked for itself.
+        """
+        ...
+
     async def recover(self, list_name: str, after: str, count: int) -> list[Resumed]:
         """Entries this consumer name already owns, in order, from the one after id `after`."""
         ...

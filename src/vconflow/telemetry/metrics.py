@@ -52,7 +52,9 @@ class Labelled(Generic[ChildT]):
 
     def _make(self, values: tuple[str, ...]) -> ChildT:
         if len(self._children) >= MOST_CHILDREN:
-            return self._child(("other",) * len(values))
+            values = ("other",) * len(values)
+            if (other := self._children.get(values)) is not None:
+                return other
         self._children[values] = child = self._child(values)
         return child
 

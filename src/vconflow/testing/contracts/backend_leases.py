@@ -33,6 +33,21 @@ class LeaseContract(BackendFixtures):
         assert [by_id[entry.id] for entry in entries] == entries
         assert {item.progress.crashes for item in found} == {1}
 
+    async def test_lists_with_something_left_are_told_from_others(
+        self, one: Backend, two: Backend, server: BackendServer
+    ) -> None:
+        lists = ["empty", "a", "b"]
+        await one.stream.ensure(lists)
+        await fill(one, "a", 1)
+        await fill(one, "b", 1)
+        await read(one, "a")
+        assert await one.stream.left(lists, own=True) == ["a"]
+        assert await two.stream.left(lists, own=True) == []
+        assert await two.stream.left(lists) == []
+        await self.let_lease_pass(server)
+        assert await two.stream.left(lists) == ["a"]
+        assert await two.stream.left([]) == []
+
     async def test_what_another_works_on_is_not_taken_over(
         self, one: Backend, two: Backend
     ) -> None:

@@ -80,6 +80,17 @@ class MemoryStream:
         self._woken = True
         self._bell.set()
 
+    async def left(self, lists: Sequence[str], *, own: bool = False) -> list[str]:
+        """See `EntryStream.left`."""
+        await self._store.call()
+        now = self._store.now()
+
+        def has_some(name: str) -> bool:
+            held = self._store.list(name)
+            return any(held.all_of(self.consumer) if own else held.overdue(self._lease, 1, now))
+
+        return [name for name in lists if has_some(name)]
+
     async def recover(self, list_name: str, after: str, count: int) -> list[Resumed]:
         """See `EntryStream.recover`. Whoever recovers an entry begins a new lease of it."""
         await self._store.call()

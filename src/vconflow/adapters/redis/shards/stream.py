@@ -1,6 +1,7 @@
 """Reading and leasing over all shards (`ports/stream.py`)."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -36,6 +37,23 @@ class ShardedStream(ShardedReading):
     async def ensure(self, lists: Sequence[str]) -> None:
         """See `EntryStream.ensure`."""
         await each(stream.ensure(lists) for stream in self._streams)
+
+    async def left(self, lists: Sequence[str], *, own: bool = False) -> list[str]:
+        """See `EntryStream.left`; what some shards cannot tell, the others do."""
+        outcomes = await settled(
+            self._standing.ask(number, partial(stream.left, lists, own=own))
+            for number, stream in enumerate(self._streams)
+            if own or not self._standing.is_silent(number)
+        )
+        found = {
+            name
+            for outcome in outcomes
+            if not isinstance(outcome, BaseException)
+            for name in outcome
+        }
+        if own or not found:
+            raise_first(outcomes)
+        return [name for name in lists if name in found]
 
     async def recover(self, list_name: str, after: str, count: int) -> list[Resumed]:
         """See `EntryStream.recover`; in order within each shard, one shard after the other."""

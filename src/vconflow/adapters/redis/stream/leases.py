@@ -62,19 +62,26 @@ class Leases(GroupMember):
 
     async def reap(self, lists: Sequence[str]) -> None:
         """Remove consumers of replicas that are gone and own nothing."""
-        for list_name in lists:
-            key = self._keys.list(list_name)
+        for start in range(0, len(lists), _CHUNK):
+            keys = [self._keys.list(name) for name in lists[start : start + _CHUNK]]
             with redis_errors():
-                rows = await self._client.execute_command("XINFO", "CONSUMERS", key, GROUP)
-            names = [row[1].decode() for row in rows if row[3] == 0]
-            others = [name for name in names if name != self.consumer]
-            if others:
-                call = ScriptCall()
-                header = [
-                    call.key(key),
-                    [[name, call.key(self._keys.consumer(name))] for name in others],
-                ]
-                await self._scripts.run("reap", call, header)
+                async with self._client.pipeline(transaction=False) as pipe:
+                    for key in keys:
+                        pipe.execute_command("XINFO", "CONSUMERS", key, GROUP)
+                    replies = await pipe.execute()
+            for key, rows in zip(keys, replies, strict=True):
+                await self._reap(key, [row[1].decode() for row in rows if row[3] == 0])
+
+    async def _reap(self, key: str, idle: Sequence[str]) -> None:
+        """`idle` are consumers that own nothing."""
+        others = [name for name in idle if name != self.consumer]
+        if others:
+            call = ScriptCall()
+            header = [
+                call.key(key),
+                [[name, call.key(self._keys.consumer(name))] for name in others],
+            ]
+            await self._scripts.run("reap", call, header)
 
 
 def _chunks(owned: Mapping[str, Sequence[str]]) -> list[dict[str, list[str]]]:
