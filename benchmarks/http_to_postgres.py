@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import asyncpg
@@ -20,12 +21,13 @@ from vconflow.testing.servers import postgres
 
 __all__ = ["run"]
 
-LIMIT = "bare asyncpg: upsert of 256 ready rows into the same table, 2 at a time"
+LIMIT = "bare asyncpg: upserts of 256 ready rows into the same table"
 ECHO = "bare Starlette that echoes the body"
 TARGET = Target(0.7)
 TABLE = "vcons"
 BATCH = 256
 PARALLEL = 2
+"""As many batches as ours has under way; one after the other is the loop in its simplest form."""
 ROWS_PER_SECOND = 4000
 """How many rows a window of the limit writes; not how long it takes."""
 
@@ -58,8 +60,11 @@ async def run(options: Options) -> AsyncIterator[Figure]:
         ):
             pids = {**service.pids, "PostgreSQL": server.pid}
             rows = _Rows(replace(service, pids=pids), bare, pool, options)
-            limit = Limit(LIMIT, rows.upserted, TARGET)
-            async for figure in compare("http_to_postgres", rows.drained, limit, options=options):
+            limits = (
+                Limit(f"{LIMIT}, one after the other", partial(rows.upserted, 1), TARGET, "one"),
+                Limit(f"{LIMIT}, 2 at a time", partial(rows.upserted, PARALLEL), TARGET, "two"),
+            )
+            async for figure in compare("http_to_postgres", rows.drained, *limits, options=options):
                 yield figure
             whole, limit = "http_to_postgres, from the POST", Limit(ECHO, rows.echoed)
             async for figure in compare(whole, rows.passed, limit, options=options):
@@ -90,7 +95,7 @@ class _Rows:
     async def echoed(self, seconds: float) -> Sample:
         return await echoed(self.bare, seconds, self.options)
 
-    async def upserted(self, seconds: float) -> Sample:
+    async def upserted(self, parallel: int, seconds: float) -> Sample:
         number = max(BATCH, int(seconds * ROWS_PER_SECOND))
         rows = [
             (uuid, msgspec.json.decode(document)["created_at"], document.decode(), document)
@@ -107,7 +112,7 @@ class _Rows:
             while batches:
                 await self.pool.execute(_UPSERT, *batches.pop())
 
-        await asyncio.gather(*(write() for _ in range(PARALLEL)))
+        await asyncio.gather(*(write() for _ in range(parallel)))
         sample = Sample(number / (time.perf_counter() - started), cpu=meter.each(number))
         await self._emptied(number)
         return sample

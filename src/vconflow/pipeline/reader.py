@@ -138,7 +138,7 @@ class Reader:
             most = min(-(-chain.concurrency // 2), _BATCH)
             budget = min(self._consumer.room(chain.lists[0]), most)
             # What was read ahead is begun first: many small reads would cost more.
-            if budget >= (most // 2 if self._consumer.expecting(chain.name) else 1):
+            if budget >= (max(1, most // 2) if self._consumer.expecting(chain.name) else 1):
                 requests.append(ReadRequest(tuple(_rotated(chain.lists, self._turn)), budget))
             else:
                 self._skipped = True
