@@ -14,6 +14,8 @@ from vconflow.telemetry import events
 __all__ = ["Leases"]
 
 _PAGE = 256
+_SOON = 1.0
+"""Seconds until a replica looks for more where it has just taken something over."""
 
 
 class Leases:
@@ -41,6 +43,7 @@ class Leases:
         self._interval = lease / 3
         self._renewed = clock.now()
         self._spares_others_until = 0.0
+        self._took_over = 0
         self._reconfigured = asyncio.Event()
 
     async def recover(self) -> None:
@@ -57,7 +60,10 @@ class Leases:
     async def run(self) -> None:
         """Renew and take over for ever."""
         while True:
-            await self._clock.sleep(self._interval)
+            # Of much that was left, only as much is taken over as there is room for.
+            pause = min(_SOON, self._interval) if self._took_over else self._interval
+            await self._clock.sleep(pause)
+            self._took_over = 0
             # Redis is away: nobody can renew, and nobody can take over either.
             if not await self._has_done(self.renew):
                 continue
@@ -118,6 +124,7 @@ class Leases:
                 if count:
                     events.took_over(name, count)
                 total += count
+        self._took_over = total
         return total
 
     async def _take_over(self, list_name: str, room: int) -> list[Resumed]:
