@@ -110,6 +110,8 @@ class CommitRules(Ground):
         self.tels += writes
         tel = f"+1555{self.tels:07}"
         document = vcon(book.uuid, tel) if writes else None
+        # Every second one says itself which revision it will be.
+        new_rev = book.seen.rev + 1 if writes and self.tels % 2 else 0
         commit = Commit(
             entry,
             entry.uuid,
@@ -120,6 +122,7 @@ class CommitRules(Ground):
             book.seen.index,
             then,
             HistoryRecord(kind="failed", entry=entry.id),
+            new_rev,
         )
         self.settle(backend, commit, tel)
 
@@ -143,6 +146,7 @@ class CommitRules(Ground):
             assert self.server.snapshot() == before
             return
         if commit.document is not None and not outlived:
+            assert result.rev == commit.new_rev or not commit.new_rev
             book.write(result.rev, commit.document, tel)
         if isinstance(commit.then, Defer):
             progress = commit.then.progress

@@ -86,7 +86,7 @@ def _checked(outcome: object, step: Step, run: Run) -> Outcome:
         raise Permanent(
             f"link {step.name!r} returned {type(outcome).__name__}, which is no outcome"
         )
-    if run.vcon.touched("uuid") and run.vcon.uuid != run.uuid:
+    if run.vcon.uuid != run.uuid:
         raise Permanent(f"link {step.name!r} changed the uuid")
     return outcome
 

@@ -188,13 +188,13 @@ class Commit(msgspec.Struct, frozen=True):
     entry: Entry
     uuid: str
     rev: int = 0
-    new_rev: int = 0
     born: int = 0
     document: bytes | None = None
     facts: Facts | None = None
     previous_index: str = ""
     then: Finish | Defer | Bury | None = None
     record: HistoryRecord | None = None
+    new_rev: int = 0
 
 
 class CommitResult(msgspec.Struct, frozen=True):
