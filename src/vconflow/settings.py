@@ -186,7 +186,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         ),
     ] = ()
     vconflow_max_inflight: Annotated[
-        Count, Meta(description="vCons under way at once in this process, over all chains.")
+        Count,
+        Meta(
+            description="vCons under way at once in this process, over all chains. Where the chains "
+            "together may do no more than that, up to 256 are read ahead besides."
+        ),
     ] = 1024
     vconflow_chain_concurrency: Annotated[
         Count, Meta(description="vCons under way at once per chain that does not say itself.")

@@ -16,6 +16,7 @@ __all__ = ["Ahead", "Pace"]
 WINDOW = 0.05
 """Seconds: what is read ahead is no more than what was finished in about so long."""
 MOST = 256
+_FRESH = 1.0
 
 
 class Pace:
@@ -45,14 +46,18 @@ class Pace:
 
 
 class Ahead:
-    """The entries by chain, each with its document if that was found, in the order of reading."""
+    """The entries by chain, each with its document if that was found, in the order of reading.
 
-    def __init__(self) -> None:
-        self._waiting: dict[str, deque[tuple[Entry, Document | None]]] = {}
+    After a moment a document is forgotten: by then it may be another. Times are monotonic seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._waiting: dict[str, deque[tuple[Entry, Document | None, float]]] = {}
 
     def add(self, chain: str, entry: Entry, found: Document | None) -> None:
         """Keep one until there is a slot."""
-        self._waiting.setdefault(chain, deque()).append((entry, found))
+        self._waiting.setdefault(chain, deque()).append((entry, found, self._now()))
 
     def has(self, chain: str) -> bool:
         """Whether one of the chain waits."""
@@ -66,12 +71,13 @@ class Ahead:
     def take(self, chain: str) -> tuple[Entry, Document | None]:
         """The one of the chain that waits longest."""
         waiting = self._waiting[chain]
-        first = waiting.popleft()
+        entry, found, since = waiting.popleft()
         if not waiting:
             del self._waiting[chain]
-        return first
+        return entry, found if self._now() - since < _FRESH else None
 
     def take_all(self) -> Iterator[tuple[Entry, Document | None]]:
         """All of them."""
         for chain in self.chains:
-            yield from self._waiting.pop(chain)
+            while self.has(chain):
+                yield self.take(chain)

@@ -17,8 +17,9 @@ class Step:
     """One link of a chain. `timeout` is in seconds for one attempt.
 
     `paid` marks a link whose call costs money: its result is kept before the next step begins.
-    `repeatable` marks one that costs nothing and does nothing but change the vCon: what it did may
-    stay in memory until the storages have it, and is done again after a crash.
+    `repeatable` marks one that costs nothing and does nothing but change the vCon in memory or say
+    where it goes: that may stay in memory until the storages have it, and is done again after a
+    crash.
     """
 
     name: str
@@ -80,6 +81,11 @@ class Chains:
     def target(self, list_name: str) -> Target:
         """The list as a place to hand a vCon to."""
         return Target(list_name, list_name in self.by_list)
+
+    @cached_property
+    def concurrency(self) -> int:
+        """How much all chains together may do at the same time."""
+        return sum(chain.concurrency for chain in self.by_name.values())
 
     @property
     def all_lists(self) -> list[str]:

@@ -32,9 +32,10 @@ _FINISHED = frozenset({"completed", "halted"})
 
 @dataclass(frozen=True)
 class Limits:
-    """`total` entries at the same time; per chain `waiting` for a retry before reading stops.
+    """`total` slots; per chain `waiting` for a retry before reading stops.
 
-    So many `crashes` end an entry.
+    So many `crashes` end an entry. Besides, up to 256 entries are read ahead, and per chain as many
+    as it has slots are on their way out.
     """
 
     total: int = 1024
@@ -43,7 +44,7 @@ class Limits:
 
 
 class Consumer:
-    """One task per entry, within the limits of its chain.
+    """One task per entry, within the limits of its chain. What is read ahead has none yet.
 
     An entry is owned from the moment it is read until it is acknowledged, lost, or given back since
     no chain here reads its list any more. While it rests it holds no slot and no document. Each
@@ -69,7 +70,7 @@ class Consumer:
         self._resting = WaitingRoom(clock, breakers, limits.waiting, self._freed)
         self._suspects = Suspects(limits.crashes)
         self._owned = OwnedEntries()
-        self._ahead = Ahead()
+        self._ahead = Ahead(clock.monotonic)
         self._pace = Pace(clock.monotonic)
         self._room = Room(
             current,
@@ -107,7 +108,7 @@ class Consumer:
 
     @property
     def free(self) -> int:
-        """How many more entries of all chains together this replica could take."""
+        """How many more entries of all chains together this replica could take, or read ahead."""
         return max(0, self._slots.free + MOST - len(self._owned.expected))
 
     def room(self, list_name: str) -> int:
@@ -125,6 +126,7 @@ class Consumer:
     def pause(self, chains: frozenset[str]) -> None:
         """Take nothing new of these chains, and of these only."""
         self._room.paused = chains
+        self._freed()
 
     def _freed(self) -> None:
         if not self._stopping:
@@ -147,6 +149,7 @@ class Consumer:
         """
         for entry in entries:
             self._begin_or_wait(entry, found.get(entry.uuid))
+        self.on_free()  # less is expected than before
 
     def _begin_or_wait(self, entry: Entry, found: Document | None) -> None:
         chain = self._current().runs(entry.list)
@@ -162,10 +165,17 @@ class Consumer:
             self._returns.add(entry.list, entry.id)
             return
         self._slots.take(chain.name)
-        self._start(entry, decode_progress(entry.progress), chain.name, found)
+        progress = decode_progress(entry.progress)
+        self._start(entry, progress, self._held(chain), found)
+
+    def _held(self, chain: Chain) -> HeldSlot:
+        # With one at a time, the next begins when the last is through: that keeps them in order.
+        return HeldSlot(self._slots, chain.name, may_leave=chain.concurrency > 1)
 
     def _has_slot(self, chain: Chain) -> bool:
-        return not self._stopping and self._slots.room(chain.name, chain.concurrency) > 0
+        if self._stopping or chain.name in self._room.paused:
+            return False
+        return self._slots.room(chain.name, chain.concurrency) > 0
 
     def _catch_up(self, name: str) -> None:
         """Begin what was read ahead, as long as there are slots."""
@@ -192,6 +202,7 @@ class Consumer:
         key = (list_name, entry)
         if self._owned.stop_expecting(key):
             events.lease_lost(list_name, entry)
+            self.on_free()
         elif self._owned.is_under_way(key) and not self._commits.is_under_way(*key):
             events.lease_lost(list_name, entry)
             self._owned.let_go(key)
@@ -218,28 +229,35 @@ class Consumer:
         await self._returns.send()
 
     def _start(
-        self, entry: Entry, progress: Progress, slot_of: str = "", found: Document | None = None
+        self,
+        entry: Entry,
+        progress: Progress,
+        slot: HeldSlot | None = None,
+        found: Document | None = None,
     ) -> None:
-        """`slot_of` is the chain whose slot the entry holds already."""
+        """`slot` is what the entry holds already."""
         key = (entry.list, entry.id)
-        if slot_of:
+        if slot is not None:
             self._owned.busy.add(key)
         self._returns.take_back(*key)
-        self._owned.start(key, self._work(entry, progress, slot_of, found))
+        task = self._owned.start(key, self._work(entry, progress, slot, found))
+        if slot is not None:
+            # Also of one that is let go before it has begun.
+            task.add_done_callback(slot.ended)
 
     async def _work(
-        self, entry: Entry, progress: Progress, slot_of: str, found: Document | None
+        self, entry: Entry, progress: Progress, slot: HeldSlot | None, found: Document | None
     ) -> None:
         key = (entry.list, entry.id)
         try:
             while True:
-                if not slot_of and (chain := self._current().runs(entry.list)):
+                if slot is None and (chain := self._current().runs(entry.list)):
                     await self._resting.rest(key, chain, progress)
                 if progress.crashes:
                     async with self._suspects.turn(progress.crashes):
-                        result = await self._attempt(entry, progress, slot_of, found)
+                        result = await self._attempt(entry, progress, slot, found)
                 else:
-                    result = await self._attempt(entry, progress, slot_of, found)
+                    result = await self._attempt(entry, progress, slot, found)
                 if isinstance(result, Done):
                     return
                 found = None
@@ -249,7 +267,7 @@ class Consumer:
                 if self._current().runs(entry.list) is None:
                     self._returns.add(*key)
                     return
-                progress, slot_of = result.progress, ""
+                progress, slot = result.progress, None
         # An error of our own: leave the entry pending. Its lease ends, it comes back as a crash,
         # and ends as a dead letter if it is to blame.
         except Exception as error:
@@ -257,26 +275,22 @@ class Consumer:
             raise
 
     async def _attempt(
-        self, entry: Entry, progress: Progress, slot_of: str, found: Document | None
+        self, entry: Entry, progress: Progress, slot: HeldSlot | None, found: Document | None
     ) -> Done | Waiting:
         """Still waiting, as before, when no chain runs the entry any more."""
         key = (entry.list, entry.id)
-        if not slot_of:
+        if slot is None:
             if (chain := self._current().runs(entry.list)) is None:
                 return Waiting(progress)
-            slot_of = chain.name
-            await self._slots.acquire(slot_of, chain.concurrency)
+            await self._slots.acquire(chain.name, chain.concurrency)
+            slot = self._held(chain)
         self._owned.busy.add(key)
-        slot = HeldSlot(self._slots, slot_of)
         try:
             generation = self._current()
             if (chain := generation.runs(entry.list)) is None:
                 return Waiting(progress)
             with generation.usage:
-                # With one at a time, the next begins when the last is through: that keeps them
-                # in order.
-                leave = slot.leave if chain.concurrency > 1 else None
-                result = await generation.processor.attempt(entry, chain, progress, found, leave)
+                result = await generation.processor.attempt(entry, chain, progress, found, slot)
             if isinstance(result, Done):
                 self._count(chain, result)
             return result

@@ -75,12 +75,13 @@ class OwnedEntries:
         task = self._tasks.get(key)
         return task is not None and not task.done()
 
-    def start(self, key: Key, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, key: Key, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Own an entry until its work ends."""
         task = asyncio.create_task(work)
         self._tasks[key] = task
         self._dropped.discard(key)
         task.add_done_callback(lambda done: self._ended(key, done))
+        return task
 
     def cancel(self, key: Key) -> None:
         """Stop the work; the entry stays under our name."""

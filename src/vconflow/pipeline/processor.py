@@ -15,7 +15,7 @@ from vconflow.pipeline.failure import Failures, storages_failed
 from vconflow.pipeline.fanout import Fanout, breaker_of
 from vconflow.pipeline.lookup import Lookup, OutOfReach
 from vconflow.pipeline.removal import stored_vcon
-from vconflow.pipeline.run import Run
+from vconflow.pipeline.run import Place, Run
 from vconflow.pipeline.steps import StepFailed, run_step
 from vconflow.ports.documents import Document
 from vconflow.ports.ledger import Defer, Finish, Progress
@@ -62,27 +62,27 @@ class Processor:
         chain: Chain,
         progress: Progress,
         found: Document | None = None,
-        leave: Callable[[], None] | None = None,
+        place: Place | None = None,
     ) -> Done | Waiting:
         """Carry the entry on from where its progress says.
 
-        `found` is the entry's document, if that has just been fetched. `leave` is called when
+        `found` is the entry's document, if that has just been fetched. `place` is left as soon as
         links and storages are through with it.
         """
         started = time.perf_counter()
-        run = Run(entry, chain, progress, leave)
+        run = Run(entry, chain, progress, place)
         try:
             result = await self._attempt(run, found)
         except Lost:
-            await self._catch_up(run)
+            await self._catch_up(run, chain.storages)
             events.lease_lost(entry.list, entry.id)
             result = Done("lost")
         events.entry_done(chain.name, _word(result), time.perf_counter() - started)
         return result
 
-    async def _catch_up(self, run: Run) -> None:
-        """Another replica has the entry: what we stored late must not be the last word."""
-        if run.storages_left is None:
+    async def _catch_up(self, run: Run, names: Sequence[str]) -> None:
+        """What we stored and did not commit, or stored late, must not be the last word there."""
+        if not run.has_stored:
             return
         for _ in range(ROUNDS):
             try:
@@ -90,12 +90,13 @@ class Processor:
             except Deleted:
                 await self.commits.remove_copies(run.uuid, self.fanout, run.chain.storages)
                 return
-            if found.document is None or found.rev == run.stored_rev:
+            # Ahead of Redis, our revision may have become somebody else's.
+            if found.document is None or (found.rev == run.stored_rev and not run.ahead):
                 return
             newest = stored_vcon(run.uuid, found.rev, found.document)
-            await self.fanout.store(newest, run.chain.storages)
+            await self.fanout.store(newest, names)
             # And look again: that may have been changed or deleted meanwhile.
-            run.stored_rev = found.rev
+            run.stored_rev, run.ahead = found.rev, 0
 
     async def _attempt(self, run: Run, found: Document | None) -> Done | Waiting:
         try:
@@ -122,6 +123,7 @@ class Processor:
                 return await self._conclude(run)
             except Conflicted:
                 # Run the links since the last commit again, on what others made of the vCon.
+                run.come_back()
                 run.restart()
                 await self._load(run)
         raise StepFailed("document", Retryable("others keep changing the vCon"))
@@ -193,6 +195,7 @@ class Processor:
                 return _COMPLETED
             # Somebody wrote a newer revision after the storages had ours: they get that one, with
             # what ours has besides.
+            run.come_back()
             if run.dirty:
                 await self._checkpoint(run)
             else:
@@ -225,6 +228,14 @@ class Processor:
     async def _fail(self, run: Run, failed: StepFailed) -> Done | Waiting:
         """Keep what the links before the failed one did, then wait or give up."""
         run.undo()
+        ahead, left = run.ahead, run.storages_left or ()
+        result = await self._give_up(run, failed)
+        if ahead and run.rev != ahead:
+            # Others wrote meanwhile. The storages that have ours get what became of both.
+            await self._catch_up(run, [it for it in run.chain.storages if it not in left])
+        return result
+
+    async def _give_up(self, run: Run, failed: StepFailed) -> Done | Waiting:
         try:
             # A failed commit's merge changes the run, so the decision is made once, before.
             decision = self.failures.decide(run, failed)
@@ -235,7 +246,7 @@ class Processor:
             # Our changes are lost to somebody else's; the links run again on theirs.
             run.restart()
             run.drop_changes()
-            return await self._fail(run, failed)
+            return await self._give_up(run, failed)
         if isinstance(decision, Defer):
             return Waiting(decision.progress)
         return Done("dead")

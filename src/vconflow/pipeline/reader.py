@@ -80,7 +80,7 @@ class Reader:
                 self._caught_up()
 
     def stop(self) -> None:
-        """Let `run` end; entries it has just been given are still begun."""
+        """Let `run` end."""
         self._stopping = True
         self._room.set()
         self._wake()
@@ -130,13 +130,14 @@ class Reader:
         self._turn += 1
         requests = []
         self._skipped = False
+        free = self._consumer.free
         for chain in _rotated([*self._chains().by_name.values()], self._turn):
             if not chain.lists or chain.held:
                 continue
             # Half of what the chain may do at once: one half is read and worked on here while Redis
             # writes what became of the other.
             most = min(-(-chain.concurrency // 2), _BATCH)
-            budget = min(self._consumer.room(chain.lists[0]), most)
+            budget = min(self._consumer.room(chain.lists[0]), most, free)
             # What was read ahead is begun first: many small reads would cost more.
             if budget >= (max(1, most // 2) if self._consumer.expecting(chain.name) else 1):
                 requests.append(ReadRequest(tuple(_rotated(chain.lists, self._turn)), budget))

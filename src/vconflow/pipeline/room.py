@@ -45,6 +45,9 @@ class Room:
         if self._slots.queued(chain.name):
             return 0
         ahead = min(self._pace(chain.name), chain.concurrency, MOST)
+        # Where all chains share too few slots, each freed one is for whoever is next to be read.
+        if self._current().chains.concurrency > self._slots.total:
+            ahead = 0
         # As many as there are slots may be on their way out.
         late = max(0, self._slots.finishing(chain.name) - chain.concurrency)
         room = self._slots.room(chain.name, chain.concurrency) + ahead - late

@@ -1,7 +1,8 @@
 """One entry on its way through its chain: what is known of it at this moment."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 
@@ -14,30 +15,44 @@ from vconflow.ports.documents import Document
 from vconflow.ports.history import HistoryRecord, StepTime
 from vconflow.ports.ledger import Bury, Commit, Defer, Finish, Progress
 
-__all__ = ["Run"]
+__all__ = ["Place", "Run"]
 
 _UNTOUCHED = Progress()
 _MOST_STEPS = 64
 """Links that run again and again, on what others write, must not fill the history."""
 
 
+class Place(Protocol):
+    """The room that an entry takes among those of its chain."""
+
+    def leave(self) -> None:
+        """Let another entry have it: nothing is left to do but the commit that ends this one."""
+        ...
+
+    def come_back(self) -> None:
+        """Take it again, there is more to do; even beyond the limit."""
+        ...
+
+
 @dataclass(slots=True)
 class Run:
-    """The state between two commits. `on_leave` is told when only the last one is left.
+    """The state between two commits.
 
     `base` is the document as Redis has it, at revision `rev`; `safe` is the document after the
-    last link that succeeded, `saved_link` how many links `base` has behind it. `ahead` is the
-    revision by which the storages know `safe` before Redis has it, 0 if they do not. `can_be_ahead`
-    says that it may come to that: nobody has worked on the entry before, and the links since `base`
-    may run again without harm. `storages_left` are
-    the storages that do not have `stored_rev` yet, None before the first write. `links` and
-    `storages` are those that ran, for the history; `error_type` is that of a link which failed.
+    last link that succeeded, `saved_link` how many links `base` has behind it. `storages_left` are
+    the storages that do not have `stored_rev` yet, None before the first write; `has_stored` says
+    that some may have got something, be it of a state that was given up. `links` and `storages` are
+    those that ran, for the history; `error_type` is that of a link which failed.
+
+    `ahead` is the revision by which the storages know `safe` before Redis has it, 0 if they do not.
+    `can_be_ahead` says that it may come to that: nobody has worked on the entry before, nobody else
+    works on the vCon, and the links since `base` may run again without harm.
     """
 
     entry: Entry
     chain: Chain
     progress: Progress
-    on_leave: Callable[[], None] | None = None
+    place: Place | None = None
     uuid: str = ""
     base: bytes = b""
     rev: int = 0
@@ -53,6 +68,7 @@ class Run:
     routes: tuple[str, ...] = ()
     storages_left: tuple[str, ...] | None = None
     stored_rev: int = 0
+    has_stored: bool = False
     expire_seconds: int | None = None
     halted: bool = False
     links: list[StepTime] = field(default_factory=list)
@@ -72,6 +88,7 @@ class Run:
         self.halted = self.progress.halted
         self.storages_left = self._planned_left()
         self.stored_rev = self.progress.rev
+        self.has_stored = self.storages_left is not None
         self._save()
 
     def _planned_left(self) -> tuple[str, ...] | None:
@@ -120,7 +137,9 @@ class Run:
     def brought(self, found: Document, document: bytes) -> None:
         """Begin with the document that was fetched together with the entry."""
         self.load(found, document)
-        self.can_be_ahead = found.rev > 0 and self.progress == _UNTOUCHED
+        # With two chains at work on it, the one that is later must not undo what the other stored.
+        is_alone = found.open <= 1
+        self.can_be_ahead = found.rev > 0 and is_alone and self.progress == _UNTOUCHED
 
     def _fall_in(self) -> None:
         """Whatever the storages have, Redis decides from here on."""
@@ -153,11 +172,18 @@ class Run:
         self.next_link = self.saved_link
         self.routes, self.expire_seconds = self.saved_routes, self.saved_expire
         self.halted = False
+        # Whatever storages have got is not what comes of it now.
+        self.storages_left, self.stored_rev = None, 0
 
     def leave(self) -> None:
         """Nothing is left to do but the commit that ends it: another entry may begin."""
-        if self.on_leave is not None:
-            self.on_leave()
+        if self.place is not None:
+            self.place.leave()
+
+    def come_back(self) -> None:
+        """That commit was refused: there is work to do again."""
+        if self.place is not None:
+            self.place.come_back()
 
     def replace(self, uuid: str) -> None:
         """Go on with another vCon, of which nothing is known before it is loaded."""
@@ -174,6 +200,7 @@ class Run:
         """All storages have the current revision but those `left`."""
         self.storages_left = left
         self.stored_rev = self.ahead or self.rev
+        self.has_stored = True
 
     @property
     def dirty(self) -> bool:

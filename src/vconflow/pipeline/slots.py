@@ -9,34 +9,48 @@ __all__ = ["HeldSlot", "Slots"]
 
 
 class HeldSlot:
-    """The slot of one entry. It may be left before the entry is through: then it is finishing."""
+    """The slot that one entry has taken, see `Place`; `may_leave`: before the entry is through."""
 
-    __slots__ = ("_chain", "_is_left", "_slots")
+    __slots__ = ("_has_ended", "_is_left", "_may_leave", "_slots", "chain")
 
-    def __init__(self, slots: "Slots", chain: str) -> None:
+    def __init__(self, slots: "Slots", chain: str, *, may_leave: bool = True) -> None:
+        self.chain = chain
         self._slots = slots
-        self._chain = chain
-        self._is_left = False
+        self._may_leave = may_leave
+        self._is_left = self._has_ended = False
 
     def leave(self) -> None:
-        """Let another entry have the slot: nothing is left to do but the commit that ends this."""
-        if not self._is_left:
+        """See `Place.leave`: from now on the entry is finishing."""
+        if self._may_leave and not self._is_left:
             self._is_left = True
-            self._slots.finish(self._chain)
+            self._slots.finish(self.chain)
+
+    def come_back(self) -> None:
+        """See `Place.come_back`."""
+        if self._is_left:
+            self._is_left = False
+            self._slots.go_on(self.chain)
+
+    def ended(self, _: object) -> None:
+        """`end` as a callback."""
+        self.end()
 
     def end(self) -> None:
-        """The entry is through, or waits."""
+        """The entry is through, or waits. Doing it again changes nothing."""
+        if self._has_ended:
+            return
+        self._has_ended = True
         if self._is_left:
-            self._slots.finished(self._chain)
+            self._slots.finished(self.chain)
         else:
-            self._slots.release(self._chain)
+            self._slots.release(self.chain)
 
 
 class Slots:
     """Room per chain and altogether. `on_free` is called when room appears where there was none."""
 
     def __init__(self, total: int, on_free: Callable[[], None]) -> None:
-        self._total = total
+        self.total = total
         self._used: dict[str, int] = {}
         self._all = 0
         self._finishing: Counter[str] = Counter()
@@ -51,7 +65,7 @@ class Slots:
     @property
     def free(self) -> int:
         """Room altogether."""
-        return self._total - self._all
+        return self.total - self._all
 
     def room(self, chain: str, limit: int) -> int:
         """Room for new entries of a chain; none while others of it wait to go on."""
@@ -102,6 +116,11 @@ class Slots:
         """Give the slot back of an entry that has nothing to do but to be committed."""
         self._finishing[chain] += 1
         self.release(chain)
+
+    def go_on(self, chain: str) -> None:
+        """It was refused: it occupies a slot again."""
+        self._finishing[chain] -= 1
+        self.take(chain)
 
     def finished(self, chain: str) -> None:
         """It is committed."""

@@ -3,16 +3,19 @@
 import asyncio
 import math
 import types
+import weakref
 from collections.abc import Awaitable, Coroutine, Generator
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 __all__ = ["within"]
 
 ResultT = TypeVar("ResultT")
 
-_LONG, _GRAIN = 1.0, 0.05
+_LONG, _ENDLESS = 1.0, 1e9
 """Seconds. A timer for each wait costs more than most of what links do."""
+_GRAIN = 0.05
+"""Seconds between two bells for limits of 1 to 10 seconds; ten times as many for 10 to 100, ..."""
 
 
 async def within(seconds: float, call: Awaitable[ResultT]) -> ResultT:
@@ -20,7 +23,7 @@ async def within(seconds: float, call: Awaitable[ResultT]) -> ResultT:
 
     Only waiting can be cut short, so a coroutine is run up to its first wait before any timer is
     set: most links that do not ask anybody never get there. Of a second or more, the end may come
-    a twentieth of a second late.
+    a twentieth late.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
@@ -32,10 +35,10 @@ async def within(seconds: float, call: Awaitable[ResultT]) -> ResultT:
     except StopIteration as done:
         result: ResultT = done.value
         return result
-    if seconds < _LONG:
+    if not _LONG <= seconds < _ENDLESS:
         async with asyncio.timeout_at(end):
             return await _go_on(call, awaited)
-    bell = _bell_at(loop, end)
+    bell = _bell_at(loop, end, seconds)
     async with asyncio.timeout(None) as limit:
         bell.add(limit)
         try:
@@ -47,31 +50,37 @@ async def within(seconds: float, call: Awaitable[ResultT]) -> ResultT:
 class _Bell:
     """Ends, at one time, all waits that are still there: one timer for many."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, tick: int) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._limits: set[asyncio.Timeout] = set()
         self.add, self.discard = self._limits.add, self._limits.discard
-        loop.call_at(tick * _GRAIN, self._ring, tick)
 
-    def _ring(self, tick: int) -> None:
-        _bells[self._loop].pop(tick, None)
-        now = self._loop.time()
+    def ring(self, now: float) -> None:
+        """End them."""
         for limit in list(self._limits):
             limit.reschedule(now)
 
 
-_bells: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, _Bell]] = WeakKeyDictionary()
-"""By the number of `_GRAIN`s at whose end they ring."""
+_Bells: TypeAlias = "dict[float, _Bell]"
+_bells: WeakKeyDictionary[asyncio.AbstractEventLoop, _Bells] = WeakKeyDictionary()
+"""By the time at which they ring."""
 
 
-def _bell_at(loop: asyncio.AbstractEventLoop, end: float) -> _Bell:
-    """The first bell at or after a time."""
-    tick = math.ceil(end / _GRAIN)
+def _bell_at(loop: asyncio.AbstractEventLoop, end: float, seconds: float) -> _Bell:
+    """The first bell at or after a time; of longer limits there are fewer."""
+    grain = _GRAIN * 10 ** math.floor(math.log10(seconds))
+    at = math.ceil(end / grain) * grain
     bells = _bells.setdefault(loop, {})
-    bell = bells.get(tick)
+    bell = bells.get(at)
     if bell is None:
-        bell = bells[tick] = _Bell(loop, tick)
+        bell = bells[at] = _Bell()
+        loop.call_at(at, _ring, weakref.ref(loop), at)
     return bell
+
+
+def _ring(loop: "weakref.ref[asyncio.AbstractEventLoop]", at: float) -> None:
+    running = loop()
+    assert running is not None  # it is what calls this
+    _bells[running].pop(at).ring(running.time())
 
 
 @types.coroutine

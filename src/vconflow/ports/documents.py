@@ -23,6 +23,8 @@ class Document(msgspec.Struct, frozen=True):
     deleted: bool = False
     index: str = ""
     """Opaque: where this revision is indexed, for `Commit.previous_index`."""
+    open: int = 0
+    """How many entries and dead letters of chains there are of the vCon."""
 
 
 class Search(msgspec.Struct, frozen=True):

@@ -72,8 +72,8 @@ class RedisDocuments:
         ]
         replies = await self._scripts.run("fetch", call, [self._fetch_bytes, items])
         return [
-            Document(document, int(rev), int(born), bool(deleted), index.decode())
-            for document, rev, born, deleted, index in replies
+            Document(document, int(rev), int(born), bool(deleted), index.decode(), int(count))
+            for document, rev, born, deleted, index, count in replies
         ]
 
     async def recache(self, uuid: str, document: bytes) -> None:

@@ -38,7 +38,7 @@ class MemoryDocuments:
     def _fetch(self, uuid: str) -> Document:
         meta = self._vcons.metas.get(uuid) or Meta()
         document = self._vcons.documents.get(uuid)
-        return Document(document, meta.rev, meta.born, meta.deleted, meta.index)
+        return Document(document, meta.rev, meta.born, meta.deleted, meta.index, meta.open)
 
     async def recache(self, uuid: str, document: bytes) -> None:
         """See `Documents.recache`."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from redis.exceptions import ResponseError
+
 from vconflow.adapters.redis.errors import redis_errors
 from vconflow.adapters.redis.keys import GROUP
 from vconflow.adapters.redis.scripts import ScriptCall
@@ -68,8 +70,10 @@ class Leases(GroupMember):
                 async with self._client.pipeline(transaction=False) as pipe:
                     for key in keys:
                         pipe.execute_command("XINFO", "CONSUMERS", key, GROUP)
-                    replies = await pipe.execute()
+                    replies = await pipe.execute(raise_on_error=False)
             for key, rows in zip(keys, replies, strict=True):
+                if isinstance(rows, ResponseError):
+                    continue  # no group, or no stream at all: nobody is to be removed there
                 await self._reap(key, [row[1].decode() for row in rows if row[3] == 0])
 
     async def _reap(self, key: str, idle: Sequence[str]) -> None:

@@ -43,6 +43,8 @@ class Reading(GroupMember):
     async def read(self, requests: Sequence[ReadRequest], total: int, block: float) -> list[Entry]:
         """See `EntryStream.read`."""
         self._woken = False
+        if total < 1:
+            return []  # to the server, 0 would mean all there are
         if sum(len(request.lists) for request in requests) > _FEW:
             return await self._read_ready(requests, total, block)
         names = self._keys.lists(name for request in requests for name in request.lists)
@@ -64,7 +66,7 @@ class Reading(GroupMember):
         has_waited = False
         while True:
             bell, likely = await self._likely(requests)
-            if likely:
+            if likely and not self._woken:
                 names = self._keys.lists(name for request in likely for name in request.lists)
                 entries = await self._read_shares(likely, total, names, tells=True)
                 if entries:
