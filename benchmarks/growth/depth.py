@@ -25,7 +25,7 @@ async def run(options: Options) -> AsyncIterator[Figure]:
         await _processed(service, await waiting(service))
         for number in steps(DEEPEST, options):
             await _fill_up(service, number)
-            # Valkey rewrites its file when that has doubled; what that takes belongs to the filling.
+            # Valkey rewrites its file when that has doubled: part of the filling.
             await idle(service.pids)
             accept = await _accepted(service, options)
             process = await _processed(service, await waiting(service) - number)

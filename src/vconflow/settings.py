@@ -188,7 +188,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     vconflow_max_inflight: Annotated[
         Count,
         Meta(
-            description="vCons under way at once in this process, over all chains. Where the chains "
+            description="vCons under way at once in this process, over all chains. Where chains "
             "together may do no more than that, up to 256 are read ahead besides."
         ),
     ] = 1024
