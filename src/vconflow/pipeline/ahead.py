@@ -20,29 +20,30 @@ _FRESH = 1.0
 
 
 class Pace:
-    """How many entries each chain finished in the last full window. Times are monotonic seconds."""
+    """How many entries each chain finished in the last window, while it is asked for all the time.
 
-    def __init__(self, now: Callable[[], float], window: float = WINDOW) -> None:
+    `total` are those that a chain has finished. Times are monotonic seconds.
+    """
+
+    def __init__(
+        self, total: Callable[[str], int], now: Callable[[], float], window: float = WINDOW
+    ) -> None:
+        self._total = total
         self._now = now
         self._window = window
         self._counts: dict[str, tuple[float, int, int]] = {}
 
-    def count(self, chain: str) -> None:
-        """An entry of the chain was finished."""
-        began, before, count = self._turned(chain)
-        self._counts[chain] = began, before, count + 1
-
     def of(self, chain: str) -> int:
         """Entries per window, as they were lately."""
-        return self._turned(chain)[1]
-
-    def _turned(self, chain: str) -> tuple[float, int, int]:
-        now = self._now()
-        began, before, count = self._counts.get(chain, (now, 0, 0))
+        now, total = self._now(), self._total(chain)
+        began, start, pace = self._counts.get(chain, (now, total, 0))
         passed = now - began
-        if passed < self._window:
-            return began, before, count
-        return now, count if passed < 2 * self._window else 0, 0
+        if passed >= self._window:
+            # Of a longer time nobody knows when in it they were finished.
+            pace = total - start if passed < 2 * self._window else 0
+            began, start = now, total
+        self._counts[chain] = began, start, pace
+        return pace
 
 
 class Ahead:

@@ -71,7 +71,8 @@ class Consumer:
         self._suspects = Suspects(limits.crashes)
         self._owned = OwnedEntries()
         self._ahead = Ahead(clock.monotonic)
-        self._pace = Pace(clock.monotonic)
+        self.rates = Rates()
+        self._pace = Pace(self.rates.total, clock.monotonic)
         self._room = Room(
             current,
             self._slots,
@@ -85,7 +86,6 @@ class Consumer:
         self._stopping = False
         self._retired: list[Key] = []
         self._left: dict[str, list[str]] = {}
-        self.rates = Rates()
         self.on_free: Callable[[], None] = lambda: None
 
     # What others may know
@@ -240,10 +240,7 @@ class Consumer:
         if slot is not None:
             self._owned.busy.add(key)
         self._returns.take_back(*key)
-        task = self._owned.start(key, self._work(entry, progress, slot, found))
-        if slot is not None:
-            # Also of one that is let go before it has begun.
-            task.add_done_callback(slot.ended)
+        self._owned.start(key, self._work(entry, progress, slot, found), slot)
 
     async def _work(
         self, entry: Entry, progress: Progress, slot: HeldSlot | None, found: Document | None
@@ -301,7 +298,6 @@ class Consumer:
     def _count(self, chain: Chain, done: Done) -> None:
         if done.outcome in _FINISHED:
             self.rates.count(chain.name)
-            self._pace.count(chain.name)
 
     # Stopping
 

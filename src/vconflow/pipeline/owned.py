@@ -6,6 +6,7 @@ from collections.abc import Collection, Coroutine
 from typing import Any
 
 from vconflow.pipeline.cancelling import cancel_all
+from vconflow.pipeline.slots import HeldSlot
 
 __all__ = ["Key", "OwnedEntries"]
 
@@ -75,13 +76,14 @@ class OwnedEntries:
         task = self._tasks.get(key)
         return task is not None and not task.done()
 
-    def start(self, key: Key, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Own an entry until its work ends."""
+    def start(
+        self, key: Key, work: Coroutine[Any, Any, None], slot: HeldSlot | None = None
+    ) -> None:
+        """Own an entry until its work ends, and end its slot then, if it has one already."""
         task = asyncio.create_task(work)
         self._tasks[key] = task
         self._dropped.discard(key)
-        task.add_done_callback(lambda done: self._ended(key, done))
-        return task
+        task.add_done_callback(lambda done: self._ended(key, slot, done))
 
     def cancel(self, key: Key) -> None:
         """Stop the work; the entry stays under our name."""
@@ -100,7 +102,9 @@ class OwnedEntries:
         """Stop whatever is left, and wait for it."""
         await cancel_all(list(self._tasks.values()))
 
-    def _ended(self, key: Key, task: asyncio.Task[None]) -> None:
+    def _ended(self, key: Key, slot: HeldSlot | None, task: asyncio.Task[None]) -> None:
+        if slot is not None:  # of one that was let go before it had begun
+            slot.end()
         broke = task.cancelled() or task.exception() is not None
         if self._tasks.get(key, task) is task:
             self.busy.discard(key)

@@ -18,6 +18,10 @@ class Rates:
         """An entry of the chain was finished."""
         self._totals[chain] += 1
 
+    def total(self, chain: str) -> int:
+        """How many entries of the chain were finished."""
+        return self._totals[chain]
+
     def sample(self, now: float) -> None:
         """Remember how far the counts are; to be called every few seconds."""
         self._samples.append((now, dict(self._totals)))

@@ -31,10 +31,6 @@ class HeldSlot:
             self._is_left = False
             self._slots.go_on(self.chain)
 
-    def ended(self, _: object) -> None:
-        """`end` as a callback."""
-        self.end()
-
     def end(self) -> None:
         """The entry is through, or waits. Doing it again changes nothing."""
         if self._has_ended:

@@ -4,7 +4,7 @@ import gc
 
 __all__ = ["keep_what_is_there", "pause_until_ready"]
 
-_NEW_OBJECTS = 10_000
+_NEW_OBJECTS = 50_000
 
 
 def pause_until_ready() -> None:

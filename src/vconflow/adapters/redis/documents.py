@@ -67,9 +67,9 @@ class RedisDocuments:
     async def fetch_some(self, uuids: Sequence[str]) -> list[Document]:
         """See `Documents.fetch_some`."""
         call = ScriptCall()
-        items = [
-            [call.key(self._keys.document(uuid)), call.key(self._keys.meta(uuid))] for uuid in uuids
-        ]
+        keys = self._keys
+        firsts = [call.keys_in_a_row(keys.document(uuid), keys.meta(uuid)) for uuid in uuids]
+        items = [[first, first + 1] for first in firsts]
         replies = await self._scripts.run("fetch", call, [self._fetch_bytes, items])
         return [
             Document(document, int(rev), int(born), bool(deleted), index.decode(), int(count))
