@@ -33,7 +33,7 @@ async def run(options: Options) -> AsyncIterator[Figure]:
 def _config(storages: int) -> dict[str, object]:
     names = [f"slow{number}" for number in range(storages)]
     config = chain_config(*TAG, storages=names, egress_lists=[EGRESS])
-    module = "benchmarks.harness.slow_storage:SlowStorage"
+    module = "vconflow.testing.slow_storage:SlowStorage"
     config["storages"] = {
         name: {"module": module, "options": {"seconds": SECONDS}} for name in names
     }

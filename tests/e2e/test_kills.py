@@ -149,7 +149,7 @@ async def test_kills_between_the_storages_and_the_ack(
     port = free_port()
     with webhook_receiver() as receiver, redis_view(valkey_url) as redis:
         config = config_of(tmp_path, receiver, postgres_dsn)
-        slow = {"module": "troublemakers:SlowStorage", "options": {"seconds": 1.0}}
+        slow = {"module": "vconflow.testing.slow_storage:SlowStorage", "options": {"seconds": 1.0}}
         config["storages"] |= {"slow": slow}
         config["chains"]["main"] |= {"links": ["tag"], "storages": [*config["storages"]]}
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:

@@ -1,4 +1,4 @@
-"""Links of a stranger that do harm, and say in a file what they were called for; a slow storage."""
+"""Links of a stranger that do harm, and say in a file what they were called for."""
 
 import asyncio
 import os
@@ -6,14 +6,13 @@ import random
 import resource
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from msgspec import Meta
 
-from vconflow.model.entry import StoredVcon
 from vconflow.model.vcon import Vcon
 from vconflow.ports.component import Options, Resources
 from vconflow.ports.link import CONTINUE, LinkRun, Outcome
@@ -54,34 +53,6 @@ class PaidLink:
         await asyncio.sleep(random.uniform(0, self._seconds))
         vcon.add_tag("paid", "bought")
         return CONTINUE
-
-
-class SlowOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    seconds: float
-
-
-class SlowStorage:
-    """Takes `seconds` for every batch; keeps nothing."""
-
-    options: ClassVar[type[Options]] = SlowOptions
-    readable: ClassVar[bool] = False
-
-    def __init__(self, options: SlowOptions) -> None:
-        self._seconds = options.seconds
-
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, options: SlowOptions, resources: Resources) -> AsyncIterator[Self]:
-        yield cls(options)
-
-    async def put(self, vcons: Sequence[StoredVcon]) -> None:
-        await asyncio.sleep(self._seconds)
-
-    async def delete(self, uuid: str) -> bool:
-        return False
-
-    async def ping(self) -> None:
-        """It always works."""
 
 
 class PoisonOptions(CountedOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
