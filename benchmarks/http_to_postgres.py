@@ -61,8 +61,15 @@ async def run(options: Options) -> AsyncIterator[Figure]:
             pids = {**service.pids, "PostgreSQL": server.pid}
             rows = _Rows(replace(service, pids=pids), bare, pool, options)
             limits = (
-                Limit(f"{LIMIT}, one after the other", partial(rows.upserted, 1), TARGET, "one"),
-                Limit(f"{LIMIT}, 2 at a time", partial(rows.upserted, PARALLEL), TARGET, "two"),
+                Limit(
+                    f"{LIMIT}, one after the other", partial(rows.upserted, 1), TARGET, "one by one"
+                ),
+                Limit(
+                    f"{LIMIT}, 2 at a time",
+                    partial(rows.upserted, PARALLEL),
+                    TARGET,
+                    "two at a time",
+                ),
             )
             async for figure in compare("http_to_postgres", rows.drained, *limits, options=options):
                 yield figure

@@ -25,7 +25,11 @@ FLOWS = {
         "http_to_file, fsync",
         "http_to_file, fsync, from the POST",
     ],
-    "http_to_postgres": ["http_to_postgres", "http_to_postgres, from the POST"],
+    "http_to_postgres": [
+        "http_to_postgres, one by one",
+        "http_to_postgres, two at a time",
+        "http_to_postgres, from the POST",
+    ],
     "http_to_fanout": ["http_to_fanout"],
     "accept_and_process": ["accept_and_process"],
     "latency": ["latency, p99"],
