@@ -54,6 +54,21 @@ def tagging(name: str) -> LinkFunction:
     return link
 
 
+class Crowd:
+    """A link that stays a while and adds the tag `a`; `most` is how many were in it at most."""
+
+    def __init__(self) -> None:
+        self._running = self.most = 0
+
+    async def __call__(self, vcon: Vcon, run: LinkRun) -> Outcome:
+        self._running += 1
+        self.most = max(self.most, self._running)
+        await asyncio.sleep(0.02)
+        self._running -= 1
+        vcon.add_tag("a", "a")
+        return CONTINUE
+
+
 def step(name: str, link: LinkFunction | None = None, **options: Any) -> Step:
     return Step(name, link or tagging(name), retry=options.pop("retry", FAST), **options)
 

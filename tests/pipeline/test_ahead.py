@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
-from pipeline_support import Site, site, step, until, vcon
+from pipeline_support import Crowd, Site, site, step, until, vcon
 
 from vconflow.model.entry import Entry
 from vconflow.model.vcon import Vcon
@@ -261,19 +261,9 @@ async def test_where_slots_are_short_each_chain_gets_some(redis_url: str) -> Non
 
 async def test_links_that_run_again_count_among_their_chain(redis_url: str) -> None:
     """The last commit is refused, since somebody changed the vCon: its links run again."""
-    running = most = refused = 0
-
-    async def link(vcon: Vcon, run: LinkRun) -> Outcome:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0.02)
-        running -= 1
-        vcon.add_tag("a", "a")
-        return CONTINUE
-
+    crowd, refused = Crowd(), 0
     attachments = [{"type": "x", "body": "1", "encoding": "none"}]
-    async with site(redis_url, chain_of(link, 2)) as it:
+    async with site(redis_url, chain_of(crowd, 2)) as it:
         commits = it.replica._commits._commits
         flush = commits._flush
 
@@ -290,4 +280,4 @@ async def test_links_that_run_again_count_among_their_chain(redis_url: str) -> N
         await it.settled()
         assert refused == 6
         # Taking a slot again goes beyond the limit; nobody new begins until there is room.
-        assert most <= 4
+        assert crowd.most <= 4

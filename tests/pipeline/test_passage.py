@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from pipeline_support import site, step, tagging, unit, vcon
+from pipeline_support import Crowd, site, step, tagging, unit, vcon
 
 from vconflow.errors import InvalidVcon, NotFound, Retryable
 from vconflow.model.vcon import Vcon
@@ -149,24 +149,15 @@ async def test_a_held_chain_keeps_what_it_accepts(valkey_url: str) -> None:
 
 
 async def test_concurrency_is_capped_and_used(valkey_url: str) -> None:
-    running = most = 0
-
-    async def slow(vcon: Vcon, run: LinkRun) -> Outcome:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0.02)
-        running -= 1
-        return CONTINUE
-
-    chain = Chain("main", (step("slow", slow),), lists=("in", "more"), concurrency=7)
+    crowd = Crowd()
+    chain = Chain("main", (step("slow", crowd),), lists=("in", "more"), concurrency=7)
     async with site(valkey_url, chain) as it:
         await asyncio.gather(
             it.submit(*(vcon() for _ in range(40))),
             it.submit(*(vcon() for _ in range(40)), to="more"),
         )
         await it.settled("in", "more")
-        assert most == 7
+        assert crowd.most == 7
 
 
 async def test_a_long_list_starves_neither_its_sibling_nor_another_chain(valkey_url: str) -> None:

@@ -44,6 +44,16 @@ async def assert_same(it: Site, uuid: str, *storages: MemoryStorage) -> list[str
     return Vcon(document).tags
 
 
+async def contradicted(it: Site, storage: Waiting) -> str:
+    """Somebody drops what our links add to while the storage writes; the uuid, when all is over."""
+    (uuid,) = await it.submit(vcon(attachments=ATTACHMENTS))
+    await storage.writing.wait()
+    await it.ingest.accept(vcon(uuid, attachments=[]), ())
+    storage.go.set()
+    await it.settled()
+    return uuid
+
+
 @both
 async def test_one_entry_is_written_once_and_known_by_one_revision(
     redis_url: str, repeatable: bool
@@ -81,11 +91,7 @@ async def test_a_contradiction_while_a_storage_writes_runs_the_links_again(
     ours = step("ours", link, repeatable=repeatable)
     chain = Chain("main", (ours,), ("s",), ("in",), egress=("out",))
     async with site(redis_url, chain, storages={"s": unit("s", storage)}) as it:
-        (uuid,) = await it.submit(vcon(attachments=ATTACHMENTS))
-        await storage.writing.wait()
-        await it.ingest.accept(vcon(uuid, attachments=[]), ())
-        storage.go.set()
-        await it.settled()
+        uuid = await contradicted(it, storage)
         assert calls == (2 if repeatable else 1)
         tags = await assert_same(it, uuid, storage)
         # Written before, the document is there for others to replace, tags and all.
@@ -108,11 +114,7 @@ async def test_a_link_that_fails_when_it_runs_again_is_not_skipped(redis_url: st
     storage = Waiting()
     chain = Chain("main", (step("ours", link, repeatable=True),), ("s",), ("in",), egress=("out",))
     async with site(redis_url, chain, storages={"s": unit("s", storage)}) as it:
-        (uuid,) = await it.submit(vcon(attachments=ATTACHMENTS))
-        await storage.writing.wait()
-        await it.ingest.accept(vcon(uuid, attachments=[]), ())
-        storage.go.set()
-        await it.settled()
+        uuid = await contradicted(it, storage)
         assert calls == 3
         assert await assert_same(it, uuid, storage) == ["a:a"]
         assert await it.popped() == [uuid]

@@ -6,7 +6,7 @@ replica may have a slot for them.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from vconflow.model.entry import Entry
 from vconflow.ports.documents import Document
@@ -77,8 +77,6 @@ class Ahead:
             del self._waiting[chain]
         return entry, found if self._now() - since < _FRESH else None
 
-    def take_all(self) -> Iterator[tuple[Entry, Document | None]]:
+    def take_all(self) -> list[tuple[Entry, Document | None]]:
         """All of them."""
-        for chain in self.chains:
-            while self.has(chain):
-                yield self.take(chain)
+        return [self.take(chain) for chain in self.chains for _ in range(len(self._waiting[chain]))]

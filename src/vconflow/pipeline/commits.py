@@ -109,10 +109,7 @@ class Commits:
         """Whether it was done; False when the document has another revision by now."""
         commit = run.commit(then, check=check, record=record_of(run, then))
         with self.under_way(run.entry):
-            try:
-                result = await self._commits.submit(commit)
-            except Unavailable:
-                result = await self._patiently(lambda: self._commits.submit(commit))
+            result = await self._patiently(lambda: self._commits.submit(commit))
         match result.verdict:
             case Verdict.DONE:
                 run.written(result.rev)

@@ -214,7 +214,7 @@ class Consumer:
         """
         current = self._current()
         self._slots.set_limits({it.name: it.concurrency for it in current.chains.by_name.values()})
-        for entry, found in list(self._ahead.take_all()):
+        for entry, found in self._ahead.take_all():
             if self._owned.stop_expecting((entry.list, entry.id)):
                 self.expect([entry])
                 self._begin_or_wait(entry, found)

@@ -134,8 +134,8 @@ class Reader:
         for chain in _rotated([*self._chains().by_name.values()], self._turn):
             if not chain.lists or chain.held:
                 continue
-            # Half of what the chain may do at once: one half is read and worked on here while Redis
-            # writes what became of the other.
+            # At most half of what the chain may do at once: one half is read and worked on here
+            # while Redis writes what became of the other.
             most = min(-(-chain.concurrency // 2), _BATCH)
             budget = min(self._consumer.room(chain.lists[0]), most, free)
             # What was read ahead is begun first: many small reads would cost more.

@@ -44,15 +44,17 @@ class Room:
             return 0
         if self._slots.queued(chain.name):
             return 0
-        ahead = min(self._pace(chain.name), chain.concurrency, MOST)
-        # Where all chains share too few slots, each freed one is for whoever is next to be read.
-        if self._current().chains.concurrency > self._slots.total:
-            ahead = 0
         # As many as there are slots may be on their way out.
         late = max(0, self._slots.finishing(chain.name) - chain.concurrency)
-        room = self._slots.room(chain.name, chain.concurrency) + ahead - late
+        room = self._slots.room(chain.name, chain.concurrency) + self._ahead(chain) - late
         room -= self._expecting(chain.name)
         return max(0, min(room, self._breakers.allowance(chain.breakers)))
+
+    def _ahead(self, chain: Chain) -> int:
+        # Where all chains share too few slots, each freed one is for whoever is next to be read.
+        if self._current().chains.concurrency > self._slots.total:
+            return 0
+        return min(self._pace(chain.name), chain.concurrency, MOST)
 
     def to_claim(self, list_name: str) -> int:
         """How many entries of dead replicas may be taken over: they queue, before new ones."""

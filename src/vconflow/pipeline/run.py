@@ -151,7 +151,7 @@ class Run:
             self.ahead = self.rev + 1
         return self.can_be_ahead
 
-    def keep(self, *, repeatable: bool = False) -> None:
+    def keep(self, *, repeatable: bool) -> None:
         """The link that just ran succeeded: what it changed is safe from the next one's failure."""
         self.next_link += 1
         self.safe = self.vcon.to_bytes()

@@ -11,10 +11,10 @@ __all__ = ["HeldSlot", "Slots"]
 class HeldSlot:
     """The slot that one entry has taken, see `Place`; `may_leave`: before the entry is through."""
 
-    __slots__ = ("_has_ended", "_is_left", "_may_leave", "_slots", "chain")
+    __slots__ = ("_chain", "_has_ended", "_is_left", "_may_leave", "_slots")
 
     def __init__(self, slots: "Slots", chain: str, *, may_leave: bool = True) -> None:
-        self.chain = chain
+        self._chain = chain
         self._slots = slots
         self._may_leave = may_leave
         self._is_left = self._has_ended = False
@@ -23,13 +23,13 @@ class HeldSlot:
         """See `Place.leave`: from now on the entry is finishing."""
         if self._may_leave and not self._is_left:
             self._is_left = True
-            self._slots.finish(self.chain)
+            self._slots.finish(self._chain)
 
     def come_back(self) -> None:
         """See `Place.come_back`."""
         if self._is_left:
             self._is_left = False
-            self._slots.go_on(self.chain)
+            self._slots.go_on(self._chain)
 
     def end(self) -> None:
         """The entry is through, or waits. Doing it again changes nothing."""
@@ -37,9 +37,9 @@ class HeldSlot:
             return
         self._has_ended = True
         if self._is_left:
-            self._slots.finished(self.chain)
+            self._slots.finished(self._chain)
         else:
-            self._slots.release(self.chain)
+            self._slots.release(self._chain)
 
 
 class Slots:

@@ -6,7 +6,6 @@ import types
 import weakref
 from collections.abc import Awaitable, Coroutine, Generator
 from typing import Any, TypeAlias, TypeVar
-from weakref import WeakKeyDictionary
 
 __all__ = ["within"]
 
@@ -61,7 +60,7 @@ class _Bell:
 
 
 _Bells: TypeAlias = "dict[float, _Bell]"
-_bells: WeakKeyDictionary[asyncio.AbstractEventLoop, _Bells] = WeakKeyDictionary()
+_bells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Bells] = weakref.WeakKeyDictionary()
 """By the time at which they ring."""
 
 

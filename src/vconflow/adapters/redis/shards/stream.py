@@ -46,10 +46,7 @@ class ShardedStream(ShardedReading):
             if own or not self._standing.is_silent(number)
         )
         found = {
-            name
-            for outcome in outcomes
-            if not isinstance(outcome, BaseException)
-            for name in outcome
+            name for outcome in outcomes if not isinstance(outcome, Exception) for name in outcome
         }
         if own or not found:
             raise_first(outcomes)
