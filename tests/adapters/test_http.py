@@ -1,6 +1,7 @@
 """The HTTP client of the links against a real server."""
 
 import asyncio
+import gzip
 import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -153,3 +154,34 @@ async def test_many_at_once_share_connections(http: HttpSender, receiver: Webhoo
         statuses = await asyncio.gather(*(post(http, f"{receiver.url}/{n}") for n in range(50)))
         assert statuses == [200] * 50
     assert len(receiver.received) == 150
+
+
+async def test_ask_returns_the_body(http: HttpSender, receiver: WebhookReceiver) -> None:
+    receiver.answer(
+        Reply(body=b'{"ok": true}'),
+        Reply(body=gzip.compress(b"[]"), headers={"Content-Encoding": "gzip"}),
+        Reply(status=503, headers={"Retry-After": "3"}),
+    )
+    assert await ask(http, receiver.url) == b'{"ok": true}'
+    assert await ask(http, receiver.url) == b"[]"
+    with pytest.raises(Retryable) as caught:
+        await ask(http, receiver.url)
+    assert caught.value.retry_after == 3
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_ask_refuses_a_long_answer(
+    http: HttpSender, receiver: WebhookReceiver, packed: bool
+) -> None:
+    body = b" " * (1024 * 1024 + 1)
+    receiver.answer(
+        Reply(body=gzip.compress(body), headers={"Content-Encoding": "gzip"})
+        if packed
+        else Reply(body=body)
+    )
+    with pytest.raises(Permanent, match="the answer is over"):
+        await ask(http, receiver.url)
+
+
+async def ask(http: HttpSender, url: str) -> bytes:
+    return await http.ask(url, content=b"{}", headers={}, timeout=30.0)

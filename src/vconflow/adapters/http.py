@@ -23,7 +23,8 @@ __all__ = ["failure_of", "open_http", "origin_of", "seconds_of"]
 
 _RETRYABLE_STATUS: Final = frozenset({408, 425, 429})
 _LONGEST_WAIT: Final = 86400.0
-_ANSWER_LIMIT: Final = 65536
+_READ_LIMIT: Final = 65536
+_ANSWER_LIMIT: Final = 1024 * 1024
 
 _ERRORS: Final[tuple[tuple[type[Exception], type[Retryable] | type[Permanent]], ...]] = (
     # The first that fits counts. The first four are faults of the request itself.
@@ -67,31 +68,55 @@ class _HttpxSender:
     async def post(
         self, url: str, *, content: bytes, headers: Mapping[str, str], timeout: float
     ) -> int:
+        status, _ = await self._succeed(url, content, headers, timeout)
+        return status
+
+    async def ask(
+        self, url: str, *, content: bytes, headers: Mapping[str, str], timeout: float
+    ) -> bytes:
+        _, body = await self._succeed(url, content, headers, timeout, wants_body=True)
+        if len(body) > _ANSWER_LIMIT:
+            raise Permanent(f"POST {origin_of(url)}: the answer is over {_ANSWER_LIMIT} bytes")
+        return body
+
+    async def _succeed(
+        self,
+        url: str,
+        content: bytes,
+        headers: Mapping[str, str],
+        timeout: float,
+        *,
+        wants_body: bool = False,
+    ) -> tuple[int, bytes]:
         try:
             async with asyncio.timeout(timeout):
-                status, retry_after = await self._exchange(url, content, headers)
+                status, wait, body = await self._exchange(url, content, headers, wants_body)
         except TimeoutError:
             raise Retryable(f"POST {origin_of(url)}: no answer in {timeout:g} s") from None
         except _CAUGHT as error:
             # Without the cause: the driver quotes headers and URLs in some of its messages.
             raise _mapped(error, url) from None
         if 200 <= status < 300:
-            return status
-        raise failure_of("POST", url, status, seconds_of(retry_after, self._now))
+            return status, body
+        raise failure_of("POST", url, status, seconds_of(wait, self._now))
 
     async def _exchange(
-        self, url: str, content: bytes, headers: Mapping[str, str]
-    ) -> tuple[int, str | None]:
+        self, url: str, content: bytes, headers: Mapping[str, str], wants_body: bool
+    ) -> tuple[int, str | None, bytes]:
+        """Status, `Retry-After` and body, of which no more is read than a chunk past the limit."""
+        limit = _ANSWER_LIMIT if wants_body else _READ_LIMIT
         encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
         request = self._client.stream("POST", url, content=content, headers=encoded)
         async with request as response:
             # A short answer is read so that the connection can be used again, a long one is not.
-            size = 0
-            async for chunk in response.aiter_raw():
-                size += len(chunk)
-                if size > _ANSWER_LIMIT:
+            body = bytearray()
+            # What nobody wants need not make sense.
+            chunks = response.aiter_bytes() if wants_body else response.aiter_raw()
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > limit:
                     break
-            return response.status_code, response.headers.get("retry-after")
+            return response.status_code, response.headers.get("retry-after"), bytes(body)
 
 
 def _mapped(error: Exception, url: str) -> Retryable | Permanent:

@@ -18,3 +18,12 @@ class HttpSender(Protocol):
         exchange), 408, 425, 429 (with its `Retry-After`) and 5xx; `Permanent` for other statuses.
         """
         ...
+
+    async def ask(
+        self, url: str, *, content: bytes, headers: Mapping[str, str], timeout: float
+    ) -> bytes:
+        """POST `content` and return the body of a 2xx answer, at most 1 MiB of it.
+
+        Raises as `post` does, and `Permanent` for a longer answer.
+        """
+        ...

@@ -48,10 +48,14 @@ class Post:
 
 @dataclass
 class RecordingSender:
-    """An HttpSender that records; `errors` maps a URL to what posting there raises."""
+    """An HttpSender that records.
+
+    `errors` maps a URL to what posting there raises, `answers` to the body it is answered with.
+    """
 
     posts: list[Post] = field(default_factory=list)
     errors: dict[str, Exception] = field(default_factory=dict)
+    answers: dict[str, bytes] = field(default_factory=dict)
 
     async def post(
         self, url: str, *, content: bytes, headers: Mapping[str, str], timeout: float
@@ -60,6 +64,12 @@ class RecordingSender:
         if url in self.errors:
             raise self.errors[url]
         return 204
+
+    async def ask(
+        self, url: str, *, content: bytes, headers: Mapping[str, str], timeout: float
+    ) -> bytes:
+        await self.post(url, content=content, headers=headers, timeout=timeout)
+        return self.answers.get(url, b"")
 
 
 @dataclass
