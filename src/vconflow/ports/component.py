@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 import msgspec
 
@@ -17,6 +17,9 @@ from vconflow.ports.clock import Clock
 from vconflow.ports.documents import DocumentSaver
 from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.http import HttpSender
+
+if TYPE_CHECKING:
+    from vconflow.ports.objects import Objects  # which needs `Secret`
 
 __all__ = ["LOCAL_PATH", "SECRET_URL", "Component", "NoOptions", "Options", "Resources", "Secret"]
 
@@ -79,6 +82,7 @@ class Resources:
     http: HttpSender
     fetcher: Fetcher
     documents: DocumentSaver
+    objects: "Objects"
     clock: Clock
     data_dir: Path
     random: Callable[[], float] = field(default=random.random)

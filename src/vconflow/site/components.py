@@ -14,6 +14,7 @@ from vconflow.ports.component import Resources
 from vconflow.ports.documents import DocumentSaver
 from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.http import HttpSender
+from vconflow.ports.objects import Objects
 from vconflow.site.component_pool import ComponentPool, Opened, Wanted
 
 __all__ = ["Components", "Parts", "Surroundings"]
@@ -26,12 +27,21 @@ class Surroundings:
     http: HttpSender
     fetcher: Fetcher
     documents: DocumentSaver
+    objects: Objects
     clock: Clock
     data_dir: Path
 
     def of(self, name: str) -> Resources:
         """What the component of that name is given."""
-        return Resources(name, self.http, self.fetcher, self.documents, self.clock, self.data_dir)
+        return Resources(
+            name=name,
+            http=self.http,
+            fetcher=self.fetcher,
+            documents=self.documents,
+            objects=self.objects,
+            clock=self.clock,
+            data_dir=self.data_dir,
+        )
 
 
 @dataclass(frozen=True)

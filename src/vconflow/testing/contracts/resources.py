@@ -10,6 +10,7 @@ from vconflow.errors import Permanent
 from vconflow.model.validation import validate
 from vconflow.ports.component import Resources
 from vconflow.ports.fetcher import Download
+from vconflow.testing.memory_objects import MemoryObjects
 
 __all__ = ["CannedFetcher", "ManualClock", "Post", "RecordingSender", "resources_for"]
 
@@ -121,6 +122,7 @@ def resources_for(data_dir: Path, *, name: str = "component", seed: int = 0) -> 
         http=RecordingSender(),
         fetcher=CannedFetcher(),
         documents=SavedDocuments(),
+        objects=MemoryObjects(),
         clock=ManualClock(),
         data_dir=data_dir,
         random=random.Random(seed).random,
