@@ -15,19 +15,28 @@ from vconflow.ports.component import Resources, Secret
 from vconflow.ports.link import Link, LinkRun
 from vconflow.ports.providers import Account
 from vconflow.testing.contracts import resources_for
-from vconflow.testing.providers.openai_server import OpenAiServer
+from vconflow.testing.providers import OpenAiServer
+from vconflow.testing.providers.server import Call
+from vconflow.testing.webhook_receiver import Reply
 
 KEY = "sk-analysis-secret"
 
 
 @dataclass
 class Model:
-    """What the server's model says: `answer` of the last message, the user's."""
+    """What the server's model says: `answer` of the last message, the user's.
+
+    `fault` may make the server answer otherwise, by the whole prompt.
+    """
 
     answer: Callable[[str], str] = lambda prompt: "fine"
+    fault: Callable[[str], Reply | None] = lambda prompt: None
 
     def __call__(self, messages: Sequence[Any]) -> str:
         return self.answer(str(messages[-1]["content"]))
+
+    def decide(self, call: Call) -> Reply | None:
+        return self.fault(call.prompt)
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ def model() -> Model:
 @pytest.fixture
 def openai(model: Model) -> Iterator[OpenAiServer]:
     """The API of OpenAI on loopback."""
-    with openai_server(complete=model, keys={KEY}) as server:
+    with openai_server(complete=model, decide=model.decide, keys={KEY}) as server:
         yield server
 
 
