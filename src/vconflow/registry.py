@@ -77,7 +77,12 @@ class NotBuilt(RegistryError):
 
 BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
     Kind.LINK: {
+        "links.analyze": Target("vconflow.links.analyze:AnalyzeLink"),
+        "links.analyze_and_label": Target("vconflow.links.analyze_and_label:AnalyzeAndLabelLink"),
+        "links.analyze_vcon": Target("vconflow.links.analyze_vcon:AnalyzeVconLink"),
+        "links.check_and_tag": Target("vconflow.links.check_and_tag:CheckAndTagLink"),
         "links.delay": Target("vconflow.links.delay:DelayLink"),
+        "links.detect_engagement": Target("vconflow.links.detect_engagement:DetectEngagementLink"),
         "links.expire_vcon": Target("vconflow.links.expire_vcon:ExpireVconLink"),
         "links.sampler": Target("vconflow.links.sampler:SamplerLink"),
         "links.tag": Target("vconflow.links.tag:TagLink"),
@@ -98,14 +103,9 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
 NOT_BUILT: Mapping[Kind, frozenset[str]] = {
     Kind.LINK: frozenset(
         {
-            "links.analyze",
-            "links.analyze_and_label",
-            "links.analyze_vcon",
-            "links.check_and_tag",
             "links.datatrails",
             "links.deepgram",
             "links.deepgram_link",
-            "links.detect_engagement",
             "links.diet",
             "links.groq_whisper",
             "links.hugging_face_whisper",

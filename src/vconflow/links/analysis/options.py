@@ -1,0 +1,164 @@
+"""Options that the links which ask a language model share, in the reference's spellings."""
+
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from vconflow.links.analysis.source import PARAGRAPHS
+from vconflow.links.filters import OnlyIf
+from vconflow.ports.component import Options, Secret
+from vconflow.ports.providers import Account
+
+__all__ = [
+    "JSON_OBJECT",
+    "AnalysisType",
+    "DialogOptions",
+    "DialogSource",
+    "Model",
+    "ModelOptions",
+    "Prompt",
+    "ResponseFormat",
+    "Source",
+    "SystemPrompt",
+    "Temperature",
+]
+
+AnalysisType = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description="Type of the analysis that is added where there is none of it yet.",
+    ),
+]
+Model = Annotated[str, Meta(min_length=1, description="The model, as the provider names it.")]
+Prompt = Annotated[str, Meta(description="What the model is asked; the text follows.")]
+SystemPrompt = Annotated[str, Meta(description="What the model is told first.")]
+Temperature = Annotated[
+    Annotated[float, Meta(ge=0)] | None,
+    Meta(description="How freely the model answers; null for models that take none."),
+]
+ResponseFormat = Annotated[
+    dict[str, Any] | None,
+    Meta(description="The form of answers as the OpenAI API has it: json_object or json_schema."),
+]
+
+
+def JSON_OBJECT() -> dict[str, Any]:  # noqa: N802  # a value that is made anew each time
+    """The form of answers by default."""
+    return {"type": "json_object"}
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which analysis of a dialog is the model's text, and where in it."""
+
+    analysis_type: Annotated[str, Meta(min_length=1)] = "transcript"
+    text_location: Annotated[str, Meta(min_length=1)] = PARAGRAPHS
+
+
+DialogSource = Annotated[
+    Source,
+    Meta(
+        description="Which analysis of a dialog has the text, and the dotted place of it there. "
+        "Dialogs without one are skipped."
+    ),
+]
+
+
+class ModelOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is asked of which account, and about which vCons."""
+
+    aliases: ClassVar[dict[str, str]] = {
+        "openai_api_key": "openai_api_key",
+        "api_key": "openai_api_key",
+        "OPENAI_BASE_URL": "base_url",
+        "organization_key": "organization",
+        "project_key": "project",
+    }
+
+    analysis_type: AnalysisType
+    model: Model
+    temperature: Temperature = None
+    response_format: ResponseFormat = None
+    sampling_rate: Annotated[
+        float,
+        Meta(ge=0, description="The part of all vCons that is worked on: 0 is none, 1 is all."),
+    ] = 1
+    only_if: Annotated[
+        OnlyIf,
+        Meta(
+            description="Works only on vCons with such an attachment or analysis: `section` "
+            "(attachments or analysis), `purpose` or `type`, and what its body `includes`, of tags "
+            "a whole `name:value`."
+        ),
+    ] = OnlyIf()
+    openai_api_key: Annotated[
+        Secret | None, Meta(description="Key at OpenAI, or at what `base_url` says.")
+    ] = msgspec.field(name="OPENAI_API_KEY", default=None)
+    base_url: Annotated[
+        str | None, Meta(description="Address of another server that speaks OpenAI's API.")
+    ] = None
+    organization: Annotated[str | None, Meta(description="Organization at OpenAI.")] = None
+    project: Annotated[str | None, Meta(description="Project at OpenAI.")] = None
+    azure_endpoint: Annotated[
+        str | None, Meta(description="Endpoint at Azure OpenAI; goes before OpenAI.")
+    ] = msgspec.field(name="AZURE_OPENAI_ENDPOINT", default=None)
+    azure_api_key: Annotated[Secret | None, Meta(description="Key at Azure OpenAI.")] = (
+        msgspec.field(name="AZURE_OPENAI_API_KEY", default=None)
+    )
+    azure_api_version: Annotated[
+        str | None, Meta(description="Version of Azure's API, by default 2024-10-21.")
+    ] = msgspec.field(name="AZURE_OPENAI_API_VERSION", default=None)
+    litellm_proxy_url: Annotated[
+        str | None, Meta(description="Address of a LiteLLM proxy; goes before all others.")
+    ] = msgspec.field(name="LITELLM_PROXY_URL", default=None)
+    litellm_master_key: Annotated[Secret | None, Meta(description="Key of the LiteLLM proxy.")] = (
+        msgspec.field(name="LITELLM_MASTER_KEY", default=None)
+    )
+    request_timeout: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="Seconds that one call may take, if not `VCONFLOW_PROVIDER_TIMEOUT`."),
+    ] = None
+    concurrency: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(
+            description="Calls of the account that may be under way at the same time, if not "
+            "`VCONFLOW_PROVIDER_CONCURRENCY`."
+        ),
+    ] = None
+    context_tokens: Annotated[
+        Annotated[int, Meta(ge=512)] | None,
+        Meta(
+            description="Tokens that a question and its answer may have together; by default "
+            "known from the model's name. Longer texts are asked about in parts."
+        ),
+    ] = None
+    record_agent_session: Annotated[
+        bool, Meta(description="Without effect: sessions of agents are not recorded.")
+    ] = False
+
+    def account(self) -> Account:
+        """The account that the options name; what is empty counts as not given."""
+        return Account(
+            api_key=_given(self.openai_api_key),
+            base_url=self.base_url or None,
+            organization=self.organization or None,
+            project=self.project or None,
+            azure_endpoint=self.azure_endpoint or None,
+            azure_api_key=_given(self.azure_api_key),
+            azure_api_version=self.azure_api_version or None,
+            litellm_proxy_url=self.litellm_proxy_url or None,
+            litellm_master_key=_given(self.litellm_master_key),
+            timeout=self.request_timeout,
+            concurrency=self.concurrency,
+        )
+
+
+class DialogOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same for links that look at one dialog at a time."""
+
+    source: DialogSource = Source()
+
+
+def _given(secret: Secret | None) -> Secret | None:
+    return secret if secret is not None and secret.reveal().strip() else None
