@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from vconflow.errors import Permanent, Retryable
+from vconflow.links.failures import Failure, joined
 from vconflow.model.vcon import Vcon
 from vconflow.ports.component import SECRET_URL, Options, Resources, Secret
 from vconflow.ports.link import CONTINUE, LinkRun, Outcome
@@ -84,9 +85,7 @@ class WebhookLink:
             headers["x-hub-signature-256"] = f"sha256={digest}"
         return headers
 
-    async def _post(
-        self, url: str, body: bytes, headers: dict[str, str]
-    ) -> Retryable | Permanent | None:
+    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> Failure | None:
         timeout = self._options.timeout
         try:
             await self._http.post(url, content=body, headers=headers, timeout=timeout)
@@ -95,13 +94,8 @@ class WebhookLink:
         return None
 
 
-def _raise_failures(failures: Sequence[Retryable | Permanent], tried: int) -> None:
+def _raise_failures(failures: Sequence[Failure], tried: int) -> None:
     if not failures:
         return
     reasons = "; ".join(map(str, failures))
-    message = f"{len(failures)} of {tried} webhooks failed: {reasons}"
-    retryable = [failure for failure in failures if isinstance(failure, Retryable)]
-    if not retryable:
-        raise Permanent(message)
-    waits = [failure.retry_after for failure in retryable if failure.retry_after is not None]
-    raise Retryable(message, retry_after=max(waits, default=None))
+    raise joined(failures, f"{len(failures)} of {tried} webhooks failed: {reasons}")

@@ -1,0 +1,23 @@
+"""Failures of several things that a link tried at the same time."""
+
+from collections.abc import Sequence
+
+from vconflow.errors import Permanent, Retryable
+
+__all__ = ["Failure", "joined", "located"]
+
+Failure = Retryable | Permanent
+
+
+def joined(failures: Sequence[Failure], message: str) -> Failure:
+    """One failure for several: Retryable if trying again can help any, after the longest wait."""
+    retryable = [failure for failure in failures if isinstance(failure, Retryable)]
+    if not retryable:
+        return Permanent(message)
+    waits = [failure.retry_after for failure in retryable if failure.retry_after is not None]
+    return Retryable(message, retry_after=max(waits, default=None))
+
+
+def located(failure: Failure, place: str) -> Failure:
+    """The same failure, saying where in the vCon it happened: `dialog[2]: ...`."""
+    return joined([failure], f"{place}: {failure}")
