@@ -60,6 +60,9 @@ class LinkRun:
         """Let the document expire from Redis that many seconds after this chain has finished."""
         self.expire_seconds = seconds
 
+    async def keep(self) -> None:
+        """Write what the link has put into the vCon so far, so that a crash does not undo it."""
+
 
 class Link(Protocol):
     """Reads and changes the vCon in memory; the engine stores, retries, times and logs it.
