@@ -77,11 +77,24 @@ class NotBuilt(RegistryError):
 
 BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
     Kind.LINK: {
+        "links.deepgram": Target("vconflow.links.deepgram_link:DeepgramLink"),
+        "links.deepgram_link": Target("vconflow.links.deepgram_link:DeepgramLink"),
         "links.delay": Target("vconflow.links.delay:DelayLink"),
+        "links.diet": Target("vconflow.links.diet:DietLink"),
         "links.expire_vcon": Target("vconflow.links.expire_vcon:ExpireVconLink"),
+        "links.groq_whisper": Target(
+            "vconflow.links.groq_whisper:GroqWhisperLink", "openai", "openai"
+        ),
+        "links.hugging_face_whisper": Target(
+            "vconflow.links.hugging_face_whisper:HuggingFaceWhisperLink"
+        ),
+        "links.openai_transcribe": Target(
+            "vconflow.links.openai_transcribe:OpenaiTranscribeLink", "openai", "openai"
+        ),
         "links.sampler": Target("vconflow.links.sampler:SamplerLink"),
         "links.tag": Target("vconflow.links.tag:TagLink"),
         "links.tag_router": Target("vconflow.links.tag_router:TagRouterLink"),
+        "links.transcribe": Target("vconflow.links.transcribe:TranscribeLink"),
         "links.verify": Target("vconflow.links.verify:VerifyLink", "verify", "joserfc"),
         "links.webhook": Target("vconflow.links.webhook:WebhookLink"),
     },
@@ -103,20 +116,13 @@ NOT_BUILT: Mapping[Kind, frozenset[str]] = {
             "links.analyze_vcon",
             "links.check_and_tag",
             "links.datatrails",
-            "links.deepgram",
-            "links.deepgram_link",
             "links.detect_engagement",
-            "links.diet",
-            "links.groq_whisper",
-            "links.hugging_face_whisper",
             "links.hugging_llm_link",
             "links.jq_link",
-            "links.openai_transcribe",
             "links.post_analysis_to_slack",
             "links.scitt",
             "links.script",
             "links.summary",
-            "links.transcribe",
             "links.wtf_transcribe",
         }
     ),
