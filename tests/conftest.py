@@ -14,6 +14,7 @@ import redis
 from blockbuster import BlockBuster
 from hypothesis import settings
 
+from vconflow.ports.objects import BucketAccess
 from vconflow.telemetry import log
 from vconflow.testing import servers
 
@@ -32,6 +33,8 @@ def _nothing_blocks() -> Iterator[None]:
     for name in ("os.stat", "io.BufferedReader.read", "io.TextIOWrapper.read"):
         if name in watch.functions:
             watch.functions[name].can_block_in("linecache.py", {"checkcache", "updatecache"})
+            # On a loop of its own, in a thread.
+            watch.functions[name].can_block_in("objects/client.py", {"_keys_of_aws"})
     log.configure("INFO", pretty=False)
     watch.activate()
     yield
@@ -82,6 +85,19 @@ def postgres_server() -> Iterator[servers.PostgresServer]:
     """A PostgreSQL. Shared: do not stop it; for that, start one with `servers.postgres`."""
     with running(servers.postgres()) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.S3Server]:
+    """An S3. Shared: do not stop it; for that, start one with `servers.s3`."""
+    with running(servers.s3(tmp_path_factory.mktemp("s3"))) as server:
+        yield server
+
+
+@pytest.fixture
+async def s3_access(s3_server: servers.S3Server) -> BucketAccess:
+    """A bucket of its own for each test."""
+    return await s3_server.make_bucket(f"test-{uuid.uuid4().hex}")
 
 
 @pytest.fixture(params=["valkey", "redis70"])

@@ -252,6 +252,7 @@ async def online(tmp_path: Path) -> AsyncIterator[Resources]:
             http=http,
             fetcher=offline.fetcher,
             documents=offline.documents,
+            objects=offline.objects,
             clock=offline.clock,
             data_dir=tmp_path,
             providers=offline.providers,

@@ -626,7 +626,11 @@ def test_vendor_options_are_those_of_the_vendor(tmp_path: Path) -> None:
     [
         ("whisper_builtin", "{}", "options.vendor: expected one of 'deepgram'"),
         ("groq", "{minimum_confidence: 0.5}", "minimum_confidence: not of groq"),
-        ("openai", "{DEEPGRAM_KEY: x, API_URL: y}", "vendor_options: API_URL, DEEPGRAM_KEY: not of openai"),
+        (
+            "openai",
+            "{DEEPGRAM_KEY: x, API_URL: y}",
+            "vendor_options: API_URL, DEEPGRAM_KEY: not of openai",
+        ),
         ("openai", "{no_such: 1}", "options.vendor_options: .*no_such"),
         ("deepgram", "{minimum_confidence: 2}", "vendor_options.minimum_confidence"),
     ],

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from vconflow.adapters.clock import SystemClock
 from vconflow.adapters.fetch import open_fetcher
 from vconflow.adapters.http import open_http
+from vconflow.adapters.objects import S3Objects
 from vconflow.adapters.providers import open_providers
 from vconflow.adapters.redis.backend import RedisBackend, open_backend
 from vconflow.api import build_asgi
@@ -136,7 +137,7 @@ async def _open_components(
         data_dir = Path(settings.vconflow_data_dir)
         yield Components(
             pool,
-            Surroundings(http, fetcher, saver, clock, data_dir, providers),
+            Surroundings(http, fetcher, saver, S3Objects(), clock, data_dir, providers),
             Breakers(settings.vconflow_breaker_failures, clock.now),
             concurrency=settings.chain_concurrency,
             parallel=settings.conserver_parallel_storage,

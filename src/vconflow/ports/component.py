@@ -19,6 +19,7 @@ from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.http import HttpSender
 
 if TYPE_CHECKING:
+    from vconflow.ports.objects import Objects  # which needs `Secret`
     from vconflow.ports.providers import Providers
 
 __all__ = ["LOCAL_PATH", "SECRET_URL", "Component", "NoOptions", "Options", "Resources", "Secret"]
@@ -82,6 +83,7 @@ class Resources:
     http: HttpSender
     fetcher: Fetcher
     documents: DocumentSaver
+    objects: "Objects"
     clock: Clock
     data_dir: Path
     providers: "Providers"

@@ -1,14 +1,21 @@
-"""Objects in buckets: what links that move media need of S3."""
+"""Objects in buckets: what the storage `s3` and links that move media need of S3."""
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 import msgspec
 
 from vconflow.ports.component import Secret
 
-__all__ = ["Bucket", "BucketAccess", "Objects"]
+__all__ = ["ANYTHING", "NOTHING", "Bucket", "BucketAccess", "FoundObject", "ObjectState", "Objects"]
+
+ANYTHING: Final = "*"
+"""A `put` replaces whatever has the key."""
+NOTHING: Final = ""
+"""A `put` is for a key that nothing has."""
 
 
 class BucketAccess(msgspec.Struct, frozen=True):
@@ -21,15 +28,48 @@ class BucketAccess(msgspec.Struct, frozen=True):
     endpoint_url: str | None = None
 
 
+class ObjectState(msgspec.Struct, frozen=True):
+    """What a bucket says of an object; every version of one has another `etag`."""
+
+    etag: str
+    metadata: Mapping[str, str]
+
+
+class FoundObject(ObjectState, frozen=True):
+    """An object as read."""
+
+    content: bytes
+
+
 class Bucket(Protocol):
     """An open bucket. Raises `Retryable` and `Permanent`."""
 
-    async def put(self, key: str, content: bytes | Path, media_type: str) -> None:
-        """Store an object, of the bytes or of the file."""
+    async def put(
+        self,
+        key: str,
+        content: bytes | Path,
+        media_type: str,
+        *,
+        metadata: Mapping[str, str] = MappingProxyType({}),
+        replacing: str = ANYTHING,
+    ) -> None:
+        """Store an object, of the bytes or of the file; there is all of it or nothing.
+
+        `replacing` is `ANYTHING`, `NOTHING`, or the etag of the one version that it may replace:
+        raises `Conflict` for another, as far as the server can tell.
+        """
         ...
 
     async def get(self, key: str) -> bytes | None:
         """The object, None if there is none."""
+        ...
+
+    async def read(self, key: str) -> FoundObject | None:
+        """The object with what is said of it, None if there is none."""
+        ...
+
+    async def state(self, key: str) -> ObjectState | None:
+        """What is said of the object, None if there is none."""
         ...
 
     async def delete(self, key: str) -> bool:
@@ -37,13 +77,17 @@ class Bucket(Protocol):
         ...
 
     async def presigned_get(self, key: str, seconds: int) -> str:
-        """A URL by which anybody may GET the object for so many seconds."""
+        """A URL by which anybody may GET the object for so many seconds, 604800 at most."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the bucket is there and may be used; raise what hinders it."""
         ...
 
 
 class Objects(Protocol):
-    """Opens buckets; whoever names the same one shares its client."""
+    """Opens buckets; whoever names the same account shares its client."""
 
     def bucket(self, access: BucketAccess) -> AbstractAsyncContextManager[Bucket]:
-        """Open a bucket without asking for it yet."""
+        """Open a bucket without asking for it yet. Raises `Permanent` without the extra `s3`."""
         ...

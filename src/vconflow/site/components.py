@@ -14,6 +14,7 @@ from vconflow.ports.component import Resources
 from vconflow.ports.documents import DocumentSaver
 from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.http import HttpSender
+from vconflow.ports.objects import Objects
 from vconflow.ports.providers import Providers
 from vconflow.site.component_pool import ComponentPool, Opened, Wanted
 
@@ -27,6 +28,7 @@ class Surroundings:
     http: HttpSender
     fetcher: Fetcher
     documents: DocumentSaver
+    objects: Objects
     clock: Clock
     data_dir: Path
     providers: Providers
@@ -38,6 +40,7 @@ class Surroundings:
             http=self.http,
             fetcher=self.fetcher,
             documents=self.documents,
+            objects=self.objects,
             clock=self.clock,
             data_dir=self.data_dir,
             providers=self.providers,

@@ -83,7 +83,7 @@ async def ask(
 async def upload(file: Path) -> AsyncIterator[bytes]:
     """The file in pieces, read in threads."""
     # Opened and closed here: whoever is cancelled while a thread does it leaves it open.
-    with file.open("rb") as opened:  # noqa: ASYNC230
+    with file.open("rb") as opened:
         while chunk := await asyncio.to_thread(opened.read, _CHUNK):
             yield chunk
 

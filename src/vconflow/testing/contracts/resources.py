@@ -14,6 +14,7 @@ from vconflow.ports.embedder import Embedder
 from vconflow.ports.fetcher import Download
 from vconflow.ports.providers import Account, Providers, TranscriberOptions
 from vconflow.ports.transcriber import Transcriber
+from vconflow.testing.memory_objects import MemoryObjects
 
 __all__ = [
     "CannedFetcher",
@@ -167,6 +168,7 @@ def resources_for(
         http=RecordingSender(),
         fetcher=CannedFetcher(),
         documents=SavedDocuments(),
+        objects=MemoryObjects(),
         clock=ManualClock(),
         data_dir=data_dir,
         providers=providers or NoProviders(),

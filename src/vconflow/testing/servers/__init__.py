@@ -4,16 +4,19 @@ from vconflow.testing.servers.postgres_server import PostgresServer, postgres
 from vconflow.testing.servers.process import Server, free_port, limit_files
 from vconflow.testing.servers.redis_cluster import RedisCluster, redis_cluster
 from vconflow.testing.servers.redis_servers import RedisServer, redis_server, valkey
+from vconflow.testing.servers.s3_server import S3Server, s3
 
 __all__ = [
     "PostgresServer",
     "RedisCluster",
     "RedisServer",
+    "S3Server",
     "Server",
     "free_port",
     "limit_files",
     "postgres",
     "redis_cluster",
     "redis_server",
+    "s3",
     "valkey",
 ]
