@@ -81,12 +81,25 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
         "links.analyze_and_label": Target("vconflow.links.analyze_and_label:AnalyzeAndLabelLink"),
         "links.analyze_vcon": Target("vconflow.links.analyze_vcon:AnalyzeVconLink"),
         "links.check_and_tag": Target("vconflow.links.check_and_tag:CheckAndTagLink"),
+        "links.deepgram": Target("vconflow.links.deepgram_link:DeepgramLink"),
+        "links.deepgram_link": Target("vconflow.links.deepgram_link:DeepgramLink"),
         "links.delay": Target("vconflow.links.delay:DelayLink"),
         "links.detect_engagement": Target("vconflow.links.detect_engagement:DetectEngagementLink"),
+        "links.diet": Target("vconflow.links.diet:DietLink"),
         "links.expire_vcon": Target("vconflow.links.expire_vcon:ExpireVconLink"),
+        "links.groq_whisper": Target(
+            "vconflow.links.groq_whisper:GroqWhisperLink", "openai", "openai"
+        ),
+        "links.hugging_face_whisper": Target(
+            "vconflow.links.hugging_face_whisper:HuggingFaceWhisperLink"
+        ),
+        "links.openai_transcribe": Target(
+            "vconflow.links.openai_transcribe:OpenaiTranscribeLink", "openai", "openai"
+        ),
         "links.sampler": Target("vconflow.links.sampler:SamplerLink"),
         "links.tag": Target("vconflow.links.tag:TagLink"),
         "links.tag_router": Target("vconflow.links.tag_router:TagRouterLink"),
+        "links.transcribe": Target("vconflow.links.transcribe:TranscribeLink"),
         "links.verify": Target("vconflow.links.verify:VerifyLink", "verify", "joserfc"),
         "links.webhook": Target("vconflow.links.webhook:WebhookLink"),
     },
@@ -104,19 +117,12 @@ NOT_BUILT: Mapping[Kind, frozenset[str]] = {
     Kind.LINK: frozenset(
         {
             "links.datatrails",
-            "links.deepgram",
-            "links.deepgram_link",
-            "links.diet",
-            "links.groq_whisper",
-            "links.hugging_face_whisper",
             "links.hugging_llm_link",
             "links.jq_link",
-            "links.openai_transcribe",
             "links.post_analysis_to_slack",
             "links.scitt",
             "links.script",
             "links.summary",
-            "links.transcribe",
             "links.wtf_transcribe",
         }
     ),

@@ -1,11 +1,8 @@
 """Fetching by strangers' URLs: from a real server, and never from where it must not be."""
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -14,54 +11,12 @@ from vconflow.adapters.addresses import Allowed, Refused
 from vconflow.adapters.fetch import open_fetcher
 from vconflow.errors import ConfigError, Permanent, Retryable
 from vconflow.ports.fetcher import Fetcher
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: Audio/WAV; rate=8000\r\nContent-Length: 5\r\n\r\nhello"
-
-
-@dataclass
-class Server:
-    """Answers each path with the bytes given for it; counts connections."""
-
-    port: int = 0
-    answers: dict[str, bytes] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    connections: int = 0
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-
-    def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
-        return f"http://{host}:{self.port}{path}"
-
-    def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self.tasks.add(asyncio.ensure_future(self._serve(reader, writer)))
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await reader.readuntil(b"\r\n\r\n")
-        path = request.split(b" ")[1].decode()
-        self.asked.append(path)
-        writer.write(self.answers.get(path, OK))
-        if path == "/hangs":
-            await reader.read()  # until the client has left
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-
-@asynccontextmanager
-async def serving() -> AsyncIterator[Server]:
-    server = Server()
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    server.port = listener.sockets[0].getsockname()[1]
-    try:
-        yield server
-    finally:
-        listener.close()
-        await asyncio.gather(*server.tasks)
+from vconflow.testing.raw_http_server import RawHttpServer, raw_http_server
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    async with serving() as server:
+async def server() -> AsyncIterator[RawHttpServer]:
+    async with raw_http_server() as server:
         yield server
 
 
@@ -84,19 +39,19 @@ def status(number: int, extra: str = "") -> bytes:
     return f"HTTP/1.1 {number} X\r\n{extra}Content-Length: 0\r\n\r\n".encode()
 
 
-async def test_gives_body_type_and_size(fetcher: Fetcher, server: Server) -> None:
+async def test_gives_body_type_and_size(fetcher: Fetcher, server: RawHttpServer) -> None:
     async with fetcher.open(server.url(), limit=5, timeout=20) as download:
         assert (download.media_type, download.size) == ("audio/wav", 5)
         assert b"".join([chunk async for chunk in download.chunks()]) == b"hello"
 
 
-async def test_follows_redirects(fetcher: Fetcher, server: Server) -> None:
+async def test_follows_redirects(fetcher: Fetcher, server: RawHttpServer) -> None:
     server.answers = {"/a": redirect("/b"), "/b": redirect(server.url("/c"), 308)}
     assert await fetch(fetcher, server.url("/a")) == b"hello"
     assert server.asked == ["/a", "/b", "/c"]
 
 
-async def test_gives_up_a_circle(fetcher: Fetcher, server: Server) -> None:
+async def test_gives_up_a_circle(fetcher: Fetcher, server: RawHttpServer) -> None:
     server.answers = {"/a": redirect("/a")}
     with pytest.raises(Permanent, match="redirects"):
         await fetch(fetcher, server.url("/a"))
@@ -125,7 +80,7 @@ async def test_gives_up_a_circle(fetcher: Fetcher, server: Server) -> None:
     ],
 )
 async def test_keeps_away_from_private_addresses(
-    fetcher: Fetcher, server: Server, url: str, monkeypatch: pytest.MonkeyPatch
+    fetcher: Fetcher, server: RawHttpServer, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = {"localhost.localdomain": ["127.0.0.2"]}
     resolve_as(monkeypatch, names.get)
@@ -134,7 +89,9 @@ async def test_keeps_away_from_private_addresses(
     assert server.connections == 0
 
 
-async def test_a_redirect_is_checked_like_the_first_url(fetcher: Fetcher, server: Server) -> None:
+async def test_a_redirect_is_checked_like_the_first_url(
+    fetcher: Fetcher, server: RawHttpServer
+) -> None:
     server.answers = {"/a": redirect(server.url("/secret", host="127.0.0.2"))}
     with pytest.raises(Permanent, match="private"):
         await fetch(fetcher, server.url("/a"))
@@ -144,14 +101,16 @@ async def test_a_redirect_is_checked_like_the_first_url(fetcher: Fetcher, server
 @pytest.mark.parametrize(
     "to", ["file:///etc/passwd", "gopher://127.0.0.1/", "ftp://example.com/", "", "//[x/"]
 )
-async def test_a_redirect_elsewhere_is_refused(fetcher: Fetcher, server: Server, to: str) -> None:
+async def test_a_redirect_elsewhere_is_refused(
+    fetcher: Fetcher, server: RawHttpServer, to: str
+) -> None:
     server.answers = {"/a": redirect(to)}
     with pytest.raises(Permanent):
         await fetch(fetcher, server.url("/a"))
 
 
 async def test_a_name_that_changes_its_address_is_of_no_use(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: RawHttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DNS rebinding: checked as public, connected to as private."""
     answers = iter([["127.0.0.1"], ["127.0.0.2"]])
@@ -178,7 +137,7 @@ async def test_one_private_address_among_public_ones_is_enough(
 
 
 async def test_exceptions_are_networks_and_names(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: RawHttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolve_as(monkeypatch, lambda host: ["127.0.0.1"] if host.endswith(".internal") else None)
     async with open_fetcher(["Recordings.internal"]) as fetcher:
@@ -213,7 +172,7 @@ async def test_refuses_what_is_no_url_to_fetch(fetcher: Fetcher, url: str) -> No
 
 
 @pytest.mark.parametrize("announced", [True, False])
-async def test_stops_at_the_limit(fetcher: Fetcher, server: Server, announced: bool) -> None:
+async def test_stops_at_the_limit(fetcher: Fetcher, server: RawHttpServer, announced: bool) -> None:
     length = b"Content-Length: 100000\r\n" if announced else b""
     server.answers = {"/": b"HTTP/1.1 200 OK\r\n" + length + b"\r\n" + b"x" * 100_000}
     with pytest.raises(Permanent, match="more than 99999 bytes"):
@@ -222,21 +181,21 @@ async def test_stops_at_the_limit(fetcher: Fetcher, server: Server, announced: b
 
 
 async def test_a_body_that_breaks_off_may_come_whole_later(
-    fetcher: Fetcher, server: Server
+    fetcher: Fetcher, server: RawHttpServer
 ) -> None:
     server.answers = {"/": b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf"}
     with pytest.raises(Retryable):
         await fetch(fetcher, server.url())
 
 
-async def test_the_time_covers_the_body(fetcher: Fetcher, server: Server) -> None:
+async def test_the_time_covers_the_body(fetcher: Fetcher, server: RawHttpServer) -> None:
     server.answers = {"/hangs": b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf"}
     with pytest.raises(Retryable, match="in time"):
         await fetch(fetcher, server.url("/hangs"), timeout=0.2)
 
 
 @pytest.mark.parametrize("number", [408, 429, 500, 503])
-async def test_a_status_that_passes(fetcher: Fetcher, server: Server, number: int) -> None:
+async def test_a_status_that_passes(fetcher: Fetcher, server: RawHttpServer, number: int) -> None:
     server.answers = {"/": status(number, "Retry-After: 7\r\n")}
     with pytest.raises(Retryable, match=str(number)) as caught:
         await fetch(fetcher, server.url())
@@ -244,7 +203,7 @@ async def test_a_status_that_passes(fetcher: Fetcher, server: Server, number: in
 
 
 @pytest.mark.parametrize("number", [204, 206, 304, 401, 404, 410])
-async def test_a_status_that_stays(fetcher: Fetcher, server: Server, number: int) -> None:
+async def test_a_status_that_stays(fetcher: Fetcher, server: RawHttpServer, number: int) -> None:
     server.answers = {"/": status(number)}
     with pytest.raises(Permanent, match=str(number)):
         await fetch(fetcher, server.url())
@@ -258,13 +217,28 @@ async def test_nobody_there_may_pass(fetcher: Fetcher) -> None:
         await fetch(fetcher, f"http://127.0.0.1:{port}/")
 
 
-async def test_errors_of_the_reader_are_its_own(fetcher: Fetcher, server: Server) -> None:
+async def test_a_check_asks_nothing(
+    fetcher: Fetcher, server: RawHttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fetcher.check(server.url())
+    for url in (server.url(host="127.0.0.2"), "http://10.0.0.1/", "ftp://8.8.8.8/", "x"):
+        with pytest.raises(Permanent):
+            await fetcher.check(url)
+    resolve_as(monkeypatch, {"mixed.example": ["93.184.216.34", "10.0.0.1"]}.get)
+    with pytest.raises(Permanent, match="private"):
+        await fetcher.check("https://mixed.example/")
+    with pytest.raises(Retryable):
+        await fetcher.check("https://no-such-name.invalid/")
+    assert server.connections == 0
+
+
+async def test_errors_of_the_reader_are_its_own(fetcher: Fetcher, server: RawHttpServer) -> None:
     with pytest.raises(OSError, match="disk full"):
         async with fetcher.open(server.url(), limit=100, timeout=20):
             raise OSError("disk full")
 
 
-async def test_errors_name_no_more_than_the_origin(fetcher: Fetcher, server: Server) -> None:
+async def test_errors_name_no_more_than_the_origin(fetcher: Fetcher, server: RawHttpServer) -> None:
     server.answers = {"/s3cret?sig=s3cret": status(404)}
     with pytest.raises(Permanent) as caught:
         await fetch(fetcher, server.url("/s3cret?sig=s3cret"))

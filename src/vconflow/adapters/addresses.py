@@ -94,6 +94,12 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         self._allowed = allowed
         self._inner = httpcore.AnyIOBackend()
 
+    async def resolve(self, host: str, port: int) -> list[str]:
+        """The addresses of a host, all of which may be connected to; else raises Refused."""
+        addresses = await _resolve(host, port)
+        self._allowed.check(host, addresses)
+        return addresses
+
     async def connect_tcp(
         self,
         host: str,
@@ -103,8 +109,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Resolve once, check, and connect to what was checked."""
-        addresses = await _resolve(host, port)
-        self._allowed.check(host, addresses)
+        addresses = await self.resolve(host, port)
         failure: Exception = httpcore.ConnectError("no address")
         for address in addresses:
             try:

@@ -47,7 +47,7 @@ async def open_fetcher(allow: Iterable[str] = ()) -> AsyncIterator[Fetcher]:
         ssl_context=certificates, network_backend=backend, max_connections=_CONNECTIONS
     )
     async with pool:
-        yield _GuardedFetcher(pool)
+        yield _GuardedFetcher(pool, backend)
 
 
 class _Answer:
@@ -81,8 +81,9 @@ class _Answer:
 
 
 class _GuardedFetcher:
-    def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
+    def __init__(self, pool: httpcore.AsyncConnectionPool, backend: GuardedBackend) -> None:
         self._pool = pool
+        self._backend = backend
 
     @asynccontextmanager
     async def open(self, url: str, *, limit: int, timeout: float) -> AsyncIterator[Download]:
@@ -108,6 +109,11 @@ class _GuardedFetcher:
     async def fetch(self, url: str, *, limit: int, timeout: float) -> bytes:
         async with self.open(url, limit=limit, timeout=timeout) as download:
             return b"".join([chunk async for chunk in download.chunks()])
+
+    async def check(self, url: str) -> None:
+        parts = urlsplit(_checked(url))
+        with _failures(url):
+            await self._backend.resolve(parts.hostname or "", parts.port or 443)
 
 
 @contextmanager

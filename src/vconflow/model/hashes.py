@@ -1,9 +1,19 @@
 """Content hashes: `alg` and `signature` of 0.0.1, `sha512-<base64url>` since."""
 
+import hashlib
 import re
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from typing import Any
 
-__all__ = ["content_hash", "legacy_hash", "normal_hash"]
+__all__ = [
+    "content_hash",
+    "hash_of",
+    "joined_hash",
+    "legacy_hash",
+    "normal_hash",
+    "stated_hashes",
+]
 
 _NAME = re.compile(r"sha-?(\d{3})", re.IGNORECASE)
 _JOINED = re.compile(r"(sha-?\d{3})-(.+)", re.IGNORECASE | re.DOTALL)
@@ -32,3 +42,27 @@ def legacy_hash(text: str) -> tuple[str, str] | None:
     joined = _JOINED.fullmatch(text)
     name = joined and _NAME.fullmatch(joined[1])
     return (f"SHA-{name[1]}", joined[2]) if joined and name else None
+
+
+def joined_hash(name: str, digest: bytes) -> str:
+    """Return the `content_hash` of a digest; `name` is the algorithm's, as in `sha512`."""
+    return f"{name}-{urlsafe_b64encode(digest).decode().rstrip('=')}"
+
+
+def hash_of(content: bytes) -> str:
+    """Return the `content_hash` of a content, by the algorithm that everybody must know."""
+    return joined_hash("sha512", hashlib.sha512(content).digest())
+
+
+def stated_hashes(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what an item says about the content behind its `url`, in the normal spelling.
+
+    Of an algorithm that is no SHA the text begins with its name, too.
+    """
+    stated = item.get("content_hash")
+    every = stated if isinstance(stated, list) else [stated]
+    found = [normal_hash(text) for text in every if isinstance(text, str) and text]
+    alg, signature = item.get("alg"), item.get("signature")
+    if not found and isinstance(alg, str) and isinstance(signature, str) and signature:
+        found = [content_hash(alg, signature) or f"{alg}-{signature}"]
+    return tuple(found)

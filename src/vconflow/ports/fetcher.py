@@ -42,3 +42,11 @@ class Fetcher(Protocol):
     async def fetch(self, url: str, *, limit: int, timeout: float) -> bytes:
         """The whole body of a URL; raises as `open` does."""
         ...
+
+    async def check(self, url: str) -> None:
+        """Raise `Permanent` for a URL that is refused before anything is sent; nothing is asked.
+
+        Its name is looked up: `Retryable` if that is not possible now. Where the answer would
+        redirect to is not known.
+        """
+        ...

@@ -100,6 +100,10 @@ class CannedFetcher:
             raise Permanent("GET: nothing there, or too much")
         return body
 
+    async def check(self, url: str) -> None:
+        if url not in self.bodies:
+            raise Permanent("GET: refused")
+
 
 @dataclass
 class _Canned:

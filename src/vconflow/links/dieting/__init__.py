@@ -1,0 +1,1 @@
+"""What the link `diet` does to the parts of a vCon."""

@@ -1,0 +1,1 @@
+"""What the links that transcribe share: `transcribe` and one for each vendor."""
