@@ -18,7 +18,16 @@ from vconflow.ports.documents import DocumentSaver
 from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.http import HttpSender
 
-__all__ = ["LOCAL_PATH", "SECRET_URL", "Component", "NoOptions", "Options", "Resources", "Secret"]
+__all__ = [
+    "LOCAL_FILE_OR_URL",
+    "LOCAL_PATH",
+    "SECRET_URL",
+    "Component",
+    "NoOptions",
+    "Options",
+    "Resources",
+    "Secret",
+]
 
 
 SECRET_URL = "secret_url"  # noqa: S105  # a mark, no password
@@ -28,6 +37,9 @@ are: `Annotated[str, Meta(extra={SECRET_URL: True})]`."""
 LOCAL_PATH = "local_path"
 """Marks a text that names a file or folder of this machine, as `SECRET_URL` marks. A configuration
 that came over HTTP may name only what the file does, what is below that, and the data folder."""
+
+LOCAL_FILE_OR_URL = "local_file_or_url"
+"""The value of `LOCAL_PATH` for a text that names none when it has `://` in it."""
 
 
 class Secret:
