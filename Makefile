@@ -26,8 +26,8 @@ $(READY): requirements.lock pyproject.toml
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps -e .
 	@touch $@
 
-TEST_COMMANDS := redis-server wrk curl git node promtool prometheus systemd-analyze nginx
-TEST_PACKAGES := redis-server wrk curl git nodejs prometheus systemd nginx
+TEST_COMMANDS := redis-server wrk curl git node promtool prometheus systemd-analyze nginx espeak-ng
+TEST_PACKAGES := redis-server wrk curl git nodejs prometheus systemd nginx espeak-ng
 
 # The packages of a distribution start their service when they are installed; the tests start
 # their own servers, so policy-rc.d forbids that meanwhile.
@@ -73,7 +73,8 @@ failover: setup ## Kill 80 masters of Redis under load and count what is lost, i
 
 lock: setup ## Pin all dependencies anew; make lock ARGS=--upgrade takes newer ones
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
-		--extra milvus --extra milvus-lite --extra postgres --extra verify --group dev $(ARGS) pyproject.toml -o requirements.lock
+		--extra local-embeddings --extra milvus --extra milvus-lite --extra openai --extra postgres \
+		--extra verify --group dev $(ARGS) pyproject.toml -o requirements.lock
 	@! grep -n '://' requirements.lock || { echo 'the lock names a host' >&2; exit 1; }
 
 clean: ## Remove what was generated, apart from .venv

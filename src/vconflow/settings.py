@@ -113,8 +113,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     ] = "INFO"
 
     openai_api_key: Annotated[Secret | None, Meta(description="Key of OpenAI.")] = None
+    openai_base_url: Annotated[
+        str | None, Meta(description="Base URL of OpenAI, if it is not the public one.")
+    ] = None
     deepgram_key: Annotated[Secret | None, Meta(description="Key of Deepgram.")] = None
     groq_api_key: Annotated[Secret | None, Meta(description="Key of Groq.")] = None
+    huggingface_api_key: Annotated[Secret | None, Meta(description="Key of Hugging Face.")] = None
     azure_openai_endpoint: Annotated[
         str | None, Meta(description="Base URL of the Azure OpenAI resource.")
     ] = None
@@ -128,6 +132,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     litellm_master_key: Annotated[Secret | None, Meta(description="Key of the LiteLLM proxy.")] = (
         None
     )
+
+    vconflow_provider_concurrency: Annotated[
+        Count,
+        Meta(
+            description="Calls under way at once per account at a provider of models, unless the "
+            "component that uses it says otherwise."
+        ),
+    ] = 50
+    vconflow_provider_timeout: Annotated[
+        Duration,
+        Meta(description="Seconds that a call to a model may take; 600 if it has a recording."),
+    ] = 120.0
+    vconflow_prices_file: Annotated[
+        Path | None,
+        Meta(
+            description="Prices of models, YAML: provider, model, then dollars for a million "
+            "tokens (`input`, `output`) and for a `minute` of recording. It goes before the list "
+            "prices that are built in."
+        ),
+    ] = None
 
     vconflow_data_dir: Annotated[
         Path, Meta(description="Where the embedded Valkey and links keep their files.")

@@ -254,6 +254,7 @@ async def online(tmp_path: Path) -> AsyncIterator[Resources]:
             documents=offline.documents,
             clock=offline.clock,
             data_dir=tmp_path,
+            providers=offline.providers,
         )
 
 

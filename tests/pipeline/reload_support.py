@@ -111,7 +111,7 @@ async def running(
         if not hears:
             ports = replace(ports, switch=_DeafSwitch(backend.connections.commands, Keys()))
         nothing = cast("Any", None)
-        around = Surroundings(nothing, nothing, nothing, ports.clock, Path("unused"))
+        around = Surroundings(nothing, nothing, nothing, ports.clock, Path("unused"), nothing)
         async with open_pool() as pool:
             breakers = Breakers()
             components = Components(pool, around, breakers, concurrency=100, parallel=True)

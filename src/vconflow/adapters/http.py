@@ -19,7 +19,7 @@ import httpx
 from vconflow.errors import Permanent, Retryable
 from vconflow.ports.http import HttpSender
 
-__all__ = ["failure_of", "open_http", "origin_of", "seconds_of"]
+__all__ = ["failure_of", "mapped", "open_http", "origin_of", "seconds_of"]
 
 _RETRYABLE_STATUS: Final = frozenset({408, 425, 429})
 _LONGEST_WAIT: Final = 86400.0
@@ -95,7 +95,7 @@ class _HttpxSender:
             raise Retryable(f"POST {origin_of(url)}: no answer in {timeout:g} s") from None
         except _CAUGHT as error:
             # Without the cause: the driver quotes headers and URLs in some of its messages.
-            raise _mapped(error, url) from None
+            raise mapped(error, url) from None
         if 200 <= status < 300:
             return status, body
         raise failure_of("POST", url, status, seconds_of(wait, self._now))
@@ -119,10 +119,11 @@ class _HttpxSender:
             return response.status_code, response.headers.get("retry-after"), bytes(body)
 
 
-def _mapped(error: Exception, url: str) -> Retryable | Permanent:
-    mapped = next(target for kind, target in _ERRORS if isinstance(error, kind))
+def mapped(error: Exception, url: str) -> Retryable | Permanent:
+    """What an exception of httpx in a POST means."""
+    target = next(target for kind, target in _ERRORS if isinstance(error, kind))
     detail = f": {error}" if isinstance(error, httpx.NetworkError) and str(error) else ""
-    return mapped(f"POST {origin_of(url)}: {type(error).__name__}{detail}")
+    return target(f"POST {origin_of(url)}: {type(error).__name__}{detail}")
 
 
 def failure_of(

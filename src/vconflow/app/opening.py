@@ -11,9 +11,17 @@ from starlette.types import ASGIApp
 from vconflow.adapters.clock import SystemClock
 from vconflow.adapters.fetch import open_fetcher
 from vconflow.adapters.http import open_http
+from vconflow.adapters.providers import open_providers
 from vconflow.adapters.redis.backend import RedisBackend, open_backend
 from vconflow.api import build_asgi
-from vconflow.app.options import open_audit_log, policy_of, ports_of, redis_options
+from vconflow.app.options import (
+    open_audit_log,
+    policy_of,
+    ports_of,
+    prices_of,
+    provider_options,
+    redis_options,
+)
 from vconflow.app.readiness import Readiness
 from vconflow.app.services import Opened, services_of
 from vconflow.app.watchdog import watch_loop
@@ -122,12 +130,13 @@ async def _open_components(
     async with (
         open_http() as http,
         open_fetcher(settings.vconflow_fetch_allow) as fetcher,
+        open_providers(provider_options(settings), prices_of(settings)) as providers,
         open_pool() as pool,
     ):
         data_dir = Path(settings.vconflow_data_dir)
         yield Components(
             pool,
-            Surroundings(http, fetcher, saver, clock, data_dir),
+            Surroundings(http, fetcher, saver, clock, data_dir, providers),
             Breakers(settings.vconflow_breaker_failures, clock.now),
             concurrency=settings.chain_concurrency,
             parallel=settings.conserver_parallel_storage,

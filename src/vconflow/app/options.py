@@ -3,14 +3,23 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from vconflow.adapters.providers import Environment, Prices, ProviderOptions
 from vconflow.adapters.redis.backend import RedisBackend, RedisOptions
 from vconflow.errors import ConfigError, Problem
 from vconflow.pipeline.replica import Policy, Ports
 from vconflow.ports.clock import Clock
+from vconflow.ports.providers import Account
 from vconflow.settings import Settings
 from vconflow.telemetry.audit import AuditLog, Level, open_audit
 
-__all__ = ["open_audit_log", "policy_of", "ports_of", "redis_options"]
+__all__ = [
+    "open_audit_log",
+    "policy_of",
+    "ports_of",
+    "prices_of",
+    "provider_options",
+    "redis_options",
+]
 
 
 @asynccontextmanager
@@ -40,6 +49,36 @@ def redis_options(settings: Settings) -> RedisOptions:
         durability=settings.vconflow_durability,
         shards=settings.vconflow_shards,
     )
+
+
+def provider_options(settings: Settings) -> ProviderOptions:
+    """The accounts that the environment names, and the limits of those that name none."""
+    language = Account(
+        api_key=settings.openai_api_key,
+        base_url=settings.openai_base_url,
+        azure_endpoint=settings.azure_openai_endpoint,
+        azure_api_key=settings.azure_openai_api_key,
+        azure_api_version=settings.azure_openai_api_version,
+        litellm_proxy_url=settings.litellm_proxy_url,
+        litellm_master_key=settings.litellm_master_key,
+    )
+    keys = {
+        "deepgram": settings.deepgram_key,
+        "groq": settings.groq_api_key,
+        "hugging_face": settings.huggingface_api_key,
+    }
+    given = {vendor: key for vendor, key in keys.items() if key is not None}
+    return ProviderOptions(
+        environment=Environment(language, given),
+        concurrency=settings.vconflow_provider_concurrency,
+        timeout=settings.vconflow_provider_timeout,
+    )
+
+
+def prices_of(settings: Settings) -> Prices:
+    """The prices of calls to providers. Raises ConfigError for a file that holds none."""
+    file = settings.vconflow_prices_file
+    return Prices.read(file) if file else Prices()
 
 
 def ports_of(backend: RedisBackend, clock: Clock) -> Ports:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 import msgspec
 
@@ -17,6 +17,9 @@ from vconflow.ports.clock import Clock
 from vconflow.ports.documents import DocumentSaver
 from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.http import HttpSender
+
+if TYPE_CHECKING:
+    from vconflow.ports.providers import Providers
 
 __all__ = [
     "LOCAL_FILE_OR_URL",
@@ -93,6 +96,7 @@ class Resources:
     documents: DocumentSaver
     clock: Clock
     data_dir: Path
+    providers: "Providers"
     random: Callable[[], float] = field(default=random.random)
 
 

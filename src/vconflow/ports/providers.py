@@ -14,11 +14,13 @@ __all__ = ["Account", "Providers", "TranscriberOptions"]
 
 
 class Account(msgspec.Struct, frozen=True):
-    """Credentials as a component's options give them; what is None comes from the environment.
+    """Credentials as a component's options give them.
 
     The environment goes first: LITELLM_PROXY_URL with LITELLM_MASTER_KEY, else AZURE_OPENAI_*, else
-    OPENAI_API_KEY, else what stands here. `timeout` is in seconds for one call, `concurrency` how
-    many calls of the account may be under way at the same time, None leaves both to the provider.
+    OPENAI_API_KEY, else what stands here in the same order. But a `base_url` is a server of its
+    own: it takes the `api_key` that stands here and none of the environment. `timeout` is
+    in seconds for one call, `concurrency` how many calls of the account may be under way at the
+    same time; None leaves both to the settings.
     """
 
     api_key: Secret | None = None

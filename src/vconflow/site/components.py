@@ -14,6 +14,7 @@ from vconflow.ports.component import Resources
 from vconflow.ports.documents import DocumentSaver
 from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.http import HttpSender
+from vconflow.ports.providers import Providers
 from vconflow.site.component_pool import ComponentPool, Opened, Wanted
 
 __all__ = ["Components", "Parts", "Surroundings"]
@@ -28,10 +29,19 @@ class Surroundings:
     documents: DocumentSaver
     clock: Clock
     data_dir: Path
+    providers: Providers
 
     def of(self, name: str) -> Resources:
         """What the component of that name is given."""
-        return Resources(name, self.http, self.fetcher, self.documents, self.clock, self.data_dir)
+        return Resources(
+            name=name,
+            http=self.http,
+            fetcher=self.fetcher,
+            documents=self.documents,
+            clock=self.clock,
+            data_dir=self.data_dir,
+            providers=self.providers,
+        )
 
 
 @dataclass(frozen=True)

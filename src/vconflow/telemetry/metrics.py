@@ -110,6 +110,22 @@ STORAGE_CONFLICTS = _counter(
     "storage_conflicts_total", "vCons stored again since a newer revision existed.", "storage"
 )
 
+PROVIDER_CALLS = _counter(
+    "provider_calls_total", "Calls to providers of models.", "provider", "model", "outcome"
+)
+PROVIDER_SECONDS = _histogram(
+    "provider_seconds", "Time that a call to a provider took.", SLOW, "provider", "model"
+)
+PROVIDER_TOKENS = _counter(
+    "provider_tokens_total", "Tokens that a provider counted.", "provider", "model", "direction"
+)
+PROVIDER_AUDIO = _counter(
+    "provider_audio_seconds_total", "Length of the recordings transcribed.", "provider", "model"
+)
+PROVIDER_COST = _counter(
+    "provider_cost_dollars_total", "Price of all calls, where it is known.", "provider", "model"
+)
+
 RETRIES = _counter("retries_total", "Entries that wait for another attempt.", "chain")
 DEAD_LETTERS_MOVED = _counter(
     "dead_letters_moved_total", "Dead letters replayed, purged or expired.", "list", "how"

@@ -27,15 +27,15 @@ class Received:
 class Reply:
     """How to answer one request.
 
-    `fault` is `hang` (say nothing until the receiver stops or `release` is called) or `reset` (cut
-    the connection). `delay` is in seconds.
+    `fault` is `hang` (say nothing until the receiver stops or `release` is called), `reset` (cut
+    the connection) or `cut` (cut it in the middle of the body). `delay` is in seconds.
     """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     delay: float = 0.0
-    fault: Literal["", "hang", "reset"] = ""
+    fault: Literal["", "hang", "reset", "cut"] = ""
 
 
 class WebhookReceiver:
@@ -145,7 +145,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
-        self.wfile.write(reply.body)
+        if reply.fault == "cut":
+            self.wfile.write(reply.body[: len(reply.body) // 2])
+            self.wfile.flush()
+            self._reset()
+        else:
+            self.wfile.write(reply.body)
 
     def _reset(self) -> None:
         # A linger time of zero makes close send RST.

@@ -57,7 +57,7 @@ class MilvusStorage:
             resources.providers.embedder(account(options), model, dim) as embedder,
             client.open_rows(options, place) as rows,
         ):
-            yield cls(rows, vectors.UnitVectors(embedder, dim, f"{place}.embedding_dim"), options)
+            yield cls(rows, vectors.UnitVectors(embedder), options)
 
     async def put(self, vcons: Sequence[StoredVcon]) -> None:
         """Bring the rows of a batch up to date. Raises PartialFailure for what is no vCon."""

@@ -6,7 +6,6 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from vconflow.errors import Retryable
 from vconflow.ports.embedder import Embedder
 
 __all__ = ["UnitVectors"]
@@ -19,20 +18,14 @@ _SHORTEST: Final = 0.1
 
 
 class UnitVectors:
-    """Asks for embeddings; `place` is where their `dim` stands, for the error."""
+    """Asks for embeddings."""
 
-    def __init__(self, embedder: Embedder, dim: int, place: str) -> None:
+    def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        self._dim = dim
-        self._place = place
 
     async def of(self, texts: Sequence[str]) -> list[Vector]:
         """A vector per text, in order. Raises what the embedder raises."""
-        vectors = await self._embedder.embed(texts)
-        wrong = next((len(vector) for vector in vectors if len(vector) != self._dim), None)
-        if wrong is not None:
-            raise Retryable(f"{self._place}: {self._dim}, but the model's vectors have {wrong}")
-        return await asyncio.to_thread(_unit, vectors)
+        return await asyncio.to_thread(_unit, await self._embedder.embed(texts))
 
     @staticmethod
     def sound(vectors: Mapping[KeyT, Sequence[float]]) -> dict[KeyT, Vector]:

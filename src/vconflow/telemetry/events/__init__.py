@@ -65,6 +65,7 @@ from vconflow.telemetry.events.process import (
     package_installed,
     unhandled,
 )
+from vconflow.telemetry.events.providers import provider_called, provider_used
 from vconflow.telemetry.events.redis import (
     event_feed_lost,
     redis_back,
@@ -140,6 +141,8 @@ __all__ = [
     "package_installed",
     "parked",
     "partner_accepted",
+    "provider_called",
+    "provider_used",
     "recovered",
     "redis_back",
     "redis_done",

@@ -2,16 +2,27 @@
 
 import random
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vconflow.errors import Permanent
+from vconflow.errors import ConfigError, Permanent, Problem
 from vconflow.model.validation import validate
+from vconflow.ports.completer import Completer
 from vconflow.ports.component import Resources
+from vconflow.ports.embedder import Embedder
 from vconflow.ports.fetcher import Download
+from vconflow.ports.providers import Account, Providers, TranscriberOptions
+from vconflow.ports.transcriber import Transcriber
 
-__all__ = ["CannedFetcher", "ManualClock", "Post", "RecordingSender", "resources_for"]
+__all__ = [
+    "CannedFetcher",
+    "ManualClock",
+    "NoProviders",
+    "Post",
+    "RecordingSender",
+    "resources_for",
+]
 
 
 class ManualClock:
@@ -114,8 +125,39 @@ class SavedDocuments:
         return uuid
 
 
-def resources_for(data_dir: Path, *, name: str = "component", seed: int = 0) -> Resources:
-    """Return resources that reach neither network nor wall clock; chance is seeded."""
+class NoProviders:
+    """Providers that refuse every account: the test gave none."""
+
+    def completer(self, account: Account) -> AbstractAsyncContextManager[Completer]:
+        raise _no_account()
+
+    def transcriber(
+        self, vendor: str, options: TranscriberOptions
+    ) -> AbstractAsyncContextManager[Transcriber]:
+        raise _no_account()
+
+    def embedder(
+        self, account: Account, model: str, dim: int
+    ) -> AbstractAsyncContextManager[Embedder]:
+        raise _no_account()
+
+
+def _no_account() -> ConfigError:
+    message = "no providers: give resources_for those of open_providers()"
+    return ConfigError([Problem((), message, "no_credentials")])
+
+
+def resources_for(
+    data_dir: Path,
+    *,
+    name: str = "component",
+    seed: int = 0,
+    providers: Providers | None = None,
+) -> Resources:
+    """Return resources that reach neither network nor wall clock; chance is seeded.
+
+    `providers` are refused unless given.
+    """
     return Resources(
         name=name,
         http=RecordingSender(),
@@ -123,5 +165,6 @@ def resources_for(data_dir: Path, *, name: str = "component", seed: int = 0) -> 
         documents=SavedDocuments(),
         clock=ManualClock(),
         data_dir=data_dir,
+        providers=providers or NoProviders(),
         random=random.Random(seed).random,
     )

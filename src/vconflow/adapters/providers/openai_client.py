@@ -1,0 +1,105 @@
+"""The official client of OpenAI, and what its errors mean.
+
+Errors name the provider, the status and the code only: messages of providers quote keys and
+prompts.
+"""
+
+import asyncio
+import importlib
+import logging
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from vconflow.adapters.http import seconds_of
+from vconflow.adapters.providers.credentials import Login
+from vconflow.errors import ConfigError, Permanent, Problem, Retryable
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, AsyncOpenAI
+
+__all__ = ["expect", "import_client", "mapped_errors", "open_client"]
+
+T = TypeVar("T")
+
+_RETRYABLE_STATUS: Final = frozenset({408, 409, 425, 429})
+_CODE: Final = re.compile(r"[a-z_]{1,64}")
+
+
+async def import_client(module: str, extra: str) -> Any:
+    """Import a provider's client in a thread, as that takes a second.
+
+    Raises ConfigError when the extra that brings it is not installed.
+    """
+    try:
+        return await asyncio.to_thread(importlib.import_module, module)
+    except ModuleNotFoundError as error:
+        message = f"{error.name} is not installed: pip install 'vconflow[{extra}]'"
+        raise ConfigError([Problem((), message, "missing_extra")]) from None
+
+
+@asynccontextmanager
+async def open_client(login: Login) -> "AsyncIterator[AsyncOpenAI]":
+    """A client of the account, which neither repeats calls nor limits their time: others do."""
+    openai = await import_client("openai", "openai")
+    for name in ("openai", "httpx2", "httpcore2"):
+        # All three log requests, some with headers and bodies.
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Reading the certificates takes tens of milliseconds.
+    client = await asyncio.to_thread(_make(openai, login))
+    async with client:
+        yield client
+
+
+def _make(openai: Any, login: Login) -> "Callable[[], AsyncOpenAI]":
+    plain = {"api_key": login.key.reveal(), "max_retries": 0, "timeout": None}
+    if login.provider == "azure":
+        version = login.api_version
+        return lambda: openai.AsyncAzureOpenAI(
+            azure_endpoint=login.base_url, api_version=version, **plain
+        )
+    return lambda: openai.AsyncOpenAI(
+        base_url=login.base_url,
+        organization=login.organization,
+        project=login.project,
+        **plain,
+    )
+
+
+@contextmanager
+def mapped_errors(provider: str) -> Iterator[None]:
+    """Raise Retryable or Permanent for the errors of the client."""
+    import httpx2
+    import openai
+
+    try:
+        yield
+    except openai.APIStatusError as error:
+        raise _of_status(provider, error) from None
+    except openai.APIConnectionError as error:
+        # The cause says what it was; its own text is always the same.
+        cause = type(error.__cause__ or error).__name__
+        raise Retryable(f"{provider}: {cause}") from None
+    except (httpx2.HTTPError, OSError) as error:
+        # The connection ended in the middle of the answer.
+        raise Retryable(f"{provider}: {type(error).__name__}") from None
+    except (openai.OpenAIError, ValueError):
+        raise Retryable(f"{provider}: no answer of this API") from None
+
+
+def expect(provider: str, answer: object, kind: type[T]) -> T:
+    """The answer, if it is of that kind: the client hands on whatever comes, a page of HTML too."""
+    if not isinstance(answer, kind):
+        raise Retryable(f"{provider}: no answer of this API")
+    return answer
+
+
+def _of_status(provider: str, error: "APIStatusError") -> Retryable | Permanent:
+    status = error.status_code
+    code = error.code if error.code and _CODE.fullmatch(error.code) else ""
+    message = f"{provider}: status {status}{f' ({code})' if code else ''}"
+    if status in _RETRYABLE_STATUS or status >= 500:
+        wait = seconds_of(error.response.headers.get("retry-after"))
+        return Retryable(message, retry_after=wait)
+    return Permanent(message)
