@@ -105,6 +105,9 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
     },
     Kind.STORAGE: {
         "storage.file": Target("vconflow.adapters.storages.file:FileStorage"),
+        "storage.milvus": Target(
+            "vconflow.adapters.storages.milvus:MilvusStorage", "milvus", "pymilvus"
+        ),
         "storage.postgres": Target(
             "vconflow.adapters.storages.postgres:PostgresStorage", "postgres", "asyncpg"
         ),
@@ -131,7 +134,6 @@ NOT_BUILT: Mapping[Kind, frozenset[str]] = {
             "storage.chatgpt_files",
             "storage.dataverse",
             "storage.elasticsearch",
-            "storage.milvus",
             "storage.mongo",
             "storage.redis_storage",
             "storage.s3",

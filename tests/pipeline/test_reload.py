@@ -279,7 +279,7 @@ async def test_a_chain_can_be_switched_off_and_on(valkey_url: str) -> None:
 
 async def test_a_held_chain_keeps_what_it_had_begun(valkey_url: str) -> None:
     failing = configured({"mark": link(fails=True, retry=SLOW)})
-    unbuilt = {"module": "storage.milvus"}
+    unbuilt = {"module": "storage.elasticsearch"}
     held = configured(storages={"shelf": unbuilt})
     assert held.chains["main"].held
     async with running(valkey_url, failing) as one:

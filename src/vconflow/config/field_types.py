@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import inspect
 
-from vconflow.ports.component import LOCAL_PATH, SECRET_URL, Options, Secret
+from vconflow.ports.component import LOCAL_FILE_OR_URL, LOCAL_PATH, SECRET_URL, Options, Secret
 
 __all__ = [
     "alternatives",
@@ -53,7 +53,7 @@ def is_secret(kind: inspect.Type) -> bool:
 
 def is_secret_url(kind: inspect.Type) -> bool:
     """Whether the type is a URL whose path and parameters may be a credential."""
-    return _is_marked(kind, SECRET_URL)
+    return bool(_mark(kind, SECRET_URL))
 
 
 def local_paths(options: Options) -> Iterator[tuple[str, str]]:
@@ -62,16 +62,18 @@ def local_paths(options: Options) -> Iterator[tuple[str, str]]:
     assert isinstance(info, inspect.StructType)
     for field in info.fields:
         value = getattr(options, field.name)
-        if value and _is_marked(field.type, LOCAL_PATH):
+        mark = _mark(field.type, LOCAL_PATH) if value else None
+        if mark and not (mark == LOCAL_FILE_OR_URL and "://" in value):
             yield field.encode_name, value
 
 
-def _is_marked(kind: inspect.Type, mark: str) -> bool:
+def _mark(kind: inspect.Type, mark: str) -> Any:
+    """What stands under this name in the `extra` of a type, None when nothing does."""
     if isinstance(kind, inspect.UnionType):
-        return any(_is_marked(one, mark) for one in kind.types)
+        return next(filter(None, (_mark(one, mark) for one in kind.types)), None)
     if not isinstance(kind, inspect.Metadata):
-        return False
-    return bool((kind.extra or {}).get(mark)) or _is_marked(kind.type, mark)
+        return None
+    return (kind.extra or {}).get(mark) or _mark(kind.type, mark)
 
 
 def choices(kind: inspect.Type) -> tuple[str | int | None, ...]:

@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from vconflow.ports.objects import Objects  # which needs `Secret`
     from vconflow.ports.providers import Providers
 
-__all__ = ["LOCAL_PATH", "SECRET_URL", "Component", "NoOptions", "Options", "Resources", "Secret"]
+__all__ = [
+    "LOCAL_FILE_OR_URL",
+    "LOCAL_PATH",
+    "SECRET_URL",
+    "Component",
+    "NoOptions",
+    "Options",
+    "Resources",
+    "Secret",
+]
 
 
 SECRET_URL = "secret_url"  # noqa: S105  # a mark, no password
@@ -32,6 +41,9 @@ are: `Annotated[str, Meta(extra={SECRET_URL: True})]`."""
 LOCAL_PATH = "local_path"
 """Marks a text that names a file or folder of this machine, as `SECRET_URL` marks. A configuration
 that came over HTTP may name only what the file does, what is below that, and the data folder."""
+
+LOCAL_FILE_OR_URL = "local_file_or_url"
+"""The value of `LOCAL_PATH` for a text that names none when it has `://` in it."""
 
 
 class Secret:

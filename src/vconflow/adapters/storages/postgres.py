@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final, Self
 
 import asyncpg
 
+from vconflow.adapters.storages.once import Once
 from vconflow.adapters.storages.postgres_errors import REFUSED, mapped_errors, refusal
 from vconflow.adapters.storages.postgres_options import PostgresOptions, pool_settings
 from vconflow.adapters.storages.postgres_rows import Row, columns, row
@@ -37,7 +38,7 @@ class PostgresStorage:
         self._pool = pool
         self._table = table
         self._sql = {name: table.fill(sql) for name, sql in statements.items()}
-        self._made: asyncio.Task[None] | None = None
+        self._ready = Once(self._make_table)
 
     @classmethod
     @asynccontextmanager
@@ -99,7 +100,7 @@ class PostgresStorage:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
         with mapped_errors():
-            await self._ensure_table()
+            await self._ready.ensure()
             try:
                 async with self._pool.acquire() as connection:
                     try:
@@ -109,34 +110,17 @@ class PostgresStorage:
                         connection.terminate()
                         raise
             except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
-                self._made = None  # somebody dropped it: the next try makes it again
+                self._ready.forget()  # somebody dropped it
                 raise
-
-    async def _ensure_table(self) -> None:
-        """Make the table once. A caller that gives up does not stop it: indexes may take long."""
-        made = self._made
-        if made is None or (made.done() and (made.cancelled() or made.exception())):
-            self._made = made = asyncio.create_task(self._make_table())
-            made.add_done_callback(_look_at_error)
-        if not made.done():
-            await asyncio.shield(made)
 
     async def _make_table(self) -> None:
         async with self._pool.acquire() as connection:
             await self._table.make(connection, self._sql)
 
     async def _close(self) -> None:
-        if self._made is not None:
-            self._made.cancel()
-            await asyncio.wait([self._made])
+        await self._ready.close()
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
-
-
-def _look_at_error(task: asyncio.Task[None]) -> None:
-    # Everybody who waited for it may have given up by now; asyncio would complain.
-    if not task.cancelled():
-        task.exception()

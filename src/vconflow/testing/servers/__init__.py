@@ -1,5 +1,6 @@
 """Real servers for tests: start them, kill them, freeze them, start them again on their data."""
 
+from vconflow.testing.servers.milvus_server import MilvusServer, milvus
 from vconflow.testing.servers.postgres_server import PostgresServer, postgres
 from vconflow.testing.servers.process import Server, free_port, limit_files
 from vconflow.testing.servers.redis_cluster import RedisCluster, redis_cluster
@@ -7,6 +8,7 @@ from vconflow.testing.servers.redis_servers import RedisServer, redis_server, va
 from vconflow.testing.servers.s3_server import S3Server, s3
 
 __all__ = [
+    "MilvusServer",
     "PostgresServer",
     "RedisCluster",
     "RedisServer",
@@ -14,6 +16,7 @@ __all__ = [
     "Server",
     "free_port",
     "limit_files",
+    "milvus",
     "postgres",
     "redis_cluster",
     "redis_server",
