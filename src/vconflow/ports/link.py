@@ -56,6 +56,9 @@ class LinkRun:
         """The same for every attempt of this link on this entry: receivers can drop repeats."""
         return f"{self.list}:{self.entry}:{self.link}"
 
+    async def keep(self) -> None:
+        """Write the vCon as it is now, so that a crash does not repeat what led to it."""
+
     def expire(self, seconds: int) -> None:
         """Let the document expire from Redis that many seconds after this chain has finished."""
         self.expire_seconds = seconds
