@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from certificates import Authority
 from loading import Sender, bulk, vcons
 from redis_view import redis_view, until
 from supervised import Supervised, children_of, gone, is_there, supervised
 from vconflow_process import launched, pop_all
 
+from certificates import Authority
 from vconflow.testing.servers import free_port
 from vconflow.testing.webhook_receiver import Reply, WebhookReceiver, webhook_receiver
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from certificates import Authority
 from cryptography import x509
 from vconflow_process import vconflow
 
+from certificates import Authority
 from vconflow.client import Client, GaveUp
 from vconflow.errors import ConfigError
 from vconflow.server.tls import Tls, tls_of

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from vconflow.errors import Permanent, Retryable, Unavailable
-from vconflow.links.failures import Failure, joined, located
+from vconflow.ports.failures import Failure, joined, located
 
 __all__ = ["for_each_dialog"]
 

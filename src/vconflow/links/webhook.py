@@ -1,48 +1,19 @@
 """Webhook: POST the vCon to every configured URL."""
 
-import asyncio
-import hashlib
-import hmac
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, ClassVar, Self
-from urllib.parse import quote
+from typing import ClassVar, Self
 
-import msgspec
-from msgspec import Meta
-
-from vconflow.errors import Permanent, Retryable
-from vconflow.links.failures import Failure, joined
 from vconflow.model.vcon import Vcon
-from vconflow.ports.component import SECRET_URL, Options, Resources, Secret
+from vconflow.ports.component import Options, Resources
 from vconflow.ports.link import CONTINUE, LinkRun, Outcome
+from vconflow.ports.webhooks import PostOptions, Webhooks
 
 __all__ = ["WebhookLink", "WebhookOptions"]
 
-# Other schemes than http cannot be posted to; none at all is what some configurations have.
-Url = Annotated[str, Meta(pattern="^(https?://.|(?!.*://).)", extra={SECRET_URL: True})]
 
-
-class WebhookOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WebhookOptions(PostOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of the link `webhook`."""
-
-    webhook_urls: Annotated[
-        tuple[Url, ...],
-        Meta(description="Where to POST the vCon, all of them; https without a scheme."),
-    ] = msgspec.field(name="webhook-urls", default=())
-    headers: Annotated[
-        dict[str, Secret], Meta(description="Headers of each request, such as Authorization.")
-    ] = msgspec.field(default_factory=dict)
-    timeout: Annotated[
-        float, Meta(gt=0, description="Seconds that one request may take altogether.")
-    ] = 30.0
-    signing_secret: Annotated[
-        Secret | None,
-        Meta(
-            description="When set, `X-Hub-Signature-256: sha256=<hex>` carries the HMAC of the "
-            "body with this secret."
-        ),
-    ] = None
 
 
 class WebhookLink:
@@ -54,48 +25,16 @@ class WebhookLink:
 
     options: ClassVar[type[Options]] = WebhookOptions
 
-    def __init__(self, options: WebhookOptions, resources: Resources) -> None:
-        self._options = options
-        self._http = resources.http
-        self._urls = [url if "://" in url else f"https://{url}" for url in options.webhook_urls]
-        self._headers = {"content-type": "application/json"} | {
-            name.lower(): value.reveal() for name, value in options.headers.items()
-        }
+    def __init__(self, webhooks: Webhooks) -> None:
+        self._webhooks = webhooks
 
     @classmethod
     @asynccontextmanager
     async def open(cls, options: WebhookOptions, resources: Resources) -> AsyncIterator[Self]:
         """Open the link on the shared HTTP client."""
-        yield cls(options, resources)
+        yield cls(Webhooks(options, resources.http))
 
     async def __call__(self, vcon: Vcon, run: LinkRun) -> Outcome:
         """Post the vCon. Raises Retryable if trying again can help any of the URLs."""
-        body = vcon.to_bytes()
-        headers = self._headers | self._headers_for(body, run)
-        results = await asyncio.gather(*(self._post(url, body, headers) for url in self._urls))
-        _raise_failures([result for result in results if result is not None], len(results))
+        await self._webhooks.post(vcon.to_bytes(), run.idempotency_key)
         return CONTINUE
-
-    def _headers_for(self, body: bytes, run: LinkRun) -> dict[str, str]:
-        # A list may be named in any script; a header holds ASCII only.
-        headers = {"idempotency-key": quote(run.idempotency_key, safe=":/ ~!$'()*+,;=@&")}
-        secret = self._options.signing_secret
-        if secret is not None:
-            digest = hmac.new(secret.reveal().encode(), body, hashlib.sha256).hexdigest()
-            headers["x-hub-signature-256"] = f"sha256={digest}"
-        return headers
-
-    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> Failure | None:
-        timeout = self._options.timeout
-        try:
-            await self._http.post(url, content=body, headers=headers, timeout=timeout)
-        except (Retryable, Permanent) as failure:
-            return failure
-        return None
-
-
-def _raise_failures(failures: Sequence[Failure], tried: int) -> None:
-    if not failures:
-        return
-    reasons = "; ".join(map(str, failures))
-    raise joined(failures, f"{len(failures)} of {tried} webhooks failed: {reasons}")

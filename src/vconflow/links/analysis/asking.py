@@ -12,8 +12,8 @@ import msgspec
 from vconflow.errors import Permanent, Retryable
 from vconflow.links.analysis.splitting import split
 from vconflow.links.analysis.tokens import estimate, window_of
-from vconflow.links.failures import Failure, joined
 from vconflow.ports.completer import Completer, Completion, InputTooLong, Message
+from vconflow.ports.failures import Failure, joined
 from vconflow.ports.usage import Usage
 
 __all__ = ["Answer", "Asker", "Question"]

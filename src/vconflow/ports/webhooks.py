@@ -1,0 +1,88 @@
+"""Posting a document to webhooks: what the link and the storage of that name have in common."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import Annotated
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Meta
+
+from vconflow.errors import Permanent, Retryable
+from vconflow.ports.component import SECRET_URL, Options, Secret
+from vconflow.ports.failures import Failure, joined
+from vconflow.ports.http import HttpSender
+
+__all__ = ["PostOptions", "Webhooks"]
+
+# Other schemes than http cannot be posted to; none at all is what some configurations have.
+Url = Annotated[str, Meta(pattern="^(https?://.|(?!.*://).)", extra={SECRET_URL: True})]
+
+
+class PostOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where and how to post."""
+
+    webhook_urls: Annotated[
+        tuple[Url, ...],
+        Meta(description="Where to POST the vCon, all of them; https without a scheme."),
+    ] = msgspec.field(name="webhook-urls", default=())
+    headers: Annotated[
+        dict[str, Secret], Meta(description="Headers of each request, such as Authorization.")
+    ] = msgspec.field(default_factory=dict)
+    timeout: Annotated[
+        float, Meta(gt=0, description="Seconds that one request may take altogether.")
+    ] = 30.0
+    signing_secret: Annotated[
+        Secret | None,
+        Meta(
+            description="When set, `X-Hub-Signature-256: sha256=<hex>` carries the HMAC of the "
+            "body with this secret."
+        ),
+    ] = None
+
+
+class Webhooks:
+    """All URLs of one component; any answer but 2xx is a failure."""
+
+    def __init__(self, options: PostOptions, http: HttpSender) -> None:
+        self._options = options
+        self._http = http
+        self._urls = [url if "://" in url else f"https://{url}" for url in options.webhook_urls]
+        self._headers = {"content-type": "application/json"} | {
+            name.lower(): value.reveal() for name, value in options.headers.items()
+        }
+
+    async def post(self, body: bytes, idempotency_key: str) -> None:
+        """Post to every URL. Raises Retryable if trying again can help any of them, else Permanent.
+
+        Receivers can drop repeats by the key, which goes along as `Idempotency-Key`.
+        """
+        headers = self._headers | self._headers_for(body, idempotency_key)
+        results = await asyncio.gather(*(self._post(url, body, headers) for url in self._urls))
+        _raise_failures([result for result in results if result is not None], len(results))
+
+    def _headers_for(self, body: bytes, idempotency_key: str) -> dict[str, str]:
+        # A list may be named in any script; a header holds ASCII only.
+        headers = {"idempotency-key": quote(idempotency_key, safe=":/ ~!$'()*+,;=@&")}
+        secret = self._options.signing_secret
+        if secret is not None:
+            digest = hmac.new(secret.reveal().encode(), body, hashlib.sha256).hexdigest()
+            headers["x-hub-signature-256"] = f"sha256={digest}"
+        return headers
+
+    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> Failure | None:
+        timeout = self._options.timeout
+        try:
+            await self._http.post(url, content=body, headers=headers, timeout=timeout)
+        except (Retryable, Permanent) as failure:
+            return failure
+        return None
+
+
+def _raise_failures(failures: Sequence[Failure], tried: int) -> None:
+    if not failures:
+        return
+    reasons = "; ".join(map(str, failures))
+    raise joined(failures, f"{len(failures)} of {tried} webhooks failed: {reasons}")
