@@ -84,6 +84,13 @@ def postgres_server() -> Iterator[servers.PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def milvus_server() -> Iterator[servers.MilvusServer]:
+    """A Milvus. Shared, since it takes long to start: whoever stops it starts it again."""
+    with running(servers.milvus()) as server:
+        yield server
+
+
 @pytest.fixture(params=["valkey", "redis70"])
 def redis_url(request: pytest.FixtureRequest) -> str:
     """An empty Redis; every test that takes it runs on Valkey and on Redis 7.0."""

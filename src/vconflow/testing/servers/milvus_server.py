@@ -1,4 +1,4 @@
-"""Milvus: the genuine server of the wheel `milvus`, with etcd and all of its parts in one process."""
+"""Milvus: the genuine server of the wheel `milvus`, all of its parts in one process."""
 
 import asyncio
 import json
