@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint format bench bench-check soak fuzz failover lock clean
+.PHONY: help setup setup-test run test lint format bench bench-check soak fuzz showcase failover lock clean
 
 PYTHON ?= python3
 ARGS ?=
@@ -67,6 +67,9 @@ soak: setup ## Ten minutes of load under random faults, e.g. make soak ARGS="--m
 
 fuzz: setup ## Five minutes of hostile requests, e.g. make fuzz ARGS="--minutes 10 --seed 7"
 	$(BIN)/python -m tests.hostile $(ARGS)
+
+showcase: setup-test ## Fifty spoken conversations through the documented chain; ARGS=--stay keeps it up
+	$(BIN)/python -m tests.showcase $(ARGS)
 
 failover: setup ## Kill 80 masters of Redis under load and count what is lost, in ten minutes
 	$(BIN)/python -m tests.failover $(ARGS)

@@ -100,6 +100,12 @@ async def s3_access(s3_server: servers.S3Server) -> BucketAccess:
     return await s3_server.make_bucket(f"test-{uuid.uuid4().hex}")
 
 
+def milvus_server() -> Iterator[servers.MilvusServer]:
+    """A Milvus. Shared, since it takes long to start: whoever stops it starts it again."""
+    with running(servers.milvus()) as server:
+        yield server
+
+
 @pytest.fixture(params=["valkey", "redis70"])
 def redis_url(request: pytest.FixtureRequest) -> str:
     """An empty Redis; every test that takes it runs on Valkey and on Redis 7.0."""

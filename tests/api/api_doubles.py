@@ -30,6 +30,7 @@ from vconflow.ports.dead_letters import DeadLetter
 from vconflow.ports.documents import Document, Search
 from vconflow.ports.follow import FollowerStatus, Parked
 from vconflow.ports.history import HistoryRecord
+from vconflow.ports.semantic_index import SemanticHit
 from vconflow.telemetry.audit import AuditLog
 from vconflow.testing.event_channel import EventChannel
 from vconflow.testing.memory.config_store import MemoryConfigStore
@@ -228,6 +229,21 @@ class Core:
 
     async def reindex(self) -> int:
         return len(self.held)
+
+
+class Meanings:
+    """Finds what it is told to."""
+
+    def __init__(self) -> None:
+        self.hits: list[SemanticHit] = []
+        self.asked: list[tuple[str, int]] = []
+        self.error: Exception | None = None
+
+    async def search(self, text: str, limit: int) -> list[SemanticHit]:
+        self.asked.append((text, limit))
+        if self.error is not None:
+            raise self.error
+        return self.hits[:limit]
 
 
 class Egress:
@@ -436,6 +452,7 @@ class World:
 
     settings: Settings = field(default_factory=Settings)
     core: Core = field(default_factory=Core)
+    meanings: Meanings = field(default_factory=Meanings)
     egress: Egress = field(default_factory=Egress)
     dead: Dead = field(default_factory=Dead)
     chains: ChainsDouble = field(default_factory=ChainsDouble)
@@ -470,6 +487,7 @@ class World:
             ingest=self.core,
             lookup=self.core,
             documents=self.core,
+            semantic_search=self.meanings,
             egress=self.egress,
             dead_letters=self.dead,
             chains=self.chains,

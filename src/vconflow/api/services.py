@@ -19,6 +19,7 @@ from vconflow.ports.documents import Document, Documents
 from vconflow.ports.egress import EgressLists
 from vconflow.ports.follow import FollowerControl
 from vconflow.ports.history import History
+from vconflow.ports.semantic_index import SemanticIndex
 from vconflow.telemetry.audit import AuditLog
 from vconflow.telemetry.metrics import own_metrics
 
@@ -227,6 +228,7 @@ class Services:
     ingest: Ingest
     lookup: Lookup
     documents: Documents
+    semantic_search: SemanticIndex
     egress: EgressLists
     dead_letters: DeadLetters
     configuration: Configuration

@@ -14,6 +14,7 @@ from vconflow.pipeline.followers import Followers
 from vconflow.pipeline.ingest import Ingest
 from vconflow.pipeline.lookup import Lookup
 from vconflow.pipeline.replica import Replica
+from vconflow.pipeline.semantic_search import SemanticSearch
 from vconflow.settings import Settings
 from vconflow.site import Site
 from vconflow.telemetry.audit import AuditLog
@@ -47,6 +48,7 @@ def services_of(it: Opened) -> Services:
         ingest=it.ingest,
         lookup=it.lookup,
         documents=backend.documents,
+        semantic_search=SemanticSearch(lambda: it.replica.fanout),
         egress=backend.egress,
         dead_letters=backend.dead_letters,
         configuration=it.configuration,

@@ -12,6 +12,7 @@ from contextlib import (
 )
 from typing import Any, Final, TypeVar
 
+import grpc.aio
 import msgspec
 from pymilvus import AsyncMilvusClient
 
@@ -156,6 +157,8 @@ async def open_rows(options: MilvusOptions, place: str) -> AsyncIterator[MilvusR
     """
     # It logs with a traceback whatever it raises, and more than once.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    # Never undone: when its last channel goes, gRPC would wait for a thread, on the event loop.
+    grpc.aio.init_grpc_aio()
     async with AsyncExitStack() as stack:
         url = options.address
         if options.embedded_file:

@@ -1,6 +1,7 @@
 """Milvus inside this process, for as long as somebody uses it."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,9 @@ async def embedded_milvus(file: str) -> AsyncIterator[str]:
     """Serve a file on a loopback port; yields the URL. Raises Permanent when that cannot be."""
     if find_spec("milvus_lite") is None:
         raise Permanent("uri: needs the extra 'milvus-lite': pip install vconflow[milvus-lite]")
+    logging.getLogger("milvus_lite").setLevel(logging.WARNING)
+    # Its server reports with a traceback whatever it cannot do, such as being asked for the time.
+    logging.getLogger("grpc._server").setLevel(logging.CRITICAL)
     path = str(await asyncio.to_thread(Path(file).absolute))
     _users[path] += 1
     try:

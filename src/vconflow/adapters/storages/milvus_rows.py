@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from vconflow.adapters.storages.milvus_text import TRANSCRIPTS, head, items, passages, text_of
+from vconflow.adapters.storages.milvus_text import (
+    TRANSCRIPTS,
+    head,
+    items,
+    passages,
+    text_of,
+)
 from vconflow.model.dates import instant
 from vconflow.model.entry import StoredVcon
 from vconflow.model.validation import without_scheme

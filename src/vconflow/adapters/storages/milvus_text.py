@@ -63,7 +63,7 @@ def _texts(vcon: Vcon) -> Iterator[str]:
     yield " ".join(text_of(item.get("text")) for item in items(vcon, "transcript"))
     analyses = items(vcon, "analysis")
     for analysis in analyses:
-        if analysis.get("type") in TRANSCRIPTS:
+        if text_of(analysis.get("type")) in TRANSCRIPTS:
             yield _words(_body(analysis))
     for analysis in analyses:
         if analysis.get("type") == "summary":

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from vconflow.api import bulk, external, vcons
+from vconflow.api import bulk, external, semantic_search, vcons
 from vconflow.api.answers import BulkReport, Deletion
 from vconflow.api.call import Handler
 from vconflow.api.openapi.operation import Answer, Body, Header, Link, Operation, Parameter, text
@@ -27,6 +27,7 @@ __all__ = [
 _LISTS = list[str]
 _PAGE = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 _SIZE = Annotated[int, Meta(ge=1, le=1_000)]
+_LIMIT = Annotated[int, Meta(ge=1, le=semantic_search.MOST)]
 _UUIDS = Annotated[list[Uuid], Meta(max_length=1_000)]
 _MOMENT: Final = {
     "anyOf": [
@@ -125,6 +126,20 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
         ),
         answers=(Answer(200, "The uuids of the vCons that have all of them.", list[str]),),
         errors=(400, 422),
+    ),
+    semantic_search.search: Operation(
+        parameters=(
+            Parameter(
+                "q",
+                text(1, semantic_search.LONGEST, semantic_search.WORDS),
+                "What is looked for, in any words.",
+                required=True,
+                example="wants the money back",
+            ),
+            Parameter("limit", _LIMIT, "How many vCons at most; 10 if not said."),
+        ),
+        answers=(Answer(200, "The vCons that fit best.", semantic_search.SemanticHits),),
+        errors=(404, 422),
     ),
     bulk.create: Operation(
         parameters=(*INGRESS_LISTS, AGAIN, TRACE),

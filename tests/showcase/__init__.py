@@ -1,0 +1,1 @@
+"""The documented chain on fifty spoken conversations, with servers on loopback for what is paid."""
