@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Milvus: the genuine server of the wheel `milvus`, etcd and all its parts in one process."""
-=======
 """Milvus: the genuine server of the wheel `milvus`, all of its parts in one process."""
->>>>>>> milvus
 
 import asyncio
 import json
