@@ -25,7 +25,7 @@ def table(
 ) -> Table:
     """One row per step; times are medians over the conversations, in seconds."""
     times, samples = _times(histories), _samples(metrics)
-    rows = Table("step", "calls", "seconds each", "used", "dollars", "dollars per conversation")
+    rows = Table("step", "calls", "s each", "used", "$", "$ per conversation")
     total = 0.0
     for step, source, kind in PAID:
         found = {name: _sum(samples, name, source) for name in _NAMES}
@@ -51,7 +51,7 @@ def table(
         "all",
         str(len(made)),
         f"{seconds / len(made):.3f}",
-        f"{speech / seconds:.1f} times as fast as it was spoken",
+        f"{speech / seconds:.1f} times as fast as spoken",
         f"{total:.5f}",
         f"{total / len(made):.6f}",
     )

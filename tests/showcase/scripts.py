@@ -55,8 +55,8 @@ CONCERNS = (
     "The new glasses give me a headache after one hour.",
 )
 
-_OPENING = "Good morning, thank you for calling customer service. How can I help you today?"
-_CLOSING = "I am sorry to hear that. I will take care of it and call you back tomorrow."
+_OPENING = "Good morning, how can I help you?"
+_CLOSING = "I am sorry to hear that, I will take care of it."
 
 
 def spoken(number: int) -> str:

@@ -54,6 +54,7 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
         receiver = start(webhook_receiver())
         recordings = start(recordings_served())
         postgres = await enter(servers.postgres())
+        (folder / "s3").mkdir()
         s3 = await enter(servers.s3(folder / "s3"))
         milvus = await enter(servers.milvus())
         access = await s3.make_bucket(BUCKET)
@@ -85,10 +86,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(re.findall(r"[a-z']+", text.lower()))
 
 
-_GREETING = _words(
-    "good morning thank you for calling customer service how can I help you today "
-    "I am sorry to hear that I will take care of it and call you back tomorrow"
-)
+_GREETING = _words("good morning how can I help you I am sorry to hear that I will take care of it")
 
 
 def embed(text: str) -> list[float]:

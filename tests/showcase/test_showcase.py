@@ -98,7 +98,7 @@ async def test_fifty_conversations_and_three_kills(tmp_path: Path, valkey_url: s
             async with service(tmp_path, CONFIG, port=port, **environment) as process:
                 if number == 0:
                     await post_all(client, made)
-                await asyncio.to_thread(stage.deepgram.wait_for, calls, 120)
+                await asyncio.to_thread(stage.deepgram.wait_for, calls, 300)
                 await process.die()
             ledger.note()
         async with service(tmp_path, CONFIG, port=port, **environment):
