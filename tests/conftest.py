@@ -32,6 +32,8 @@ def _nothing_blocks() -> Iterator[None]:
     for name in ("os.stat", "io.BufferedReader.read", "io.TextIOWrapper.read"):
         if name in watch.functions:
             watch.functions[name].can_block_in("linecache.py", {"checkcache", "updatecache"})
+    # The driver of MongoDB looks whether this is a container, once per server.
+    watch.functions["os.stat"].can_block_in("pymongo/pool_options.py", {"get_container_env_info"})
     log.configure("INFO", pretty=False)
     watch.activate()
     yield
@@ -81,6 +83,13 @@ def cluster_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers
 def postgres_server() -> Iterator[servers.PostgresServer]:
     """A PostgreSQL. Shared: do not stop it; for that, start one with `servers.postgres`."""
     with running(servers.postgres()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo_server() -> Iterator[servers.MongoServer]:
+    """A server of MongoDB's protocol. Shared: do not stop it."""
+    with running(servers.mongo()) as server:
         yield server
 
 

@@ -79,6 +79,10 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
     Kind.LINK: {
         "links.delay": Target("vconflow.links.delay:DelayLink"),
         "links.expire_vcon": Target("vconflow.links.expire_vcon:ExpireVconLink"),
+        "links.jq_link": Target("vconflow.links.jq_link:JqLink", "jq", "jq"),
+        "links.post_analysis_to_slack": Target(
+            "vconflow.links.post_analysis_to_slack:SlackLink", "slack", "slack_sdk"
+        ),
         "links.sampler": Target("vconflow.links.sampler:SamplerLink"),
         "links.tag": Target("vconflow.links.tag:TagLink"),
         "links.tag_router": Target("vconflow.links.tag_router:TagRouterLink"),
@@ -87,9 +91,14 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
     },
     Kind.STORAGE: {
         "storage.file": Target("vconflow.adapters.storages.file:FileStorage"),
+        "storage.mongo": Target(
+            "vconflow.adapters.storages.mongo:MongoStorage", "mongo", "pymongo"
+        ),
         "storage.postgres": Target(
             "vconflow.adapters.storages.postgres:PostgresStorage", "postgres", "asyncpg"
         ),
+        "storage.redis_storage": Target("vconflow.adapters.storages.redis_storage:RedisStorage"),
+        "storage.webhook": Target("vconflow.adapters.storages.webhook:WebhookStorage"),
     },
     Kind.TRACER: {},
 }
@@ -110,9 +119,7 @@ NOT_BUILT: Mapping[Kind, frozenset[str]] = {
             "links.groq_whisper",
             "links.hugging_face_whisper",
             "links.hugging_llm_link",
-            "links.jq_link",
             "links.openai_transcribe",
-            "links.post_analysis_to_slack",
             "links.scitt",
             "links.script",
             "links.summary",
@@ -126,14 +133,11 @@ NOT_BUILT: Mapping[Kind, frozenset[str]] = {
             "storage.dataverse",
             "storage.elasticsearch",
             "storage.milvus",
-            "storage.mongo",
-            "storage.redis_storage",
             "storage.s3",
             "storage.scitt",
             "storage.sftp",
             "storage.spaceandtime",
             "storage.vcon_mcp",
-            "storage.webhook",
         }
     ),
     Kind.TRACER: frozenset({"tracers.jlinc"}),
