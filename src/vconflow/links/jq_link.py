@@ -58,6 +58,7 @@ class JqLink:
     """Halts what does not match. The filter runs in a process of its own, without environment."""
 
     options: ClassVar[type[Options]] = JqOptions
+    repeatable: ClassVar[bool] = True
 
     def __init__(self, options: JqOptions, running: Filter) -> None:
         self._options = options
