@@ -42,7 +42,12 @@ class JqOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = "halt"
     seconds: Annotated[
-        float, Meta(gt=0, description="Processor time that the filter may take for one vCon.")
+        float,
+        Meta(
+            gt=0,
+            description="Processor time that the filter may take for one vCon; of memory it may "
+            "take 2 GiB. With more, the vCon becomes a dead letter.",
+        ),
     ] = 10.0
 
     def __post_init__(self) -> None:

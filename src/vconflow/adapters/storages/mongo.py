@@ -53,8 +53,8 @@ class MongoOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if not _is_address(self.url.reveal()):
             # The driver would quote what it cannot read, and that may be a part of the password.
             raise ValueError(
-                "url: expected mongodb://[user:password@]host:port/ or mongodb+srv://; "
-                "write special characters of the password as %XX"
+                "url: expected mongodb://[user:password@]host:port/ or mongodb+srv://, with no "
+                "options but the driver's; write special characters of the password as %XX"
             )
 
 
@@ -146,7 +146,8 @@ class MongoStorage:
             await self._vcons.bulk_write(requests, ordered=False)
         except BulkWriteError as error:
             errors = error.details.get("writeErrors", ())
-            if not errors:
+            # What was written may be on one server only, or none of it is known to be.
+            if not errors or error.details.get("writeConcernErrors"):
                 raise
             for refused in errors:
                 vcon = vcons[refused["index"]]
