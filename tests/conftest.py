@@ -35,6 +35,8 @@ def _nothing_blocks() -> Iterator[None]:
             watch.functions[name].can_block_in("linecache.py", {"checkcache", "updatecache"})
             # On a loop of its own, in a thread.
             watch.functions[name].can_block_in("objects/client.py", {"_keys_of_aws"})
+    # The driver of MongoDB looks whether this is a container, once per server.
+    watch.functions["os.stat"].can_block_in("pymongo/pool_options.py", {"get_container_env_info"})
     log.configure("INFO", pretty=False)
     watch.activate()
     yield
@@ -100,9 +102,17 @@ async def s3_access(s3_server: servers.S3Server) -> BucketAccess:
     return await s3_server.make_bucket(f"test-{uuid.uuid4().hex}")
 
 
+@pytest.fixture(scope="session")
 def milvus_server() -> Iterator[servers.MilvusServer]:
     """A Milvus. Shared, since it takes long to start: whoever stops it starts it again."""
     with running(servers.milvus()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo_server() -> Iterator[servers.MongoServer]:
+    """A server of MongoDB's protocol. Shared: do not stop it."""
+    with running(servers.mongo()) as server:
         yield server
 
 

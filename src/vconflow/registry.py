@@ -93,8 +93,9 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
         "links.hugging_face_whisper": Target(
             "vconflow.links.hugging_face_whisper:HuggingFaceWhisperLink"
         ),
-        "links.openai_transcribe": Target(
-            "vconflow.links.openai_transcribe:OpenaiTranscribeLink", "openai", "openai"
+        "links.jq_link": Target("vconflow.links.jq_link:JqLink", "jq", "jq"),
+        "links.post_analysis_to_slack": Target(
+            "vconflow.links.post_analysis_to_slack:SlackLink", "slack", "slack_sdk"
         ),
         "links.sampler": Target("vconflow.links.sampler:SamplerLink"),
         "links.tag": Target("vconflow.links.tag:TagLink"),
@@ -105,12 +106,14 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
     },
     Kind.STORAGE: {
         "storage.file": Target("vconflow.adapters.storages.file:FileStorage"),
-        "storage.milvus": Target(
-            "vconflow.adapters.storages.milvus:MilvusStorage", "milvus", "pymilvus"
+        "storage.mongo": Target(
+            "vconflow.adapters.storages.mongo:MongoStorage", "mongo", "pymongo"
         ),
         "storage.postgres": Target(
             "vconflow.adapters.storages.postgres:PostgresStorage", "postgres", "asyncpg"
         ),
+        "storage.redis_storage": Target("vconflow.adapters.storages.redis_storage:RedisStorage"),
+        "storage.webhook": Target("vconflow.adapters.storages.webhook:WebhookStorage"),
     },
     Kind.TRACER: {},
 }
@@ -121,8 +124,7 @@ NOT_BUILT: Mapping[Kind, frozenset[str]] = {
         {
             "links.datatrails",
             "links.hugging_llm_link",
-            "links.jq_link",
-            "links.post_analysis_to_slack",
+            "links.openai_transcribe",
             "links.scitt",
             "links.script",
             "links.summary",
@@ -134,14 +136,12 @@ NOT_BUILT: Mapping[Kind, frozenset[str]] = {
             "storage.chatgpt_files",
             "storage.dataverse",
             "storage.elasticsearch",
-            "storage.mongo",
-            "storage.redis_storage",
+            "storage.milvus",
             "storage.s3",
             "storage.scitt",
             "storage.sftp",
             "storage.spaceandtime",
             "storage.vcon_mcp",
-            "storage.webhook",
         }
     ),
     Kind.TRACER: frozenset({"tracers.jlinc"}),

@@ -284,7 +284,7 @@ def test_the_reference_sample_loads_and_names_what_waits() -> None:
     assert "tracer 'jlinc' (tracers.jlinc)" in held
     assert getattr(config.storages["postgres"].options, "port", None) == 5432
     waiting = {w.place for w in config.warnings if w.type == "not_built"}
-    assert waiting >= {"links.custom_pypi_link", "storages.mongo"}
+    assert waiting >= {"links.custom_pypi_link", "storages.drop_box"}
     assert not waiting & {"links.tag", "storages.files", "storages.postgres"}
 
 

@@ -28,7 +28,7 @@ DOCUMENT: dict[str, Any] = {
             "options": {"host": "db.example", "password": "pg-secret", "table_name": "vcons"},
         },
         "later": {
-            "module": "storage.mongo",
+            "module": "storage.dataverse",
             "options": {"url": "mongodb://u:mongo-secret@db", "collection": "calls", "pin": 7},
         },
     },
@@ -119,7 +119,7 @@ def test_an_edit_keeps_every_other_secret(path: str, value: Any) -> None:
         ("storages/pg/options/host", "evil.example", ["storages.pg.options.password"]),
         ("storages/pg/options/port", 6000, ["storages.pg.options.password"]),
         ("storages/pg/options/host", None, ["storages.pg.options.password"]),
-        ("storages/pg/module", "storage.mongo", ["storages.pg.options.password"]),
+        ("storages/pg/module", "storage.dataverse", ["storages.pg.options.password"]),
         ("followers/up/url", "https://evil.example", ["followers.up.auth_token"]),
         (
             "links/hook/options/webhook-urls",

@@ -42,7 +42,12 @@ class JqOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = "halt"
     seconds: Annotated[
-        float, Meta(gt=0, description="Processor time that the filter may take for one vCon.")
+        float,
+        Meta(
+            gt=0,
+            description="Processor time that the filter may take for one vCon; of memory it may "
+            "take 2 GiB. With more, the vCon becomes a dead letter.",
+        ),
     ] = 10.0
 
     def __post_init__(self) -> None:
@@ -58,6 +63,7 @@ class JqLink:
     """Halts what does not match. The filter runs in a process of its own, without environment."""
 
     options: ClassVar[type[Options]] = JqOptions
+    repeatable: ClassVar[bool] = True
 
     def __init__(self, options: JqOptions, running: Filter) -> None:
         self._options = options

@@ -18,7 +18,7 @@ from vconflow.ports.component import Resources
 from vconflow.testing import servers
 from vconflow.testing.contracts import StorageContract, resources_for
 from vconflow.testing.contracts.storage import stored
-from vconflow.testing.tcp_proxy import Direction, tcp_proxy
+from vconflow.testing.tcp_proxy import Direction, TcpProxy, tcp_proxy
 
 
 @pytest.fixture
@@ -184,6 +184,19 @@ async def test_an_outage_ends_when_the_server_is_back(tmp_path: Path, resources:
         assert [await storage.get(v.uuid) for v in vcons] == [v.document for v in vcons]
 
 
+@asynccontextmanager
+async def behind_a_proxy(
+    folder: Path, resources: Resources
+) -> AsyncIterator[tuple[RedisStorage, TcpProxy]]:
+    settings: dict[str, str | int] = {"port": servers.free_port()}
+    async with (
+        servers.valkey(folder, **settings) as server,
+        tcp_proxy(f"127.0.0.1:{server.port}") as proxy,
+        opened(f"redis://127.0.0.1:{proxy.port}", resources) as storage,
+    ):
+        yield storage, proxy
+
+
 def _batch() -> list[StoredVcon]:
     return [stored(members=',"subject":"' + "x" * 2000 + '"') for _ in range(50)]
 
@@ -192,12 +205,7 @@ def _batch() -> list[StoredVcon]:
 async def test_a_cut_in_the_middle_of_a_batch_is_made_good_by_the_next_try(
     tmp_path: Path, resources: Resources, direction: Direction
 ) -> None:
-    settings: dict[str, str | int] = {"port": servers.free_port()}
-    async with (
-        servers.valkey(tmp_path, **settings) as server,
-        tcp_proxy(f"127.0.0.1:{server.port}") as proxy,
-        opened(f"redis://127.0.0.1:{proxy.port}", resources) as storage,
-    ):
+    async with behind_a_proxy(tmp_path, resources) as (storage, proxy):
         await storage.put(_batch())
         before = proxy.passed(direction)
         await storage.put(_batch())
@@ -215,12 +223,7 @@ async def test_a_cut_in_the_middle_of_a_batch_is_made_good_by_the_next_try(
 async def test_a_write_that_was_given_up_leaves_no_answer_to_the_next(
     tmp_path: Path, resources: Resources
 ) -> None:
-    settings: dict[str, str | int] = {"port": servers.free_port()}
-    async with (
-        servers.valkey(tmp_path, **settings) as server,
-        tcp_proxy(f"127.0.0.1:{server.port}") as proxy,
-        opened(f"redis://127.0.0.1:{proxy.port}", resources) as storage,
-    ):
+    async with behind_a_proxy(tmp_path, resources) as (storage, proxy):
         vcon = stored()
         await storage.put([vcon])
         proxy.stall(Direction.REPLIES)

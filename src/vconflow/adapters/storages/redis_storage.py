@@ -36,7 +36,7 @@ class RedisStorageOptions(Options, frozen=True, kw_only=True, forbid_unknown_fie
         Secret,
         Meta(
             description="The server: `redis://[user:password@]host:port/db`, `rediss://` for TLS, "
-            "`unix://path`."
+            "`unix://path`; `redis://localhost:6379` if unset."
         ),
     ] = Secret(_DEFAULT_URL)
     prefix: Annotated[

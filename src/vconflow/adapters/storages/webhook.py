@@ -19,7 +19,7 @@ class WebhookStorageOptions(PostOptions, frozen=True, kw_only=True, forbid_unkno
     """Options of the storage `webhook`."""
 
     concurrency: Annotated[
-        int, Meta(ge=1, description="How many vCons of a batch are posted at the same time.")
+        int, Meta(ge=1, description="How many vCons are posted at the same time.")
     ] = 16
 
 

@@ -1,6 +1,7 @@
 """Real servers for tests: start them, kill them, freeze them, start them again on their data."""
 
 from vconflow.testing.servers.milvus_server import MilvusServer, milvus
+from vconflow.testing.servers.mongo_server import MongoServer, mongo
 from vconflow.testing.servers.postgres_server import PostgresServer, postgres
 from vconflow.testing.servers.process import Server, free_port, limit_files
 from vconflow.testing.servers.redis_cluster import RedisCluster, redis_cluster
@@ -9,6 +10,7 @@ from vconflow.testing.servers.s3_server import S3Server, s3
 
 __all__ = [
     "MilvusServer",
+    "MongoServer",
     "PostgresServer",
     "RedisCluster",
     "RedisServer",
@@ -17,6 +19,7 @@ __all__ = [
     "free_port",
     "limit_files",
     "milvus",
+    "mongo",
     "postgres",
     "redis_cluster",
     "redis_server",

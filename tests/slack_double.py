@@ -22,11 +22,16 @@ class SlackDouble:
     trouble: list[Reply] = field(default_factory=list)
     posted: list[dict[str, Any]] = field(default_factory=list)
     asked: int = 0
+    hangs_at: int = -1
+    """After how many messages one request gets no answer, once."""
     base_url: str = ""
 
     def decide(self, received: Received) -> Reply:
         """Answer one request as Slack does: 200, and what went wrong in the body."""
         self.asked += 1
+        if len(self.posted) == self.hangs_at:
+            self.hangs_at = -1
+            return Reply(fault="hang")
         if self.trouble:
             return self.trouble.pop(0)
         if received.path != "/api/chat.postMessage":
