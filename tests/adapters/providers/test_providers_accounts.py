@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from vconflow.ports.completer import Completer, Message
 from vconflow.ports.component import Secret
 from vconflow.ports.providers import Account, Providers, TranscriberOptions
 from vconflow.settings import Settings
+from vconflow.testing.contracts import resources_for
 from vconflow.testing.providers import OpenAiServer, Reply, openai_server
 
 PROMPT = [Message("user", "One. Two.")]
@@ -246,3 +248,14 @@ def test_no_client_is_imported_before_an_account_is_opened() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_tests_have_no_account_unless_they_bring_one(tmp_path: Path) -> None:
+    none = resources_for(tmp_path).providers
+    for asking in (
+        lambda: none.completer(Account()),
+        lambda: none.transcriber("deepgram", TranscriberOptions()),
+        lambda: none.embedder(Account(), "local:wordllama", 256),
+    ):
+        with pytest.raises(ConfigError, match="no providers: give resources_for"):
+            asking()

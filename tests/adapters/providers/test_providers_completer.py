@@ -17,7 +17,7 @@ from providers_support import (
 )
 
 from vconflow.errors import Permanent, Retryable
-from vconflow.ports.completer import Completer, Message
+from vconflow.ports.completer import Completer, InputTooLong, Message
 from vconflow.ports.component import Secret
 from vconflow.ports.providers import Account, Providers
 from vconflow.testing.providers import OpenAiServer, Reply
@@ -137,7 +137,7 @@ async def test_a_model_that_is_not_there(providers: Providers, openai: OpenAiSer
 async def test_too_long_a_prompt(providers: Providers, openai: OpenAiServer) -> None:
     openai.context_tokens = 5
     async with completer(providers, openai) as opened:
-        with pytest.raises(Permanent, match=r"status 400 \(context_length_exceeded\)"):
+        with pytest.raises(InputTooLong, match=r"status 400 \(context_length_exceeded\)"):
             await ask(opened)
 
 

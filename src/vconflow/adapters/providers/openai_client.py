@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from vconflow.adapters.http import seconds_of
 from vconflow.adapters.providers.credentials import Login
 from vconflow.errors import ConfigError, Permanent, Problem, Retryable
+from vconflow.ports.completer import InputTooLong
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 _RETRYABLE_STATUS: Final = frozenset({408, 409, 425, 429})
 _CODE: Final = re.compile(r"[a-z_]{1,64}")
+_TOO_LONG: Final = "context_length_exceeded"
 
 
 async def import_client(module: str, extra: str) -> Any:
@@ -102,7 +104,7 @@ def _of_status(provider: str, error: "APIStatusError") -> Retryable | Permanent:
     message = f"{provider}: status {status}{f' ({code})' if code else ''}"
     if status in _RETRYABLE_STATUS or status >= 500:
         return Retryable(message, retry_after=_wait(error.response.headers))
-    return Permanent(message)
+    return InputTooLong(message) if code == _TOO_LONG else Permanent(message)
 
 
 def _wait(headers: Mapping[str, str]) -> float | None:
