@@ -90,6 +90,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
         "storage.postgres": Target(
             "vconflow.adapters.storages.postgres:PostgresStorage", "postgres", "asyncpg"
         ),
+        "storage.s3": Target("vconflow.adapters.storages.s3:S3Storage", "s3", "aioboto3"),
     },
     Kind.TRACER: {},
 }
@@ -128,7 +129,6 @@ NOT_BUILT: Mapping[Kind, frozenset[str]] = {
             "storage.milvus",
             "storage.mongo",
             "storage.redis_storage",
-            "storage.s3",
             "storage.scitt",
             "storage.sftp",
             "storage.spaceandtime",
