@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -232,7 +233,8 @@ class Refusing:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         self.requests.append(head.partition(b"\r\n")[0].decode())
-        writer.write(self.answer)
+        head, end, body = self.answer.partition(b"\r\n\r\n")
+        writer.write(head + end + (b"" if self.requests[-1].startswith("HEAD") else body))
         await writer.drain()
         writer.close()
 
@@ -241,6 +243,18 @@ def _answer(status: str, code: str, header: str = "") -> bytes:
     body = f"<Error><Code>{code}</Code><Message>secret words</Message></Error>"
     head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{header}\r\n"
     return (head + body).encode()
+
+
+@asynccontextmanager
+async def _refusing(access: BucketAccess, answer: bytes) -> AsyncIterator[tuple[Bucket, Refusing]]:
+    refusing = Refusing(answer)
+    server = await asyncio.start_server(refusing.serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with (
+        server,
+        S3Objects().bucket(msgspec.structs.replace(access, endpoint_url=url)) as opened,
+    ):
+        yield opened, refusing
 
 
 @pytest.mark.parametrize(
@@ -261,17 +275,20 @@ def _answer(status: str, code: str, header: str = "") -> bytes:
 async def test_what_an_answer_means(
     s3_access: BucketAccess, status: str, code: str, header: str, kind: type, wait: float | None
 ) -> None:
-    refusing = Refusing(_answer(status, code, header))
-    server = await asyncio.start_server(refusing.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    access = msgspec.structs.replace(s3_access, endpoint_url=f"http://127.0.0.1:{port}")
-    async with server, S3Objects().bucket(access) as opened:
+    async with _refusing(s3_access, _answer(status, code, header)) as (opened, refusing):
         with pytest.raises(kind) as caught:
             await opened.get("a-secret-key")
     assert getattr(caught.value, "retry_after", None) == wait
     assert "secret" not in str(caught.value)
     # Whoever asks repeats it, not the driver.
-    assert refusing.requests == [f"GET /{access.bucket}/a-secret-key HTTP/1.1"]
+    assert refusing.requests == [f"GET /{s3_access.bucket}/a-secret-key HTTP/1.1"]
+
+
+async def test_to_delete_what_is_not_there_is_no_error(s3_access: BucketAccess) -> None:
+    """Some servers answer so, where Amazon and Swift say that it is gone."""
+    async with _refusing(s3_access, _answer("404 No", "NoSuchKey")) as (opened, refusing):
+        assert await opened.delete("k") is False
+    assert [line.split()[0] for line in refusing.requests] == ["HEAD", "DELETE"]
 
 
 async def test_keys_of_the_environment(

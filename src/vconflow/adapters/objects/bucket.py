@@ -92,7 +92,11 @@ class S3Bucket:
         was_there = await self.state(key) is not None
         with mapped_errors(self._name):
             client = await self._client.get()
-            await client.delete_object(Bucket=self._name, Key=key)
+            try:
+                await client.delete_object(Bucket=self._name, Key=key)
+            except ClientError as error:  # not an error of Amazon's, but of some others
+                if code_of(error) != "NoSuchKey":
+                    raise
         return was_there
 
     async def presigned_get(self, key: str, seconds: int) -> str:
