@@ -1,18 +1,21 @@
 """Buckets: the real adapter on a real S3, and the one in memory alike."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 import pytest
+from botocore.credentials import RefreshableCredentials
 
 from vconflow.adapters.objects import S3Objects
 from vconflow.errors import Conflict, Permanent, Retryable, VconflowError
@@ -306,6 +309,62 @@ async def test_keys_of_the_environment(
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_access.access_key_id.reveal())
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_access.secret_access_key.reveal())
         await opened.ping()
+
+
+@dataclass
+class Machine:
+    """The service of a machine at Amazon that hands out the keys of its role, for a short time."""
+
+    access: BucketAccess
+    handed_out: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        path = head.split()[1]
+        if path.endswith("/token"):
+            body = "a-token"
+        elif path.endswith("/security-credentials/"):
+            body = "the-role"
+        else:
+            assert path.endswith("/the-role")
+            body = json.dumps(self._keys())
+        ttl = "x-aws-ec2-metadata-token-ttl-seconds: 60\r\nConnection: close\r\n"
+        length = f"Content-Length: {len(body)}\r\n"
+        writer.write(f"HTTP/1.1 200 OK\r\n{ttl}{length}\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    def _keys(self) -> dict[str, str]:
+        assert self.access.access_key_id is not None
+        assert self.access.secret_access_key is not None
+        self.handed_out += 1
+        return {
+            "Code": "Success",
+            "AccessKeyId": self.access.access_key_id.reveal(),
+            "SecretAccessKey": self.access.secret_access_key.reveal(),
+            "Token": "session",
+            "Expiration": f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}",
+        }
+
+
+async def test_keys_of_the_role_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, s3_access: BucketAccess, tmp_path: Path
+) -> None:
+    machine = Machine(s3_access)
+    server = await asyncio.start_server(machine.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    # The driver asks for new ones so many seconds before the end: with each request, that is.
+    monkeypatch.setattr(RefreshableCredentials, "_advisory_refresh_timeout", 7200)
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{port}/")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    bare = msgspec.structs.replace(s3_access, access_key_id=None, secret_access_key=None)
+    async with server, S3Objects().bucket(bare) as opened:
+        await opened.ping()
+        first = machine.handed_out
+        assert first
+        await asyncio.gather(*(opened.put(f"k{n}", b"1", "text/plain") for n in range(4)))
+        assert machine.handed_out > first
+        assert await opened.get("k3") == b"1"
 
 
 async def test_one_client_for_an_account(
