@@ -113,6 +113,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
             "vconflow.adapters.storages.postgres:PostgresStorage", "postgres", "asyncpg"
         ),
         "storage.redis_storage": Target("vconflow.adapters.storages.redis_storage:RedisStorage"),
+        "storage.s3": Target("vconflow.adapters.storages.s3:S3Storage", "s3", "aioboto3"),
         "storage.webhook": Target("vconflow.adapters.storages.webhook:WebhookStorage"),
     },
     Kind.TRACER: {},
@@ -137,7 +138,6 @@ NOT_BUILT: Mapping[Kind, frozenset[str]] = {
             "storage.dataverse",
             "storage.elasticsearch",
             "storage.milvus",
-            "storage.s3",
             "storage.scitt",
             "storage.sftp",
             "storage.spaceandtime",

@@ -1,17 +1,21 @@
 """Buckets: the real adapter on a real S3, and the one in memory alike."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 import pytest
+from botocore.credentials import RefreshableCredentials
 
 from vconflow.adapters.objects import S3Objects
 from vconflow.errors import Conflict, Permanent, Retryable, VconflowError
@@ -232,7 +236,8 @@ class Refusing:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         self.requests.append(head.partition(b"\r\n")[0].decode())
-        writer.write(self.answer)
+        head, end, body = self.answer.partition(b"\r\n\r\n")
+        writer.write(head + end + (b"" if self.requests[-1].startswith("HEAD") else body))
         await writer.drain()
         writer.close()
 
@@ -241,6 +246,18 @@ def _answer(status: str, code: str, header: str = "") -> bytes:
     body = f"<Error><Code>{code}</Code><Message>secret words</Message></Error>"
     head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{header}\r\n"
     return (head + body).encode()
+
+
+@asynccontextmanager
+async def _refusing(access: BucketAccess, answer: bytes) -> AsyncIterator[tuple[Bucket, Refusing]]:
+    refusing = Refusing(answer)
+    server = await asyncio.start_server(refusing.serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with (
+        server,
+        S3Objects().bucket(msgspec.structs.replace(access, endpoint_url=url)) as opened,
+    ):
+        yield opened, refusing
 
 
 @pytest.mark.parametrize(
@@ -261,17 +278,20 @@ def _answer(status: str, code: str, header: str = "") -> bytes:
 async def test_what_an_answer_means(
     s3_access: BucketAccess, status: str, code: str, header: str, kind: type, wait: float | None
 ) -> None:
-    refusing = Refusing(_answer(status, code, header))
-    server = await asyncio.start_server(refusing.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    access = msgspec.structs.replace(s3_access, endpoint_url=f"http://127.0.0.1:{port}")
-    async with server, S3Objects().bucket(access) as opened:
+    async with _refusing(s3_access, _answer(status, code, header)) as (opened, refusing):
         with pytest.raises(kind) as caught:
             await opened.get("a-secret-key")
     assert getattr(caught.value, "retry_after", None) == wait
     assert "secret" not in str(caught.value)
     # Whoever asks repeats it, not the driver.
-    assert refusing.requests == [f"GET /{access.bucket}/a-secret-key HTTP/1.1"]
+    assert refusing.requests == [f"GET /{s3_access.bucket}/a-secret-key HTTP/1.1"]
+
+
+async def test_to_delete_what_is_not_there_is_no_error(s3_access: BucketAccess) -> None:
+    """Some servers answer so, where Amazon and Swift say that it is gone."""
+    async with _refusing(s3_access, _answer("404 No", "NoSuchKey")) as (opened, refusing):
+        assert await opened.delete("k") is False
+    assert [line.split()[0] for line in refusing.requests] == ["HEAD", "DELETE"]
 
 
 async def test_keys_of_the_environment(
@@ -289,6 +309,62 @@ async def test_keys_of_the_environment(
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_access.access_key_id.reveal())
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_access.secret_access_key.reveal())
         await opened.ping()
+
+
+@dataclass
+class Machine:
+    """The service of a machine at Amazon that hands out the keys of its role, for a short time."""
+
+    access: BucketAccess
+    handed_out: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        path = head.split()[1]
+        if path.endswith("/token"):
+            body = "a-token"
+        elif path.endswith("/security-credentials/"):
+            body = "the-role"
+        else:
+            assert path.endswith("/the-role")
+            body = json.dumps(self._keys())
+        ttl = "x-aws-ec2-metadata-token-ttl-seconds: 60\r\nConnection: close\r\n"
+        length = f"Content-Length: {len(body)}\r\n"
+        writer.write(f"HTTP/1.1 200 OK\r\n{ttl}{length}\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    def _keys(self) -> dict[str, str]:
+        assert self.access.access_key_id is not None
+        assert self.access.secret_access_key is not None
+        self.handed_out += 1
+        return {
+            "Code": "Success",
+            "AccessKeyId": self.access.access_key_id.reveal(),
+            "SecretAccessKey": self.access.secret_access_key.reveal(),
+            "Token": "session",
+            "Expiration": f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}",
+        }
+
+
+async def test_keys_of_the_role_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, s3_access: BucketAccess, tmp_path: Path
+) -> None:
+    machine = Machine(s3_access)
+    server = await asyncio.start_server(machine.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    # The driver asks for new ones so many seconds before the end: with each request, that is.
+    monkeypatch.setattr(RefreshableCredentials, "_advisory_refresh_timeout", 7200)
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{port}/")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    bare = msgspec.structs.replace(s3_access, access_key_id=None, secret_access_key=None)
+    async with server, S3Objects().bucket(bare) as opened:
+        await opened.ping()
+        first = machine.handed_out
+        assert first
+        await asyncio.gather(*(opened.put(f"k{n}", b"1", "text/plain") for n in range(4)))
+        assert machine.handed_out > first
+        assert await opened.get("k3") == b"1"
 
 
 async def test_one_client_for_an_account(

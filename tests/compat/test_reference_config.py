@@ -18,7 +18,10 @@ from vconflow.registry import BUILT_IN, NOT_BUILT, Kind
 
 FILE = Path(__file__).parents[2] / "samples" / "reference-config.yml"
 OURS = {"api_keys", "links.verify"}
-OUR_OPTIONS = {"connect_timeout", "dsn", "fsync", "name", "pool_size", "prepared_statements"}
+OUR_OPTIONS = {
+    *("connect_timeout", "dsn", "fsync", "name", "pool_size", "prepared_statements"),
+    *("concurrency", "multipart_threshold"),
+}
 PAST = {"links.deepgram", "links.script", "links.summary"}
 """What the reference once had."""
 

@@ -157,18 +157,18 @@ def test_a_list_that_no_request_can_name(name: str) -> None:
 def test_chains_that_use_what_is_not_built_are_held() -> None:
     config = read("""
         links: {summarize: {module: links.analyze, options: {x: 1}}, own: {module: my_module}}
-        storages: {s3: {module: storage.s3}}
+        storages: {sftp: {module: storage.sftp}}
         tracers: {jlinc: {module: tracers.jlinc}}
         chains:
           one: {links: [summarize], ingress_lists: [a]}
-          two: {links: [own], storages: [s3], tracers: [jlinc], ingress_lists: [b]}
+          two: {links: [own], storages: [sftp], tracers: [jlinc], ingress_lists: [b]}
           off: {links: [summarize], ingress_lists: [c], enabled: 0}
           runs: {ingress_lists: [d]}
     """)
     held = {name: chain.held for name, chain in config.chains.items()}
     assert held == {
         "one": "not built yet: link 'summarize' (links.analyze)",
-        "two": "not built yet: link 'own' (my_module), storage 's3' (storage.s3), "
+        "two": "not built yet: link 'own' (my_module), storage 'sftp' (storage.sftp), "
         "tracer 'jlinc' (tracers.jlinc)",
         "off": None,
         "runs": None,
@@ -179,7 +179,7 @@ def test_chains_that_use_what_is_not_built_are_held() -> None:
     assert [w.place for w in config.warnings if w.type == "not_built"] == [
         "links.summarize",
         "links.own",
-        "storages.s3",
+        "storages.sftp",
         "tracers.jlinc",
     ]
 

@@ -10,22 +10,37 @@ import msgspec
 
 from vconflow.ports.component import Secret
 
-__all__ = ["ANYTHING", "NOTHING", "Bucket", "BucketAccess", "FoundObject", "ObjectState", "Objects"]
+__all__ = [
+    "ANYTHING",
+    "MULTIPART_FROM",
+    "NOTHING",
+    "Bucket",
+    "BucketAccess",
+    "FoundObject",
+    "ObjectState",
+    "Objects",
+]
 
 ANYTHING: Final = "*"
 """A `put` replaces whatever has the key."""
 NOTHING: Final = ""
 """A `put` is for a key that nothing has."""
+MULTIPART_FROM: Final = 16 * 1024 * 1024
+"""Objects of so many bytes are sent in parts, unless said otherwise."""
 
 
 class BucketAccess(msgspec.Struct, frozen=True):
-    """One bucket and who may use it; without keys the usual sources of AWS are asked."""
+    """One bucket and who may use it; without keys the usual sources of AWS are asked.
+
+    Objects of `multipart_from` bytes are sent in parts.
+    """
 
     bucket: str
     access_key_id: Secret | None = None
     secret_access_key: Secret | None = None
     region: str = "us-east-1"
     endpoint_url: str | None = None
+    multipart_from: int = MULTIPART_FROM
 
 
 class ObjectState(msgspec.Struct, frozen=True):

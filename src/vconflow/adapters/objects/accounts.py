@@ -42,7 +42,7 @@ class S3Objects:
 
         client = self._enter(_account_of(access))
         try:
-            yield S3Bucket(access.bucket, client)
+            yield S3Bucket(access, client)
         finally:
             await self._leave(client)
 

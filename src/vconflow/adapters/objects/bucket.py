@@ -12,7 +12,7 @@ from vconflow.adapters.objects.client import SharedClient
 from vconflow.adapters.objects.errors import code_of, mapped_errors
 from vconflow.adapters.objects.upload import Upload, send
 from vconflow.errors import Permanent
-from vconflow.ports.objects import ANYTHING, NOTHING, FoundObject, ObjectState
+from vconflow.ports.objects import ANYTHING, NOTHING, BucketAccess, FoundObject, ObjectState
 
 __all__ = ["S3Bucket"]
 
@@ -24,8 +24,9 @@ _MISSING: Final = frozenset({"NoSuchKey", "404"})
 class S3Bucket:
     """A bucket that is asked for nothing before it is used."""
 
-    def __init__(self, name: str, client: SharedClient) -> None:
-        self._name = name
+    def __init__(self, access: BucketAccess, client: SharedClient) -> None:
+        self._name = access.bucket
+        self._multipart_from = access.multipart_from
         self._client = client
 
     async def put(
@@ -41,6 +42,7 @@ class S3Bucket:
         upload = Upload(
             where={"Bucket": self._name, "Key": key},
             content=content,
+            in_parts_from=self._multipart_from,
             said={"ContentType": media_type, "Metadata": dict(metadata)},
             condition=self._condition(replacing),
         )
@@ -90,7 +92,11 @@ class S3Bucket:
         was_there = await self.state(key) is not None
         with mapped_errors(self._name):
             client = await self._client.get()
-            await client.delete_object(Bucket=self._name, Key=key)
+            try:
+                await client.delete_object(Bucket=self._name, Key=key)
+            except ClientError as error:  # not an error of Amazon's, but of some others
+                if code_of(error) != "NoSuchKey":
+                    raise
         return was_there
 
     async def presigned_get(self, key: str, seconds: int) -> str:

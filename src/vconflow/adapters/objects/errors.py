@@ -71,6 +71,7 @@ _CODES: Final[Mapping[str, _Meaning]] = {
     # A rule of the bucket may end an upload in parts; it begins anew.
     "NoSuchUpload": _Meaning(Retryable, "the upload was ended by somebody else"),
     "PreconditionFailed": _Meaning(Conflict),
+    "NoSuchKey": _Meaning(Conflict, "it is not there any more"),  # reading handles it before
     "ConditionalRequestConflict": _Meaning(Conflict),
 }
 _STATUS: Final[Mapping[int, _Meaning]] = {

@@ -14,10 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
-__all__ = ["MULTIPART_FROM", "Upload", "send"]
+__all__ = ["Upload", "send"]
 
-MULTIPART_FROM: Final = 16 * 1024 * 1024
-"""Objects of so many bytes are sent in parts."""
 _ASK_FIRST_FROM: Final = 1024 * 1024
 _PART: Final = 8 * 1024 * 1024
 _MOST_PARTS: Final = 10_000
@@ -28,7 +26,7 @@ _ABORT_SECONDS: Final = 5.0
 
 @dataclass(frozen=True)
 class Upload:
-    """An object to store; the mappings are arguments of the driver.
+    """An object to store, in parts if it has so many bytes; mappings are arguments of the driver.
 
     `where` names bucket and key, `said` is what is said of the object, `condition` is what has to
     hold for it.
@@ -36,6 +34,7 @@ class Upload:
 
     where: Mapping[str, Any]
     content: bytes | Path
+    in_parts_from: int
     said: Mapping[str, Any]
     condition: Mapping[str, Any]
 
@@ -55,7 +54,7 @@ class Upload:
 async def send(client: "S3Client", upload: Upload) -> None:
     """Store an object; without success there is nothing of it. Raises what the driver does."""
     size = await upload.size()
-    if size >= MULTIPART_FROM:
+    if size >= upload.in_parts_from:
         await _send_in_parts(client, upload, size)
         return
     body = await upload.part(0, size)

@@ -17,10 +17,10 @@ from msgspec import Meta
 
 from vconflow.adapters.storages.durable_files import DurableFiles, NewFile
 from vconflow.adapters.storages.file_layout import Layout
+from vconflow.adapters.storages.places import raise_failures, uuid_in_path
 from vconflow.adapters.storages.revisions import Revisions
-from vconflow.errors import PartialFailure, Permanent, Retryable
+from vconflow.errors import Permanent, Retryable
 from vconflow.model.entry import StoredVcon
-from vconflow.model.identifiers import canonical_uuid
 from vconflow.ports.component import LOCAL_PATH, Options, Resources
 
 __all__ = ["FileOptions", "FileStorage"]
@@ -134,13 +134,7 @@ class FileStorage:
 
     async def put(self, vcons: Sequence[StoredVcon]) -> None:
         """Write a batch. Raises Retryable when nothing could be written, else PartialFailure."""
-        failures = await asyncio.to_thread(self._put, vcons)
-        if not failures:
-            return
-        whole = len(failures) == len(vcons)
-        if whole and all(isinstance(failure, Retryable) for failure in failures.values()):
-            raise next(iter(failures.values()))
-        raise PartialFailure(failures)
+        raise_failures(await asyncio.to_thread(self._put, vcons), len(vcons))
 
     async def get(self, uuid: str) -> bytes | None:
         """Return the bytes last put. Raises Permanent when the file is damaged."""
@@ -180,14 +174,14 @@ class FileStorage:
     def _new_file(self, vcon: StoredVcon) -> NewFile:
         if len(vcon.document) > self._max_size:
             raise Permanent(f"larger than max_file_size {self._max_size}")
-        uuid = _canonical(vcon.uuid)
+        uuid = uuid_in_path(vcon.uuid)
         folder, name = self._layout.place(uuid, vcon.created_at, time.time())
         content = gzip.compress(vcon.document, 6, mtime=0) if self._compression else vcon.document
         return NewFile(folder, name, content, partial(self._revisions.commit, uuid, vcon.rev))
 
     def _get(self, uuid: str) -> bytes | None:
         try:
-            while path := self._layout.newest(_canonical(uuid)):
+            while path := self._layout.newest(uuid_in_path(uuid)):
                 with contextlib.suppress(FileNotFoundError):  # replaced or deleted meanwhile
                     return _unpacked(path.read_bytes(), path)
             return None
@@ -196,7 +190,7 @@ class FileStorage:
 
     def _delete(self, uuid: str) -> bool:
         try:
-            return self._files.remove(self._layout.find(_canonical(uuid))) > 0
+            return self._files.remove(self._layout.find(uuid_in_path(uuid))) > 0
         except OSError as error:
             raise _mapped(error) from error
 
@@ -219,14 +213,6 @@ def _unpacked(content: bytes, path: Path) -> bytes:
         return gzip.decompress(content)
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise Permanent(f"damaged file: {path}") from None
-
-
-def _canonical(uuid: str) -> str:
-    # Whatever else it might be: it becomes part of a path.
-    try:
-        return canonical_uuid(uuid)
-    except ValueError:
-        raise Permanent("not a UUID") from None
 
 
 def _absolute(path: Path) -> Path:

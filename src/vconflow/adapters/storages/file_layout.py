@@ -4,17 +4,16 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, datetime
 from pathlib import Path
+
+from vconflow.adapters.storages.places import folder_of
 
 __all__ = ["Layout"]
 
 _YEAR = re.compile(r"\d{4}")
 _MONTH_OR_DAY = re.compile(r"\d\d")
 _STAMP = r"(?:_\d{8}T\d{12}Z)?"
-_EPOCH = date(1970, 1, 1)
-_SECONDS_OF_A_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,9 @@ class Layout:
         """
         stamp = f"_{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%S%fZ}" if self.stamped else ""
         name = f"{self.prefix}{uuid}{stamp}.{self.extension}"
-        return self._folder(created_at), (f"{name}.gz" if self.compressed else name)
+        return (folder_of(created_at) if self.by_date else ""), (
+            f"{name}.gz" if self.compressed else name
+        )
 
     def find(self, uuid: str) -> list[Path]:
         """Return every file of a vCon, the newest first. Raises OSError when the root is away."""
@@ -52,14 +53,6 @@ class Layout:
             # The root may hold millions of files: look for this one before listing them.
             found = _newest_first(self._files(uuid, [str(self.root)]))
         return next(iter(found or self.find(uuid)), None)
-
-    def _folder(self, created_at: float) -> str:
-        if not self.by_date or not created_at:
-            return ""
-        try:
-            return _folder_of_day(int(created_at // _SECONDS_OF_A_DAY))
-        except (OverflowError, ValueError):
-            return ""
 
     def _folders(self) -> Iterator[str]:
         """Yield the root and the folder of every day: a few hundred a year."""
@@ -89,13 +82,6 @@ class Layout:
         start, end = re.escape(self.prefix + uuid), re.escape(self.extension)
         name = re.compile(f"{start}{_STAMP}[.]{end}(?:[.]gz)?")
         return [entry.path for entry in _entries(folder) if name.fullmatch(entry.name)]
-
-
-@lru_cache(maxsize=4096)
-def _folder_of_day(days: int) -> str:
-    """Return the folder of the day so long after the epoch. Raises OverflowError."""
-    day = _EPOCH + timedelta(days)
-    return f"{day.year:04}/{day.month:02}/{day.day:02}"
 
 
 def _newest_first(files: Iterator[tuple[int, str]]) -> list[Path]:

@@ -29,8 +29,7 @@ PROXY = """\
 [DEFAULT]
 swift_dir = {folder}
 [pipeline:main]
-pipeline = catch_errors gatekeeper listing_formats bulk s3api tempauth copy slo versioned_writes \
-symlink proxy-server
+pipeline = catch_errors gatekeeper listing_formats s3api tempauth slo proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
@@ -41,11 +40,8 @@ use = egg:swift#tempauth
 [filter:s3api]
 use = egg:swift#s3api
 location = us-east-1
-[filter:versioned_writes]
-use = egg:swift#versioned_writes
-allow_object_versioning = true
 """
-PLAIN = ("catch_errors", "gatekeeper", "listing_formats", "bulk", "copy", "slo", "symlink")
+PLAIN = ("catch_errors", "gatekeeper", "listing_formats", "slo")
 
 BACKEND = """\
 [DEFAULT]
@@ -98,7 +94,7 @@ def main() -> None:
     utils.set_swift_dir(str(folder))
     for name, listener in listeners.items():
         eventlet.spawn(_serve, listener, loadapp(str(folder / f"{name}.conf")))
-    proxy = loadapp(str(folder / "proxy.conf"))
+    proxy = loadapp(str(folder / "proxy.conf"), allow_modify_pipeline=False)
     _serve(_listen(port), Cache(proxy))
 
 
