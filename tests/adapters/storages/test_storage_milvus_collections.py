@@ -257,6 +257,7 @@ async def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
         ({"collection_name": "no-name"}, r"collection_name"),
         ({"embedding_dim": 0}, r"embedding_dim"),
         ({"uri": "ftp://milvus"}, r"uri"),
+        ({"uri": "http://../../elsewhere.db"}, r"uri"),
         ({"index_type": "IVF_PQ", "embedding_dim": 100}, r"pq_m must divide"),
         ({"nlists": 1}, r"nlists"),
     ],
