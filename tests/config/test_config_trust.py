@@ -162,6 +162,22 @@ def test_files_are_written_below_the_data_folder_and_what_the_file_names(
         assert [problem.type for problem in caught.value.problems] == ["untrusted_path"]
 
 
+@pytest.mark.parametrize(
+    ("uri", "is_allowed"),
+    [("data/v.db", True), ("https://milvus:19530", True), ("", True), ("elsewhere/v.db", False)],
+)
+def test_a_url_is_no_file(uri: str, is_allowed: bool, tmp_path: Path) -> None:
+    given = str(tmp_path / uri) if uri.endswith(".db") else uri
+    document = {"storages": {"x": {"module": "storage.milvus", "options": {"uri": given}}}}
+    allowances = Allowances.of(FILE, ENV, [tmp_path / "data"])
+    if is_allowed:
+        build(document, ENV, allowances)
+        return
+    with pytest.raises(ConfigError) as caught:
+        build(document, ENV, allowances)
+    assert [problem.place for problem in caught.value.problems] == ["storages.x.options.uri"]
+
+
 @pytest.mark.parametrize("module", ["strangers_effect:Link", "another_package.link"])
 def test_other_modules_are_refused_before_they_are_imported(module: str) -> None:
     assert kinds(link(module=module)) == [("links.x.module", "untrusted_module")]

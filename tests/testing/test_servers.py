@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from vconflow.testing import servers
 from vconflow.testing.sentinel import sentinel_site
-from vconflow.testing.servers import postgres_server
+from vconflow.testing.servers import milvus_server, postgres_server
 
 RedisStarter = Callable[[Path], AbstractAsyncContextManager[servers.RedisServer]]
 
@@ -126,7 +126,11 @@ async def test_no_server_program_says_what_to_do(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(postgres_server, "INSTALLED_POSTGRES", tmp_path)
-    monkeypatch.setattr(postgres_server, "find_spec", lambda _: None)
+    for module in (postgres_server, milvus_server):
+        monkeypatch.setattr(module, "find_spec", lambda _: None)
+    with pytest.raises(RuntimeError, match="wheel `milvus`"):
+        async with servers.milvus():
+            pass
     with pytest.raises(RuntimeError, match="make setup-test"):
         async with servers.redis_server(tmp_path):
             pass

@@ -12,6 +12,7 @@ from pymilvus import AsyncMilvusClient
 from vconflow.adapters.providers import open_providers
 from vconflow.adapters.storages.milvus import MilvusOptions, MilvusStorage
 from vconflow.model.entry import StoredVcon
+from vconflow.ports.component import Secret
 from vconflow.testing.contracts import resources_for
 from vconflow.testing.contracts.storage import stored
 
@@ -44,11 +45,16 @@ def holding(*, uuid: str = "", rev: int = 1, **members: Any) -> StoredVcon:
 @asynccontextmanager
 async def opened(folder: Path, /, **options: Any) -> AsyncIterator[MilvusStorage]:
     """A storage named `vectors`."""
-    given = msgspec.convert(options, MilvusOptions, strict=False)
+    given = msgspec.convert(options, MilvusOptions, strict=False, dec_hook=_secret)
     async with open_providers() as providers:
         resources = resources_for(folder, name="vectors", providers=providers)
         async with MilvusStorage.open(given, resources) as storage:
             yield storage
+
+
+def _secret(kind: type, value: str) -> Any:
+    assert kind is Secret
+    return Secret(value)
 
 
 async def rows_of(

@@ -55,17 +55,17 @@ async def test_a_sentence_in_the_middle_of_a_long_conversation_is_found(
     long = said(*FILLER[:60], PARROT, *FILLER[60:])
     others = [said(*FILLER[n : n + 10]) for n in range(8)]
     await storage.put([*others, long])
-    hits = await storage.search("grandmother's whistling parrot", 3)
+    hits = await storage.search(PARROT, 3)
     assert hits[0].uuid == long.uuid
     assert PARROT in hits[0].text
-    assert len(hits[0].text) <= 800
+    assert len(hits[0].text) <= 300
     assert 1 >= hits[0].score > hits[1].score > hits[2].score
     assert len({hit.uuid for hit in hits}) == 3
     assert await storage.delete(long.uuid)
 
 
 async def test_a_vcon_fills_one_place_however_many_passages_fit(storage: MilvusStorage) -> None:
-    crowd = said(*(f"Zebra number {n} is a striped zebra of the zebra herd." for n in range(900)))
+    crowd = said(*(f"Zebra number {n} is a striped zebra of the zebra herd." for n in range(300)))
     few = [said(f"One zebra was seen at lake {name}.") for name in ("Como", "Garda", "Maggiore")]
     await storage.put([crowd, *few])
     hits = await storage.search("a striped zebra of the zebra herd", 4)

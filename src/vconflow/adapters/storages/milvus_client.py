@@ -28,7 +28,7 @@ __all__ = ["MilvusRows", "open_rows"]
 
 T = TypeVar("T")
 
-_CONNECT_SECONDS: Final = 5.0
+_CONNECT_SECONDS: Final = 3.0
 _GRPC: Final = {"grpc.max_reconnect_backoff_ms": 1_000}
 _NUMBERS_AT_ONCE: Final = 100_000
 """Of vectors in one call: the driver packs them on the event loop."""

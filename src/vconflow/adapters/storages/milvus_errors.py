@@ -21,6 +21,7 @@ _REFUSED_OF_OLD: Final = common_pb2.IllegalArgument
 _GONE: Final = frozenset({100, 101, 700})
 """The collection or its index is not there, or it is not loaded."""
 _GONE_OF_OLD: Final = frozenset({common_pb2.CollectionNotExists, common_pb2.IndexNotExist})
+_BEFORE: Final = "retry times, message="
 _LONGEST: Final = 300
 
 
@@ -56,5 +57,6 @@ def _is_refusal(error: MilvusException) -> bool:
 
 def _message(error: MilvusException) -> str:
     code = getattr(error.code, "name", error.code)
-    lines = str(error.message).splitlines() or ["no message"]
-    return f"{lines[0][:_LONGEST]} ({code})"
+    # The driver puts before it how often it has tried.
+    text = str(error.message).rpartition(_BEFORE)[2]
+    return f"{text.splitlines()[0][:_LONGEST] if text else 'no message'} ({code})"

@@ -35,7 +35,8 @@ class MilvusOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     uri: Annotated[
         str,
         Meta(
-            pattern=r"^(https?://.|(?!.*://))",
+            # A URL that ends in .db would be a file to the driver.
+            pattern=r"^(https?://.+(?<!\.db)$|(?!.*://))",
             description="`https://host:port` in place of host and port; or the name of a file, "
             "`vectors.db`: then Milvus runs inside this process (extra `milvus-lite`).",
             extra={LOCAL_PATH: LOCAL_FILE_OR_URL},

@@ -11,10 +11,10 @@ from vconflow.model.vcon import Vcon
 
 __all__ = ["TRANSCRIPTS", "head", "items", "passages", "text_of"]
 
-PASSAGE: Final = 800
-"""Characters of a passage: the vector of a longer one says less and less of each sentence in it."""
-MOST_PASSAGES: Final = 1_000
-"""Of one vCon: about ten hours of talking."""
+PASSAGE: Final = 300
+"""Characters of a passage, some sentences: the vector of a longer one says less of each in it."""
+MOST_PASSAGES: Final = 3_000
+"""Of one vCon: about fifteen hours of talking."""
 
 TRANSCRIPTS: Final = frozenset({"transcript", "wtf_transcription"})
 _WORDS_OF: Final = (
@@ -135,7 +135,7 @@ def _cut(text: str) -> Iterator[str]:
 
 def _pieces(text: str) -> Iterator[str]:
     for sentence in _ENDS.split(text):
-        rest = sentence.strip()
+        rest = " ".join(sentence.split())
         while len(rest) > PASSAGE:
             end = rest.rfind(" ", 1, PASSAGE + 1)
             end = PASSAGE if end < 0 else end

@@ -24,6 +24,8 @@ _QUICKER: Final = {
     "queryCoord.distPullInterval": 50,
     "proxy.ip": "127.0.0.1",
     "log.level": "warn",
+    # So long the parts of a server that was killed count as running.
+    "common.session.ttl": 5,
 }
 
 
@@ -96,7 +98,9 @@ class MilvusServer(Server):
             "listen-peer-urls": peer,
             "initial-advertise-peer-urls": peer,
             "initial-cluster": f"default={peer}",
-            "log-level": "warn",
+            "log.level": "warn",
+            # So long the parts of a server that was killed count as running.
+            "common.session.ttl": 5,
             "unsafe-no-fsync": True,
         }
         (self.path / "etcd.json").write_text(json.dumps(etcd))
