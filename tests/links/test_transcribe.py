@@ -529,7 +529,7 @@ async def test_faults_of_the_vendor(
     vendor.server.answer(Reply(200, {}, b"<html>"))
     await failure_of(vendor, resources, vcon_of(inline(b"x")))
     vendor.server.answer(Reply(delay=0.5))
-    failure = await failure_of(vendor, resources, vcon_of(inline(b"x")), timeout=0.1)
+    failure = await failure_of(vendor, resources, vcon_of(inline(b"x")), provider_timeout=0.1)
     assert isinstance(failure, Retryable)
     assert files_in(resources.data_dir) == []
 

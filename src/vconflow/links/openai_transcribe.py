@@ -51,6 +51,14 @@ class OpenaiTranscribeOptions(
     )
     model: Annotated[str, Meta(description="The model.")] = "gpt-4o-transcribe"
     minimum_duration: MinimumDuration = 3.0
+    max_chunk_duration: Annotated[
+        float, Meta(gt=0, description="Without effect yet: recordings are sent whole.")
+    ] = 480.0
+    use_silence_chunking: Annotated[
+        bool, Meta(description="Without effect yet, as the next two.")
+    ] = True
+    silence_thresh: Annotated[float, Meta(description="In dBFS.")] = -40.0
+    silence_len: Annotated[float, Meta(gt=0, description="In milliseconds.")] = 2000.0
 
 
 class OpenaiTranscribeLink(TranscriptionLink):
@@ -75,7 +83,7 @@ class OpenaiTranscribeLink(TranscriptionLink):
                     azure_api_version=options.azure_api_version,
                     litellm_proxy_url=options.litellm_proxy_url,
                     litellm_master_key=options.litellm_master_key,
-                    timeout=options.timeout,
+                    timeout=options.provider_timeout,
                 ),
                 model=options.model,
             ),

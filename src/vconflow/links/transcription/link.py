@@ -65,7 +65,7 @@ class TranscriptionLink:
         self._options = options
         self._transcriber = transcriber
         self._files = files
-        self.planned_seconds = options.fetch_timeout + options.timeout
+        self.planned_seconds = options.fetch_timeout + options.provider_timeout
 
     @classmethod
     @abstractmethod
