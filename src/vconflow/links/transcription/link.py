@@ -12,10 +12,10 @@ from vconflow.errors import Permanent
 from vconflow.links.dialog_work import for_each_dialog
 from vconflow.links.recordings.dialogs import RecordedDialog, recorded_dialogs
 from vconflow.links.recordings.files import RecordingFiles
-from vconflow.links.recordings.media_types import UNKNOWN
 from vconflow.links.recordings.splitting import Cutting, in_pieces
 from vconflow.links.transcription.merging import merged
 from vconflow.links.transcription.options import TranscriptionOptions
+from vconflow.model.media_types import UNKNOWN
 from vconflow.model.references import targets
 from vconflow.model.vcon import Vcon
 from vconflow.ports.component import Resources
