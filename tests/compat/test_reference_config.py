@@ -20,8 +20,11 @@ FILE = Path(__file__).parents[2] / "samples" / "reference-config.yml"
 OURS = {"api_keys", "links.verify"}
 OUR_OPTIONS = {
     *("connect_timeout", "dsn", "fsync", "name", "pool_size", "prepared_statements"),
-    *("concurrency", "multipart_threshold"),
+    *("multipart_threshold",),
+    *("base_url", "concurrency", "fetch_timeout", "language", "max_bytes", "media_types"),
+    *("endpoint_url", "model", "post_timeout", "provider_fetches", "provider_timeout"),
 }
+"""Those that some component has and the reference has not."""
 PAST = {"links.deepgram", "links.script", "links.summary"}
 """What the reference once had."""
 
@@ -59,7 +62,7 @@ def test_every_option_that_we_read_is_in_it(
     document: dict[str, Any], section: str, kind: Kind
 ) -> None:
     for module, target in BUILT_IN[kind].items():
-        if module in OURS:
+        if module in OURS | PAST:
             continue
         given: set[str] = set()
         for part in document[section].values():
@@ -67,7 +70,7 @@ def test_every_option_that_we_read_is_in_it(
         known = {
             field.encode_name for field in msgspec.structs.fields(registry.load(target).options)
         }
-        assert known - OUR_OPTIONS == given, module
+        assert known - OUR_OPTIONS == given - OUR_OPTIONS, module
 
 
 def test_each_warning_names_its_part_and_says_what_follows(

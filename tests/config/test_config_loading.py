@@ -280,7 +280,8 @@ def test_the_reference_sample_loads_and_names_what_waits() -> None:
     config = load(SAMPLES / "reference-config.yml", {})
     assert config.chains["support"].held is None
     held = config.chains["analysed"].held or ""
-    assert held.startswith("not built yet: link 'deepgram' (links.deepgram_link), link 'summ")
+    assert held.startswith("not built yet: ")
+    assert "deepgram" not in held
     assert "tracer 'jlinc' (tracers.jlinc)" in held
     assert getattr(config.storages["postgres"].options, "port", None) == 5432
     waiting = {w.place for w in config.warnings if w.type == "not_built"}

@@ -60,7 +60,7 @@ def test_what_the_file_names_may_be_used() -> None:
             "other": {"module": "strangers_components:EchoLink", "pip_name": "strangers"},
             "later": {"module": "their_package.link"},
             "uses": {"module": "links.tag", "options": {"tags": ["first", "x-${USED}"]}},
-            "not-built": {"module": "links.deepgram"},
+            "not-built": {"module": "links.scitt"},
         },
         "storages": {"files": {"module": "storages.file"}},
         "imports": {"a": "their_helpers", "b": {"module": "p", "pip_name": "git+https://t@h"}},

@@ -22,6 +22,7 @@ from vconflow.links.recordings.dialogs import RecordedDialog, recorded_dialogs
 from vconflow.links.recordings.files import Limits, RecordingFiles
 from vconflow.links.recordings.spool import to_the_end
 from vconflow.model.identifiers import new_uuid
+from vconflow.model.media_types import extension_of
 from vconflow.model.vcon import Vcon
 from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.transcriber import Recording
@@ -175,6 +176,30 @@ async def test_the_length_of_a_wav_is_read_from_it(inline: RecordingFiles, tmp_p
         assert recording.duration is None
 
 
+@pytest.mark.parametrize(
+    ("begins", "expected"),
+    [
+        (b"RIFF\x10\x00\x00\x00WAVEfmt ", "audio/wav"),
+        (b"ID3\x04", "audio/mpeg"),
+        (b"\xff\xfb\x90\x00", "audio/mpeg"),
+        (b"\x00\x00\x00 ftypM4A ", "audio/mp4"),
+        (b"OggS\x00", "audio/ogg"),
+        (b"fLaC\x00", "audio/flac"),
+        (b"\x1aE\xdf\xa3", "audio/webm"),
+        (b"nothing of these", "application/octet-stream"),
+    ],
+)
+async def test_the_media_type_that_nobody_says(
+    inline: RecordingFiles, begins: bytes, expected: str
+) -> None:
+    async with opened(inline, dialog_of(body=b64url(begins))) as recording:
+        assert recording.media_type == expected
+        assert recording.filename == f"recording{extension_of(expected)}"
+    said = dialog_of(body=b64url(begins), mediatype="audio/amr")
+    async with opened(inline, said) as recording:
+        assert recording.media_type == "audio/amr"
+
+
 # by url
 
 
@@ -276,14 +301,14 @@ async def test_faults_of_the_server(
     server.answers |= {
         "/cut": body_of(CONTENT, "audio/wav", announced=20_000),
         "/gone": b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n",
-        "/busy": b"HTTP/1.1 503 X\r\nRetry-After: 9\r\nContent-Length: 0\r\n\r\n",
+        "/busy": b"HTTP/1.1 503 X\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n",
         "/empty": body_of(b"", "audio/wav"),
     }
     assert isinstance(await failure_of(files, url=server.url("/cut")), Retryable)
     assert isinstance(await failure_of(files, url=server.url("/gone")), Permanent)
     busy = await failure_of(files, url=server.url("/busy"))
     assert isinstance(busy, Retryable)
-    assert busy.retry_after == 9
+    assert busy.retry_after == 60  # nobody waits for strangers for longer
     assert isinstance(await failure_of(files, url=server.url("/empty")), Permanent)
     private = await failure_of(files, url=server.url(host="127.0.0.2"))
     assert isinstance(private, Permanent)

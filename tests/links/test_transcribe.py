@@ -464,6 +464,21 @@ async def test_what_was_spoken_is_what_is_written(
         assert word_errors(sentence, body.get("transcript") or body["text"]) <= 0.3
 
 
+async def test_a_long_recording_is_transcribed_in_pieces(resources: Resources) -> None:
+    spoken = speak(" ".join(SENTENCES), words_per_minute=120)
+    with ExitStack() as stack:
+        vendor = start(stack, "openai", whisper)
+        dialog = inline(spoken, duration=None)
+        vcon = await transcribed(vendor, resources, dialog, max_chunk_duration=10, silence_len=100)
+        calls = vendor.server.calls
+    (analysis,) = vcon.analysis
+    chunked = analysis["body"]["chunked_transcription"]
+    assert len(calls) == chunked["total_chunks"] == len(chunked["chunk_results"]) > 1
+    assert word_errors(" ".join(SENTENCES), analysis["body"]["text"]) <= 0.3
+    assert analysis["usage"]["audio_seconds"] == pytest.approx(whisper(spoken).duration, abs=0.1)
+    assert files_in(resources.data_dir) == []
+
+
 def word_errors(expected: str, heard: str) -> float:
     """The word error rate: edits between the words, by how many were said."""
     one, two = (re.findall(r"[a-z']+", text.lower()) for text in (expected, heard))
@@ -529,7 +544,7 @@ async def test_faults_of_the_vendor(
     vendor.server.answer(Reply(200, {}, b"<html>"))
     await failure_of(vendor, resources, vcon_of(inline(b"x")))
     vendor.server.answer(Reply(delay=0.5))
-    failure = await failure_of(vendor, resources, vcon_of(inline(b"x")), timeout=0.1)
+    failure = await failure_of(vendor, resources, vcon_of(inline(b"x")), provider_timeout=0.1)
     assert isinstance(failure, Retryable)
     assert files_in(resources.data_dir) == []
 

@@ -62,7 +62,7 @@ class DeepgramLink(TranscriptionLink):
                     base_url=options.base_url,
                     litellm_proxy_url=options.litellm_proxy_url,
                     litellm_master_key=options.litellm_master_key,
-                    timeout=options.timeout,
+                    timeout=options.provider_timeout,
                 ),
                 model=model,
                 options={} if by_proxy else options.api,

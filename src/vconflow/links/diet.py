@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from msgspec import Meta
 
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import Permanent
 from vconflow.links.dialog_work import for_each_dialog
 from vconflow.links.dieting.bodies import BucketMover, MediaMover, PostMover, replace_body
 from vconflow.links.dieting.parts import remove_attachments, remove_system_prompts
@@ -114,10 +114,10 @@ class DietLink:
         if options.remove_system_prompts:
             remove_system_prompts(vcon)
         if options.remove_dialog_body:
-            await self._empty_dialogs(vcon, run)
+            await self._empty_dialogs(vcon)
         return CONTINUE
 
-    async def _empty_dialogs(self, vcon: Vcon, run: LinkRun) -> None:
+    async def _empty_dialogs(self, vcon: Vcon) -> None:
         uuid, version, mover = vcon.uuid, vcon.version, self._mover
 
         async def work(index: int, dialog: dict[str, Any]) -> None:
@@ -129,12 +129,7 @@ class DietLink:
             for index, dialog in enumerate(vcon.edit("dialog"))
             if isinstance(dialog, dict) and "body" in dialog and dialog.get("body_type") != "url"
         }
-        try:
-            await for_each_dialog(work, dialogs, _UPLOADS)
-        except (Retryable, Permanent):
-            # The next attempt need not move again what has arrived.
-            await run.keep()
-            raise
+        await for_each_dialog(work, dialogs, _UPLOADS)
 
 
 def _access(options: DietOptions) -> BucketAccess:

@@ -46,7 +46,9 @@ class GroqWhisperLink(TranscriptionLink):
             provider="groq",
             transcriber=TranscriberOptions(
                 account=Account(
-                    api_key=options.api_key, base_url=options.base_url, timeout=options.timeout
+                    api_key=options.api_key,
+                    base_url=options.base_url,
+                    timeout=options.provider_timeout,
                 ),
                 model=options.model,
             ),

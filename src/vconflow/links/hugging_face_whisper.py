@@ -49,7 +49,7 @@ class HuggingFaceWhisperLink(TranscriptionLink):
                 account=Account(
                     api_key=options.api_key,
                     base_url=options.base_url,
-                    timeout=options.timeout,
+                    timeout=options.provider_timeout,
                 )
             ),
             language=options.language,

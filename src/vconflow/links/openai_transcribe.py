@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
+from vconflow.links.recordings.splitting import Cutting
 from vconflow.links.transcription.link import Plan, TranscriptionLink
 from vconflow.links.transcription.options import MinimumDuration, TranscriptionOptions
 from vconflow.ports.component import Secret
@@ -51,6 +52,29 @@ class OpenaiTranscribeOptions(
     )
     model: Annotated[str, Meta(description="The model.")] = "gpt-4o-transcribe"
     minimum_duration: MinimumDuration = 3.0
+    max_chunk_duration: Annotated[
+        float,
+        Meta(
+            ge=10,
+            description="Longer recordings, in seconds, are transcribed in pieces. Needs the extra "
+            "`audio`; without it they are sent whole.",
+        ),
+    ] = 480.0
+    use_silence_chunking: Annotated[
+        bool, Meta(description="Cut where nobody speaks, if possible, instead of by the clock.")
+    ] = True
+    silence_thresh: Annotated[
+        float, Meta(description="What is less loud, in dBFS, is silence.")
+    ] = -40.0
+    silence_len: Annotated[
+        float, Meta(gt=0, description="Milliseconds that it must be silent to cut there.")
+    ] = 2000.0
+
+    @property
+    def cutting(self) -> Cutting:
+        """How long recordings are cut."""
+        silence = self.silence_len / 1000 if self.use_silence_chunking else None
+        return Cutting(self.max_chunk_duration, silence, self.silence_thresh)
 
 
 class OpenaiTranscribeLink(TranscriptionLink):
@@ -75,7 +99,7 @@ class OpenaiTranscribeLink(TranscriptionLink):
                     azure_api_version=options.azure_api_version,
                     litellm_proxy_url=options.litellm_proxy_url,
                     litellm_master_key=options.litellm_master_key,
-                    timeout=options.timeout,
+                    timeout=options.provider_timeout,
                 ),
                 model=options.model,
             ),
@@ -86,4 +110,5 @@ class OpenaiTranscribeLink(TranscriptionLink):
                 "language": options.language,
                 "minimum_duration": options.minimum_duration,
             },
+            cutting=options.cutting,
         )

@@ -2,6 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
+import msgspec
 from msgspec import Meta, structs
 
 from vconflow.links.deepgram_link import DeepgramLink
@@ -34,7 +35,7 @@ class TranscribeOptions(
     vendor_options: Annotated[
         VendorOptions,
         Meta(description="Options of that vendor's own link, in the spellings of that."),
-    ] = VendorOptions()
+    ] = msgspec.field(default_factory=VendorOptions)
     minimum_duration: Annotated[
         Annotated[float, Meta(ge=0)] | None,
         Meta(

@@ -1,30 +1,11 @@
 """Names and sizes of recordings, as providers want them."""
 
-import mimetypes
 from pathlib import PurePath
-from typing import Final
 
+from vconflow.model.media_types import extension_of, plain
 from vconflow.ports.transcriber import Recording
 
 __all__ = ["filename_of"]
-
-_SUFFIXES: Final = {
-    # What mimetypes does not know, or spells otherwise than providers do.
-    "audio/x-wav": ".wav",
-    "audio/wav": ".wav",
-    "audio/wave": ".wav",
-    "audio/mp3": ".mp3",
-    "audio/x-mp3": ".mp3",
-    "audio/mpeg": ".mp3",
-    "audio/mp4": ".m4a",
-    "audio/x-m4a": ".m4a",
-    "audio/ogg": ".ogg",
-    "audio/opus": ".ogg",
-    "audio/flac": ".flac",
-    "audio/x-flac": ".flac",
-    "audio/webm": ".webm",
-    "video/x-mp4": ".mp4",
-}
 
 
 def filename_of(recording: Recording) -> str:
@@ -32,5 +13,4 @@ def filename_of(recording: Recording) -> str:
     name = PurePath(recording.filename).name or "recording"
     if PurePath(name).suffix:
         return name
-    kind = recording.media_type.partition(";")[0].strip().lower()
-    return name + (_SUFFIXES.get(kind) or mimetypes.guess_extension(kind) or ".wav")
+    return name + (extension_of(plain(recording.media_type)) or ".wav")

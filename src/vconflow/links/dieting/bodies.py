@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from vconflow.errors import InvalidVcon, Permanent
 from vconflow.links.recordings.inline import content_of
-from vconflow.links.recordings.media_types import UNKNOWN, extension_of, plain
 from vconflow.model.hashes import hash_of
+from vconflow.model.media_types import UNKNOWN, extension_of, plain
 from vconflow.model.rawjson import decode_plain, encode
 from vconflow.model.versions import spell
 from vconflow.ports.http import HttpSender

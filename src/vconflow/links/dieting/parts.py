@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from vconflow.links.recordings.media_types import is_among, plain
+from vconflow.model.media_types import is_among, plain
 from vconflow.model.rawjson import decode_exact
 from vconflow.model.reading import read_members
 from vconflow.model.references import renumber, targets

@@ -7,8 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from vconflow.links.recordings.media_types import extension_of, plain
 from vconflow.model.hashes import stated_hashes
+from vconflow.model.media_types import extension_of, plain
 from vconflow.model.vcon import Vcon
 
 __all__ = ["RecordedDialog", "recorded_dialogs"]

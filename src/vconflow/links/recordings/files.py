@@ -9,18 +9,19 @@ from typing import Final
 
 import msgspec
 
-from vconflow.errors import Permanent
+from vconflow.errors import Permanent, Retryable
 from vconflow.links.recordings.content_check import ContentCheck
 from vconflow.links.recordings.dialogs import RecordedDialog
 from vconflow.links.recordings.inline import decoded
-from vconflow.links.recordings.media_types import GENERIC, UNKNOWN, extension_of, is_among
 from vconflow.links.recordings.spool import Spool, remove_forgotten, spooled, to_the_end
+from vconflow.model.media_types import GENERIC, UNKNOWN, extension_of, is_among, recognized
 from vconflow.ports.component import Resources
 from vconflow.ports.transcriber import Recording
 
 __all__ = ["Limits", "RecordingFiles"]
 
 _FOLDER: Final = "recordings"
+_LONGEST_WAIT: Final = 60.0
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -87,36 +88,42 @@ class RecordingFiles:
     async def _fetch(self, url: str, spool: Spool) -> str:
         """Write what is at the URL; the media type that its server says."""
         limits = self._limits
-        async with self._fetcher.open(
-            url, limit=limits.max_bytes, timeout=limits.fetch_timeout
-        ) as download:
-            self._require_media_type(download.media_type)
-            async for chunk in download.chunks():
-                await spool.write(chunk)
-            await spool.flush()
-            return download.media_type
+        try:
+            async with self._fetcher.open(
+                url, limit=limits.max_bytes, timeout=limits.fetch_timeout
+            ) as download:
+                self._require_media_type(download.media_type)
+                async for chunk in download.chunks():
+                    await spool.write(chunk)
+                await spool.flush()
+                return download.media_type
+        except Retryable as failure:
+            # Whoever wrote the URL must not say for how long all others wait.
+            asked = min(failure.retry_after or 0.0, _LONGEST_WAIT) or None
+            raise Retryable(str(failure), retry_after=asked) from failure
 
     def _require_media_type(self, media_type: str) -> None:
         if media_type not in GENERIC and not is_among(media_type, self._limits.media_types):
             raise Permanent(f"media type {media_type} is not among media_types")
 
     async def _described(self, dialog: RecordedDialog, path: Path, said: str) -> Recording:
-        known = [kind for kind in (said, dialog.media_type) if kind not in GENERIC]
-        media_type = known[0] if known else self._media_type
+        seconds, looks_like = await to_the_end(_look_at, path)
+        known = (kind for kind in (said, dialog.media_type, looks_like) if kind not in GENERIC)
+        media_type = next(known, self._media_type)
         name = dialog.filename
         if not PurePosixPath(name).suffix:
             name += extension_of(media_type)
-        duration = dialog.duration
-        if duration is None:
-            duration = await to_the_end(_wav_seconds, path)
+        duration = seconds if dialog.duration is None else dialog.duration
         return Recording(media_type, file=path, filename=name, duration=duration)
 
 
-def _wav_seconds(path: Path) -> float | None:
-    """The length of uncompressed WAV; None for everything else."""
-    with contextlib.suppress(wave.Error, EOFError), wave.open(str(path), "rb") as file:
-        _, _, rate, frames, _, _ = file.getparams()
+def _look_at(path: Path) -> tuple[float | None, str]:
+    """The length of uncompressed WAV, and the media type, as far as the file itself tells."""
+    with path.open("rb") as file:
+        looks_like = recognized(file.read(12))
+    with contextlib.suppress(wave.Error, EOFError), wave.open(str(path), "rb") as wav:
+        _, _, rate, frames, _, _ = wav.getparams()
         # Whoever wrote it while it was recorded may have left the number of frames open.
-        there = path.stat().st_size // max(file.getnchannels() * file.getsampwidth(), 1)
-        return min(frames, there) / rate if frames and rate else None
-    return None
+        there = path.stat().st_size // max(wav.getnchannels() * wav.getsampwidth(), 1)
+        return (min(frames, there) / rate if frames and rate else None), looks_like
+    return None, looks_like

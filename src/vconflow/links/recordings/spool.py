@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -14,10 +15,11 @@ from typing import Final, ParamSpec, TypeVar
 from vconflow.errors import Permanent
 from vconflow.links.recordings.content_check import ContentCheck
 
-__all__ = ["Spool", "remove_forgotten", "spooled", "to_the_end"]
+__all__ = ["PREFIX", "Spool", "remove_forgotten", "spooled", "to_the_end"]
 
 _BATCH: Final = 1024 * 1024
-_PREFIX: Final = "recording-"
+PREFIX: Final = "recording-"
+"""What the names of everything temporary begin with."""
 _FORGOTTEN_SECONDS: Final = 86400.0
 
 P = ParamSpec("P")
@@ -44,7 +46,7 @@ class Spool:
     def create(self) -> None:
         """Make the file, which only this user can read. Raises OSError."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(self._suffix, _PREFIX, self._folder)
+        descriptor, name = tempfile.mkstemp(self._suffix, PREFIX, self._folder)
         self.path, self._file = Path(name), os.fdopen(descriptor, "wb")
 
     async def write(self, chunk: bytes) -> None:
@@ -110,7 +112,7 @@ async def to_the_end(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
 def remove_forgotten(folder: Path) -> None:
     """Delete what a killed process left, once no other can still be at work on it: after a day."""
     oldest = time.time() - _FORGOTTEN_SECONDS
-    for path in folder.glob(f"{_PREFIX}*"):
+    for path in folder.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             if path.stat().st_mtime < oldest:
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -12,8 +12,10 @@ from vconflow.errors import Permanent
 from vconflow.links.dialog_work import for_each_dialog
 from vconflow.links.recordings.dialogs import RecordedDialog, recorded_dialogs
 from vconflow.links.recordings.files import RecordingFiles
-from vconflow.links.recordings.media_types import UNKNOWN
+from vconflow.links.recordings.splitting import Cutting, in_pieces
+from vconflow.links.transcription.merging import merged
 from vconflow.links.transcription.options import TranscriptionOptions
+from vconflow.model.media_types import UNKNOWN
 from vconflow.model.references import targets
 from vconflow.model.vcon import Vcon
 from vconflow.ports.component import Resources
@@ -31,7 +33,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     `vendor` is what analyses say, `provider` whom to ask by which `transcriber` options. `stated`
     are the options that analyses repeat. `media_type` is that of recordings of which nobody says
-    it; with `text_only` the body of an analysis is `{"transcript": ...}`.
+    it; with `text_only` the body of an analysis is `{"transcript": ...}`. `cutting` says how long
+    recordings are cut, None sends them whole.
     """
 
     vendor: str
@@ -43,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True):
     minimum_confidence: float = 0.0
     media_type: str = UNKNOWN
     text_only: bool = False
+    cutting: Cutting | None = None
 
 
 class TranscriptionLink:
@@ -65,7 +69,7 @@ class TranscriptionLink:
         self._options = options
         self._transcriber = transcriber
         self._files = files
-        self.planned_seconds = options.fetch_timeout + options.timeout
+        self.planned_seconds = options.fetch_timeout + options.provider_timeout
 
     @classmethod
     @abstractmethod
@@ -88,9 +92,10 @@ class TranscriptionLink:
         if vcon.form != "unsigned":
             raise Permanent(f"this vCon is {vcon.form}: no transcript can be added to it")
         adding = asyncio.Lock()
+        calls = asyncio.Semaphore(self._options.concurrency)
 
         async def work(index: int, dialog: RecordedDialog) -> None:
-            transcript = await self._transcript(dialog)
+            transcript = await self._transcript(dialog, calls)
             if transcript is None:
                 return
             async with adding:
@@ -116,16 +121,35 @@ class TranscriptionLink:
     def _is_short(self, duration: float | None) -> bool:
         return duration is not None and duration < self._plan.minimum_duration
 
-    async def _transcript(self, dialog: RecordedDialog) -> Transcript | None:
+    async def _transcript(
+        self, dialog: RecordedDialog, calls: asyncio.Semaphore
+    ) -> Transcript | None:
         """What was said; None if the recording is too short, or nobody can tell well enough."""
         async with self._recording(dialog) as recording:
             if self._is_short(recording.duration):
                 return None
-            transcript = await self._transcriber.transcribe(recording, language=self._plan.language)
+            transcript = await self._of_pieces(recording, calls)
         confidence = transcript.confidence
         if confidence is not None and confidence < self._plan.minimum_confidence:
             return None
         return transcript
+
+    async def _of_pieces(self, recording: Recording, calls: asyncio.Semaphore) -> Transcript:
+        async def ask(piece: Recording) -> Transcript:
+            async with calls:
+                return await self._transcriber.transcribe(piece, language=self._plan.language)
+
+        if self._plan.cutting is None:
+            return await ask(recording)
+        async with in_pieces(recording, self._plan.cutting) as pieces:
+            # All of them end before one that failed is told of: their files go then.
+            answers = await asyncio.gather(*map(ask, pieces), return_exceptions=True)
+        transcripts = []
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            transcripts.append(answer)
+        return merged(transcripts)
 
     @asynccontextmanager
     async def _recording(self, dialog: RecordedDialog) -> AsyncIterator[Recording]:

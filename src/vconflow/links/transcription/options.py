@@ -46,7 +46,7 @@ class TranscriptionOptions(Options, frozen=True, kw_only=True, forbid_unknown_fi
     fetch_timeout: Annotated[
         float, Meta(gt=0, description="Seconds that fetching one recording may take.")
     ] = 120.0
-    timeout: Annotated[
+    provider_timeout: Annotated[
         float, Meta(gt=0, description="Seconds that one call of the vendor may take.")
     ] = 600.0
     concurrency: Annotated[

@@ -43,6 +43,10 @@ class VendorOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     azure_api_version: str | None = msgspec.field(name="AZURE_OPENAI_API_VERSION", default=None)
     litellm_proxy_url: str | None = msgspec.field(name="LITELLM_PROXY_URL", default=None)
     litellm_master_key: Secret | None = msgspec.field(name="LITELLM_MASTER_KEY", default=None)
+    max_chunk_duration: Annotated[float, Meta(ge=10)] | None = None
+    use_silence_chunking: bool | None = None
+    silence_thresh: float | None = None
+    silence_len: Annotated[float, Meta(gt=0)] | None = None
 
     def given(self) -> dict[str, tuple[str, Any]]:
         """What is set: the field of the vendor's link to the spelling used and the value."""

@@ -1,10 +1,11 @@
-"""Which media types are recordings, and what files of them are called."""
+"""Media types as vCons write them, and what files of them are called."""
 
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
-__all__ = ["GENERIC", "UNKNOWN", "extension_of", "is_among", "plain"]
+__all__ = ["GENERIC", "UNKNOWN", "extension_of", "is_among", "plain", "recognized"]
 
 UNKNOWN: Final = "application/octet-stream"
 
@@ -19,7 +20,7 @@ _EXTENSIONS: Final = {
     "audio/mp4": ".m4a",
     "audio/mpeg": ".mp3",
     "audio/ogg": ".ogg",
-    "audio/opus": ".opus",
+    "audio/opus": ".ogg",
     "audio/vnd.wave": ".wav",
     "audio/wav": ".wav",
     "audio/wave": ".wav",
@@ -41,6 +42,16 @@ _EXTENSIONS: Final = {
 }
 """Those found in vCons. Python's own table lacks half of them, and takes more from the machine."""
 
+_BEGINNINGS: Final = (
+    (b"RIFF....WAVE", "audio/wav"),
+    (b"fLaC", "audio/flac"),
+    (b"OggS", "audio/ogg"),
+    (b"ID3", "audio/mpeg"),
+    (rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff]", "audio/mpeg"),
+    (b"....ftyp", "audio/mp4"),
+    (rb"\x1a\x45\xdf\xa3", "audio/webm"),
+)
+
 
 def plain(media_type: object) -> str:
     """The media type in lower case, without parameters; empty for what is no text."""
@@ -55,3 +66,11 @@ def is_among(media_type: str, patterns: Sequence[str]) -> bool:
 def extension_of(media_type: str) -> str:
     """What names of its files end in, `.wav`; empty if nothing is known."""
     return _EXTENSIONS.get(media_type, "")
+
+
+def recognized(content: bytes) -> str:
+    """The media type of a recording by how it begins; empty if that says nothing."""
+    found = (
+        name for pattern, name in _BEGINNINGS if re.match(pattern, content, re.DOTALL) is not None
+    )
+    return next(found, "")
