@@ -77,12 +77,20 @@ class NotBuilt(RegistryError):
 
 BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
     Kind.LINK: {
-        "links.analyze": Target("vconflow.links.analyze:AnalyzeLink"),
-        "links.analyze_and_label": Target("vconflow.links.analyze_and_label:AnalyzeAndLabelLink"),
-        "links.analyze_vcon": Target("vconflow.links.analyze_vcon:AnalyzeVconLink"),
-        "links.check_and_tag": Target("vconflow.links.check_and_tag:CheckAndTagLink"),
+        "links.analyze": Target("vconflow.links.analyze:AnalyzeLink", "openai", "openai"),
+        "links.analyze_and_label": Target(
+            "vconflow.links.analyze_and_label:AnalyzeAndLabelLink", "openai", "openai"
+        ),
+        "links.analyze_vcon": Target(
+            "vconflow.links.analyze_vcon:AnalyzeVconLink", "openai", "openai"
+        ),
+        "links.check_and_tag": Target(
+            "vconflow.links.check_and_tag:CheckAndTagLink", "openai", "openai"
+        ),
         "links.delay": Target("vconflow.links.delay:DelayLink"),
-        "links.detect_engagement": Target("vconflow.links.detect_engagement:DetectEngagementLink"),
+        "links.detect_engagement": Target(
+            "vconflow.links.detect_engagement:DetectEngagementLink", "openai", "openai"
+        ),
         "links.expire_vcon": Target("vconflow.links.expire_vcon:ExpireVconLink"),
         "links.sampler": Target("vconflow.links.sampler:SamplerLink"),
         "links.tag": Target("vconflow.links.tag:TagLink"),

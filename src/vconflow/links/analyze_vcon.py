@@ -62,6 +62,7 @@ class AnalyzeVconLink:
     def __init__(self, options: AnalyzeVconOptions, asker: Asker) -> None:
         self._options = options
         self._asker = asker
+        self.planned_seconds = options.planned_seconds
 
     @classmethod
     @asynccontextmanager

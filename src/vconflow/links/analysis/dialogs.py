@@ -40,6 +40,7 @@ class DialogLink(ABC, Generic[OptionsT, T]):
     def __init__(self, options: OptionsT, asker: Asker, resources: Resources) -> None:
         self._options = options
         self._asker = asker
+        self.planned_seconds = options.planned_seconds
 
     @classmethod
     @asynccontextmanager

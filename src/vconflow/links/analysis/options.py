@@ -24,6 +24,9 @@ __all__ = [
     "Temperature",
 ]
 
+PLANNED_SECONDS = 120.0
+"""A call may take that long where `request_timeout` does not say."""
+
 AnalysisType = Annotated[
     str,
     Meta(
@@ -136,6 +139,11 @@ class ModelOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     record_agent_session: Annotated[
         bool, Meta(description="Without effect: sessions of agents are not recorded.")
     ] = False
+
+    @property
+    def planned_seconds(self) -> float:
+        """How long one call may take: the engine's time-out of the link comes on top of that."""
+        return self.request_timeout or PLANNED_SECONDS
 
     def account(self) -> Account:
         """The account that the options name; what is empty counts as not given."""
