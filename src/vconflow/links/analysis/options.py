@@ -11,7 +11,6 @@ from vconflow.ports.component import Options, Secret
 from vconflow.ports.providers import Account
 
 __all__ = [
-    "JSON_OBJECT",
     "AnalysisType",
     "DialogOptions",
     "DialogSource",
@@ -22,6 +21,7 @@ __all__ = [
     "Source",
     "SystemPrompt",
     "Temperature",
+    "json_answers",
 ]
 
 PLANNED_SECONDS = 120.0
@@ -47,8 +47,8 @@ ResponseFormat = Annotated[
 ]
 
 
-def JSON_OBJECT() -> dict[str, Any]:  # noqa: N802  # a value that is made anew each time
-    """The form of answers by default."""
+def json_answers() -> dict[str, Any]:
+    """The form of answers by default, of links that read JSON."""
     return {"type": "json_object"}
 
 
