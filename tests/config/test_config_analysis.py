@@ -57,6 +57,10 @@ def test_what_is_empty_counts_as_not_given() -> None:
         ("{source: {text: body}}", "links.x.options.source: object contains unknown field text"),
         ("{only_if: {section: tags}}", "links.x.options.only_if.section: "),
         ("{only_if: {section: analysis}}", "links.x.options.only_if: needs section, type (or"),
+        (
+            "{send_ai_usage_data_to_url: portal}",
+            "links.x.options.send_ai_usage_data_to_url: expected str matching regex",
+        ),
         ("{OPENAI_API_KEY: a, api_key: b}", "links.x.options.api_key: option 'OPENAI_API_KEY' is"),
     ],
 )

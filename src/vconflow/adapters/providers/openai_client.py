@@ -8,7 +8,7 @@ import asyncio
 import importlib
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -26,7 +26,13 @@ T = TypeVar("T")
 
 _RETRYABLE_STATUS: Final = frozenset({408, 409, 425, 429})
 _CODE: Final = re.compile(r"[a-z_]{1,64}")
-_TOO_LONG: Final = "context_length_exceeded"
+_TOO_LONG_STATUS: Final = frozenset({400, 413, 500})
+# OpenAI and Azure have the code `context_length_exceeded`; vLLM, llama.cpp and proxies only say it.
+_TOO_LONG: Final = re.compile(
+    r"(context[ _]?(length|size|window)|maximum input length).{0,80}(exceed|tokens)"
+    r"|exceeds? .{0,40}context|ContextWindowExceeded",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 async def import_client(module: str, extra: str) -> Any:
@@ -86,7 +92,8 @@ def mapped_errors(provider: str) -> Iterator[None]:
     except (httpx2.HTTPError, OSError) as error:
         # The connection ended in the middle of the answer.
         raise Retryable(f"{provider}: {type(error).__name__}") from None
-    except (openai.OpenAIError, ValueError):
+    except (openai.OpenAIError, ValueError, TypeError, AttributeError):
+        # Over answers that are none of this API the client's own parsing stumbles in these ways.
         raise Retryable(f"{provider}: no answer of this API") from None
 
 
@@ -101,7 +108,14 @@ def _of_status(provider: str, error: "APIStatusError") -> Retryable | Permanent:
     status = error.status_code
     code = error.code if error.code and _CODE.fullmatch(error.code) else ""
     message = f"{provider}: status {status}{f' ({code})' if code else ''}"
+    if status in _TOO_LONG_STATUS and _TOO_LONG.search(f"{error.code} {error.message}"):
+        return InputTooLong(message)
     if status in _RETRYABLE_STATUS or status >= 500:
-        wait = seconds_of(error.response.headers.get("retry-after"))
-        return Retryable(message, retry_after=wait)
-    return InputTooLong(message) if code == _TOO_LONG else Permanent(message)
+        return Retryable(message, retry_after=_wait(error.response.headers))
+    return Permanent(message)
+
+
+def _wait(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait; OpenAI and Azure say them more finely than HTTP does."""
+    finely = headers.get("retry-after-ms", "")
+    return int(finely) / 1000 if finely.isdecimal() else seconds_of(headers.get("retry-after"))

@@ -40,7 +40,11 @@ __all__ = ["ProviderOptions", "open_providers"]
 TRANSCRIPTION_SECONDS: Final = 600.0
 """How long a call with a recording may take where the account does not say."""
 LOCAL: Final = "local:"
-_MODELS: Final = {"openai": "gpt-4o-transcribe", "groq": "whisper-large-v3-turbo"}
+_MODELS: Final = {
+    "openai": "gpt-4o-transcribe",
+    "groq": "whisper-large-v3-turbo",
+    "deepgram": "nova-3",
+}
 
 
 class ProviderOptions(msgspec.Struct, frozen=True):
@@ -122,17 +126,20 @@ class _Providers:
                 yield _plain_transcriber(vendor, plain, login, timeout, options)
             return
         async with self._chats.use(self._account(login, account)) as chat:
-            model = options.model or _MODELS.get(vendor, "nova-3")
-            yield OpenAiTranscriber(chat.client, chat.line, timeout, vendor, model, options.options)
+            model = options.model or _MODELS[vendor]
+            # The options of another vendor mean nothing to a proxy.
+            fields = {} if vendor == "deepgram" else options.options
+            yield OpenAiTranscriber(chat.client, chat.line, timeout, vendor, model, fields)
 
     def _transcription_login(self, vendor: str, account: Account) -> Login:
         match vendor:
             case "openai":
                 return language_login(account, self._options.environment)
+            case "deepgram" if proxy := litellm_login(account):
+                # One that the options name stands for the vendor, as in the reference.
+                return proxy
             case "deepgram" | "groq" | "hugging_face":
-                # A proxy that the options name stands for the vendor, as in the reference.
-                proxy = litellm_login(account)
-                return proxy or vendor_login(vendor, account, self._options.environment)
+                return vendor_login(vendor, account, self._options.environment)
             case _:
                 message = (
                     f"unknown vendor {vendor!r}, there are deepgram, openai, groq, hugging_face"
@@ -140,6 +147,9 @@ class _Providers:
                 raise ConfigError([Problem((), message, "unknown_vendor")])
 
     def _account(self, login: Login, account: Account) -> _Account:
+        if not login.base_url.startswith(("http://", "https://")):
+            message = f"the base URL of {login.provider} must begin with https:// or http://"
+            raise ConfigError([Problem((), message, "bad_url")])
         return _Account(login, account.concurrency or self._options.concurrency)
 
     def _timeout(self, account: Account) -> float:

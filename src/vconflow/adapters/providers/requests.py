@@ -82,8 +82,9 @@ async def ask(
 
 async def upload(file: Path) -> AsyncIterator[bytes]:
     """The file in pieces, read in threads."""
-    async with await anyio.open_file(file, "rb") as opened:
-        while chunk := await opened.read(_CHUNK):
+    # Opened and closed here: whoever is cancelled while a thread does it leaves it open.
+    with file.open("rb") as opened:
+        while chunk := await asyncio.to_thread(opened.read, _CHUNK):
             yield chunk
 
 
