@@ -20,8 +20,9 @@ FILE = Path(__file__).parents[2] / "samples" / "reference-config.yml"
 OURS = {"api_keys", "links.verify"}
 OUR_OPTIONS = {
     *("connect_timeout", "dsn", "fsync", "name", "pool_size", "prepared_statements"),
-    *("base_url", "request_timeout", "concurrency", "context_tokens", "label_tag"),
+    *("base_url", "provider_timeout", "concurrency", "context_tokens", "label_tag"),
 }
+"""Those that some component has and the reference has not."""
 OURS_OF_SOME = {
     "links.analyze": {"response_format"},
     "links.check_and_tag": {"temperature"},

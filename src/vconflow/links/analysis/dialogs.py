@@ -20,9 +20,6 @@ __all__ = ["DialogLink"]
 OptionsT = TypeVar("OptionsT", bound=DialogOptions)
 T = TypeVar("T")
 
-AT_ONCE = 8
-"""Dialogs of one vCon that are worked on at the same time, and calls about all of them."""
-
 
 class DialogLink(ModelLink[OptionsT], Generic[OptionsT, T]):
     """Asks about each dialog that has a text and no analysis of its type yet, several at once.
@@ -52,7 +49,8 @@ class DialogLink(ModelLink[OptionsT], Generic[OptionsT, T]):
         if not sources:
             return
         vcon.edit("analysis")  # refuses a signed vCon before anything is paid for
-        question, slots, adding = self.question(), asyncio.Semaphore(AT_ONCE), asyncio.Lock()
+        question, most = self.question(), self._options.concurrency
+        slots, adding = asyncio.Semaphore(most), asyncio.Lock()
 
         async def ask(dialog: int, source: Item) -> None:
             text = source_text(source, self._options.source.text_location)
@@ -65,7 +63,7 @@ class DialogLink(ModelLink[OptionsT], Generic[OptionsT, T]):
                 await run.keep()
             await self.after(vcon, answer)
 
-        await for_each_dialog(ask, sources, AT_ONCE)
+        await for_each_dialog(ask, sources, most)
 
     def _sources(self, vcon: Vcon) -> dict[int, Item]:
         """The analyses to ask about, by dialog."""

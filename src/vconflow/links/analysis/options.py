@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 PLANNED_SECONDS = 120.0
-"""A call may take that long where `request_timeout` does not say."""
+"""A call may take that long where `provider_timeout` does not say."""
 
 AnalysisType = Annotated[
     str,
@@ -118,16 +118,9 @@ class ModelOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     litellm_master_key: Annotated[Secret | None, Meta(description="Key of the LiteLLM proxy.")] = (
         msgspec.field(name="LITELLM_MASTER_KEY", default=None)
     )
-    request_timeout: Annotated[
+    provider_timeout: Annotated[
         Annotated[float, Meta(gt=0)] | None,
         Meta(description="Seconds that one call may take, if not `VCONFLOW_PROVIDER_TIMEOUT`."),
-    ] = None
-    concurrency: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
-        Meta(
-            description="Calls of the account that may be under way at the same time, if not "
-            "`VCONFLOW_PROVIDER_CONCURRENCY`."
-        ),
     ] = None
     context_tokens: Annotated[
         Annotated[int, Meta(ge=512)] | None,
@@ -143,7 +136,7 @@ class ModelOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @property
     def planned_seconds(self) -> float:
         """How long one call may take: the engine's time-out of the link comes on top of that."""
-        return self.request_timeout or PLANNED_SECONDS
+        return self.provider_timeout or PLANNED_SECONDS
 
     def account(self) -> Account:
         """The account that the options name; what is empty counts as not given."""
@@ -157,8 +150,7 @@ class ModelOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             azure_api_version=self.azure_api_version or None,
             litellm_proxy_url=self.litellm_proxy_url or None,
             litellm_master_key=_given(self.litellm_master_key),
-            timeout=self.request_timeout,
-            concurrency=self.concurrency,
+            timeout=self.provider_timeout,
         )
 
 
@@ -166,6 +158,9 @@ class DialogOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     """The same for links that look at one dialog at a time."""
 
     source: DialogSource = Source()
+    concurrency: Annotated[
+        int, Meta(ge=1, description="Calls about one vCon that are under way at a time.")
+    ] = 8
 
 
 def _given(secret: Secret | None) -> Secret | None:
