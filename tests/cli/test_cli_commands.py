@@ -15,7 +15,7 @@ from vconflow.settings import Settings
 FINE = """
 links:
   mark: {module: links.tag, options: {tags: [a]}}
-  think: {module: links.analyze, options: {prompt: p}}
+  think: {module: links.hugging_llm_link, options: {prompt: p}}
 storages:
   files: {module: storage.file}
 chains:
@@ -49,7 +49,7 @@ def test_check_config_shows_the_way_through_every_chain(tmp_path: Path) -> None:
         "chain clever (held): [clever_in] -> mark, think",
         "chain off (disabled): [in] -> mark",
     ]
-    assert "warning: links.think: links.analyze is not built yet" in result.stderr
+    assert "warning: links.think: links.hugging_llm_link is not built yet" in result.stderr
     assert "warning: chains.clever: held" in result.stderr
 
 
@@ -215,7 +215,7 @@ def test_an_unknown_variable_of_ours_is_an_error(
 
 
 def test_the_reference_lists_every_variable_with_its_default() -> None:
-    lines = run("reference").stdout.partition("## Environment")[2].splitlines()
+    lines = run("reference").stdout.partition("\n## Environment\n")[2].splitlines()
     for field in msgspec.structs.fields(Settings):
         (line,) = [one for one in lines if one.startswith(f"| `{field.encode_name}` |")]
         _, _, _, default, description, _ = line.replace("\\|", "").split("|")

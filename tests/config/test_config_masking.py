@@ -74,7 +74,7 @@ def test_without_types_every_text_is_a_secret() -> None:
         x-shared: &shared {OPENAI_API_KEY: hidden}
         links:
           a:
-            module: links.analyze
+            module: links.hugging_llm_link
             options: {<<: *shared, model: m, sampling_rate: 0.1, deep: [{pin_token: 7, on: true}]}
             remark: hidden
         chains: {c: {links: [a], ingress_lists: [l], wiki: 'hidden'}}
@@ -86,7 +86,7 @@ def test_without_types_every_text_is_a_secret() -> None:
     """)
     shown = mask(config)
     assert "hidden" not in msgspec.json.encode(shown).decode()
-    assert shown["links"]["a"]["module"] == "links.analyze"
+    assert shown["links"]["a"]["module"] == "links.hugging_llm_link"
     assert shown["links"]["a"]["options"] == {
         "OPENAI_API_KEY": "***",
         "model": "***",

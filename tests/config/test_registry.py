@@ -59,7 +59,6 @@ def test_entry_points_of_other_packages(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("kind", "module", "message"),
     [
-        (Kind.LINK, "links.analyze", "links.analyze is not built yet"),
         (Kind.LINK, "links.hugging-llm-link", "links.hugging-llm-link is not built yet"),
         (Kind.STORAGE, "storages.sftp", "storages.sftp is not built yet"),
         (Kind.TRACER, "tracers.jlinc", "tracers.jlinc is not built yet"),

@@ -15,6 +15,7 @@ from vconflow.links.detect_engagement import DetectEngagementLink
 from vconflow.ports.component import Resources
 from vconflow.testing.providers import OpenAiServer
 from vconflow.testing.providers.openai_server import failure
+from vconflow.testing.providers.server import json_reply
 
 WORDS = 50_000
 PER_TURN = 20
@@ -101,6 +102,81 @@ async def test_a_model_that_takes_less_than_thought_gets_halves(
     assert found["usage"]["calls"] == len(accepted)
     words = [word for call in accepted[:-1] for word in re.findall(r"w\d{5}", call.prompt)]
     assert sorted(words) == EVERY_WORD[:4_000]
+
+
+TOO_LONG = {
+    "OpenAI": (
+        400,
+        {
+            "message": "This model's maximum context length is 8192 tokens. However, your messages "
+            "resulted in 10234 tokens. Please reduce the length of the messages.",
+            "type": "invalid_request_error",
+            "param": "messages",
+            "code": "context_length_exceeded",
+        },
+    ),
+    "vLLM": (
+        400,
+        {
+            "object": "error",
+            "message": "This model's maximum context length is 6048 tokens. However, you requested "
+            "6616 tokens (568 in the messages, 6048 in the completion).",
+            "type": "BadRequestError",
+            "param": None,
+            "code": 400,
+        },
+    ),
+    "llama.cpp": (
+        400,
+        {
+            "message": "request (4390 tokens) exceeds the available context size (4096 tokens), "
+            "try increasing it",
+            "type": "exceed_context_size_error",
+            "code": 400,
+        },
+    ),
+    "llama.cpp, when it is full": (
+        500,
+        {"message": "Context size has been exceeded.", "type": "server_error", "code": 500},
+    ),
+    "LiteLLM": (
+        400,
+        {
+            "message": "litellm.ContextWindowExceededError: litellm.BadRequestError: too much",
+            "type": None,
+            "param": None,
+            "code": "400",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("provider", TOO_LONG)
+async def test_every_server_s_way_to_say_too_long_is_known(
+    provider: str, asking: Resources, openai: OpenAiServer, model: Model
+) -> None:
+    status, error = TOO_LONG[provider]
+    refusal = json_reply(error if "object" in error else {"error": error}, status)
+    model.answer = first_and_last
+    model.fault = lambda prompt: refusal if len(prompt) > 10_000 else None
+    vcon = conversation(turns(2_000))
+    async with opened(AnalyzeLink, asking) as link:
+        await link(vcon, run())
+    assert added(vcon, "summary")[0]["body"] == "from w00000 to w01999"
+    assert len(openai.calls) == 4  # the whole, two halves, and the merge
+
+
+@pytest.mark.parametrize(
+    "message", ["Unsupported value: 'temperature' in this context.", "maximum tokens is invalid"]
+)
+async def test_other_refusals_are_not_taken_for_that(
+    message: str, asking: Resources, openai: OpenAiServer
+) -> None:
+    openai.answer(json_reply({"error": {"message": message, "code": "invalid_value"}}, 400))
+    async with opened(AnalyzeLink, asking) as link:
+        with pytest.raises(Permanent, match=r"status 400 \(invalid_value\)"):
+            await link(conversation(turns(2_000)), run())
+    assert len(openai.calls) == 1
 
 
 async def test_answers_that_are_long_together_are_merged_in_steps(

@@ -174,16 +174,23 @@ def _spellings(cls: type[Options]) -> dict[str, list[str]]:
 def _default(field: inspect.Field) -> str:
     if field.required:
         return "required"
-    if field.default_factory not in (msgspec.NODEFAULT, dict, list):
-        return ""
+    if field.default_factory is not msgspec.NODEFAULT:
+        made = field.default_factory()
+        # Another one may be of this machine, such as its name.
+        return _value(made) if isinstance(made, dict) else ""
     return _value(None if field.default is msgspec.NODEFAULT else field.default)
 
 
 def _value(value: Any) -> str:
-    if value is None or isinstance(value, Secret) or value in ("", (), {}):
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.to_builtins(value)
+        value = {name: given for name, given in value.items() if given is not None}
+    if value is None or isinstance(value, Secret) or value in ("", (), [], {}):
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, dict):
+        return f"`{{{', '.join(f'{name}: {given}' for name, given in value.items())}}}`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 

@@ -34,6 +34,7 @@ class AnalyzeOptions(DialogOptions, frozen=True, kw_only=True, forbid_unknown_fi
     send_ai_usage_data_to_url: Annotated[
         str,
         Meta(
+            pattern="^(https?://.|$)",
             description="Where the tokens of each analysis are reported, once and at best effort.",
             extra={SECRET_URL: True},
         ),

@@ -10,13 +10,13 @@ from vconflow.links.analysis.answers import json_object, labels_of
 from vconflow.links.analysis.asking import Answer, Question
 from vconflow.links.analysis.dialogs import DialogLink
 from vconflow.links.analysis.options import (
-    JSON_OBJECT,
     AnalysisType,
     DialogOptions,
     Model,
     Prompt,
     ResponseFormat,
     Temperature,
+    json_answers,
 )
 from vconflow.model.rawjson import encode
 from vconflow.model.vcon import Vcon
@@ -39,7 +39,7 @@ class AnalyzeAndLabelOptions(DialogOptions, frozen=True, kw_only=True, forbid_un
     analysis_type: AnalysisType = "labeled_analysis"
     model: Model = "gpt-4-turbo"
     temperature: Temperature = 0.2
-    response_format: ResponseFormat = msgspec.field(default_factory=JSON_OBJECT)
+    response_format: ResponseFormat = msgspec.field(default_factory=json_answers)
     label_tag: Annotated[
         str,
         Meta(

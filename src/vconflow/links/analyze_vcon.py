@@ -1,18 +1,16 @@
 """Analyze vCon: let a language model answer in JSON about the whole vCon."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Annotated, Any, ClassVar, Self
+import asyncio
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
 
 from vconflow.errors import Permanent
 from vconflow.links.analysis.answers import json_object
-from vconflow.links.analysis.asking import Asker, Question
-from vconflow.links.analysis.opening import open_asker
+from vconflow.links.analysis.asking import Question
+from vconflow.links.analysis.model_link import ModelLink
 from vconflow.links.analysis.options import (
-    JSON_OBJECT,
     AnalysisType,
     Model,
     ModelOptions,
@@ -20,15 +18,14 @@ from vconflow.links.analysis.options import (
     ResponseFormat,
     SystemPrompt,
     Temperature,
+    json_answers,
 )
-from vconflow.links.analysis.results import add_analysis
 from vconflow.links.analysis.tokens import estimate, window_of
-from vconflow.links.filters import in_sample
 from vconflow.model.rawjson import decode_exact, encode
 from vconflow.model.vcon import Vcon
 from vconflow.ports.completer import InputTooLong
-from vconflow.ports.component import Options, Resources
-from vconflow.ports.link import CONTINUE, LinkRun, Outcome
+from vconflow.ports.component import Options
+from vconflow.ports.link import LinkRun
 
 __all__ = ["AnalyzeVconLink", "AnalyzeVconOptions"]
 
@@ -47,57 +44,43 @@ class AnalyzeVconOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown
     analysis_type: AnalysisType = "json_analysis"
     model: Model = "gpt-3.5-turbo-16k"
     temperature: Temperature = 0
-    response_format: ResponseFormat = msgspec.field(default_factory=JSON_OBJECT)
+    response_format: ResponseFormat = msgspec.field(default_factory=json_answers)
     remove_body_properties: Annotated[
         bool, Meta(description="Whether the bodies of dialogs are left out of what is sent.")
     ] = True
 
 
-class AnalyzeVconLink:
+class AnalyzeVconLink(ModelLink[AnalyzeVconOptions]):
     """Adds one analysis of the whole vCon: the JSON object that the model answers."""
 
     options: ClassVar[type[Options]] = AnalyzeVconOptions
-    paid: ClassVar[bool] = True
 
-    def __init__(self, options: AnalyzeVconOptions, asker: Asker) -> None:
-        self._options = options
-        self._asker = asker
-
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, options: AnalyzeVconOptions, resources: Resources) -> AsyncIterator[Self]:
-        """Open the link on the account that its options name."""
-        async with open_asker(options, resources) as asker:
-            yield cls(options, asker)
-
-    async def __call__(self, vcon: Vcon, run: LinkRun) -> Outcome:
+    async def work(self, vcon: Vcon, run: LinkRun) -> None:
         """Analyse the vCon. Raises Permanent when it is longer than the model takes."""
         options = self._options
-        if not (options.only_if(vcon) and in_sample(options.sampling_rate, run)):
-            return CONTINUE
         if vcon.find_analysis(options.analysis_type) is not None:
-            return CONTINUE
+            return
         vcon.edit("analysis")  # refuses a signed vCon before anything is paid for
         question = Question(
             lambda text: f"{options.prompt}\n\n{text}", json_object, options.system_prompt
         )
+        text = await asyncio.to_thread(self._text, vcon.to_bytes())
         try:
-            answer = await self._asker.ask_once(question, self._text(vcon))
+            answer = await self._asker.ask_once(question, text)
         except InputTooLong as error:
             raise Permanent(f"{self._too_long()} ({error})") from error
         # The reference points at the first dialog, as many readers look there.
         dialog = 0 if vcon.dialog else None
         asked = {"prompt": options.prompt, "system_prompt": options.system_prompt}
-        add_analysis(vcon, options.analysis_type, dialog, self._asker, answer, asked, answer.value)
+        self.note(vcon, dialog, answer, asked, answer.value)
         await run.keep()
-        return CONTINUE
 
-    def _text(self, vcon: Vcon) -> str:
-        document: dict[str, Any] = decode_exact(vcon.to_bytes())
+    def _text(self, document: bytes) -> str:
+        members: dict[str, Any] = decode_exact(document)
         if self._options.remove_body_properties:
-            for dialog in document.get("dialog") or ():
+            for dialog in members.get("dialog") or ():
                 dialog.pop("body", None)
-        text = encode(document).decode()
+        text = encode(members).decode()
         window = self._options.context_tokens or window_of(self._options.model)
         if estimate(text) > _SURELY * window:
             raise Permanent(self._too_long())

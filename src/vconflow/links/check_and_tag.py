@@ -10,13 +10,13 @@ from vconflow.links.analysis.answers import truth_of
 from vconflow.links.analysis.asking import Answer, Question
 from vconflow.links.analysis.dialogs import DialogLink
 from vconflow.links.analysis.options import (
-    JSON_OBJECT,
     AnalysisType,
     DialogOptions,
     DialogSource,
     Model,
     ResponseFormat,
     Source,
+    json_answers,
 )
 from vconflow.links.analysis.source import BODY
 from vconflow.model.vcon import Vcon
@@ -47,7 +47,7 @@ class CheckAndTagOptions(DialogOptions, frozen=True, kw_only=True, forbid_unknow
     analysis_type: AnalysisType = "tag_evaluation"
     model: Model = "gpt-5"
     source: DialogSource = Source(text_location=BODY)
-    response_format: ResponseFormat = msgspec.field(default_factory=JSON_OBJECT)
+    response_format: ResponseFormat = msgspec.field(default_factory=json_answers)
     verbosity: Annotated[
         Literal["low", "medium", "high"],
         Meta(description="Without effect, as in the reference: it is not sent."),

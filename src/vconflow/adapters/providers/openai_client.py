@@ -26,7 +26,13 @@ T = TypeVar("T")
 
 _RETRYABLE_STATUS: Final = frozenset({408, 409, 425, 429})
 _CODE: Final = re.compile(r"[a-z_]{1,64}")
-_TOO_LONG: Final = "context_length_exceeded"
+_TOO_LONG_STATUS: Final = frozenset({400, 413, 500})
+# OpenAI and Azure have the code `context_length_exceeded`; vLLM, llama.cpp and proxies only say it.
+_TOO_LONG: Final = re.compile(
+    r"(context[ _]?(length|size|window)|maximum input length).{0,80}(exceed|tokens)"
+    r"|exceeds? .{0,40}context|ContextWindowExceeded",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 async def import_client(module: str, extra: str) -> Any:
@@ -102,9 +108,11 @@ def _of_status(provider: str, error: "APIStatusError") -> Retryable | Permanent:
     status = error.status_code
     code = error.code if error.code and _CODE.fullmatch(error.code) else ""
     message = f"{provider}: status {status}{f' ({code})' if code else ''}"
+    if status in _TOO_LONG_STATUS and _TOO_LONG.search(f"{error.code} {error.message}"):
+        return InputTooLong(message)
     if status in _RETRYABLE_STATUS or status >= 500:
         return Retryable(message, retry_after=_wait(error.response.headers))
-    return InputTooLong(message) if code == _TOO_LONG else Permanent(message)
+    return Permanent(message)
 
 
 def _wait(headers: Mapping[str, str]) -> float | None:

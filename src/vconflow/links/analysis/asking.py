@@ -32,6 +32,9 @@ ABOUT_PARTS = 64
 SMALLEST_PART = 128
 """Tokens. When the model refuses even such a short text, its length is not the reason."""
 
+HALF = 0.55
+"""What each part of a text that was refused may have of it: two parts, cut at a good place."""
+
 REMEMBERED = 512
 """Answers to parts that are kept in memory for the next attempt, all vCons together."""
 
@@ -78,7 +81,7 @@ class Asker:
     temperature: float | None = None
     response_format: Mapping[str, Any] | None = None
     context_tokens: int | None = None
-    _parts: "OrderedDict[bytes, Completion]" = field(default_factory=OrderedDict)
+    _parts: "OrderedDict[bytes, Completion]" = field(default_factory=OrderedDict, init=False)
 
     def room(self, question: Question[Any]) -> float:
         """Tokens that the text may have beside the question and the answer. Raises Permanent."""
@@ -139,7 +142,7 @@ class _Asking(NamedTuple, Generic[T]):
 
     async def ask(self, text: str, merges: int) -> Answer[T]:
         """Ask about the text, or about its parts when the model does not take it."""
-        size = estimate(text)
+        size = limit = estimate(text)
         if size <= self.room:
             try:
                 async with self.slots:
@@ -147,7 +150,8 @@ class _Asking(NamedTuple, Generic[T]):
             except InputTooLong:
                 if size <= SMALLEST_PART:
                     raise
-        parts = await asyncio.to_thread(split, text, min(self.room, size / 2))
+            limit = size * HALF
+        parts = await asyncio.to_thread(split, text, min(self.room, limit))
         return await self._in_parts(parts, merges)
 
     async def _in_parts(self, parts: Sequence[str], merges: int) -> Answer[T]:
@@ -189,4 +193,4 @@ class _Asking(NamedTuple, Generic[T]):
             size = estimate(part)
             if size <= SMALLEST_PART:
                 raise
-        return await self._answers(split(part, size / 2), f"{number}.")
+        return await self._answers(split(part, size * HALF), f"{number}.")

@@ -11,7 +11,6 @@ from vconflow.ports.component import Options, Secret
 from vconflow.ports.providers import Account
 
 __all__ = [
-    "JSON_OBJECT",
     "AnalysisType",
     "DialogOptions",
     "DialogSource",
@@ -22,7 +21,11 @@ __all__ = [
     "Source",
     "SystemPrompt",
     "Temperature",
+    "json_answers",
 ]
+
+PLANNED_SECONDS = 120.0
+"""A call may take that long where `provider_timeout` does not say."""
 
 AnalysisType = Annotated[
     str,
@@ -44,8 +47,8 @@ ResponseFormat = Annotated[
 ]
 
 
-def JSON_OBJECT() -> dict[str, Any]:  # noqa: N802  # a value that is made anew each time
-    """The form of answers by default."""
+def json_answers() -> dict[str, Any]:
+    """The form of answers by default, of links that read JSON."""
     return {"type": "json_object"}
 
 
@@ -115,16 +118,9 @@ class ModelOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     litellm_master_key: Annotated[Secret | None, Meta(description="Key of the LiteLLM proxy.")] = (
         msgspec.field(name="LITELLM_MASTER_KEY", default=None)
     )
-    request_timeout: Annotated[
+    provider_timeout: Annotated[
         Annotated[float, Meta(gt=0)] | None,
         Meta(description="Seconds that one call may take, if not `VCONFLOW_PROVIDER_TIMEOUT`."),
-    ] = None
-    concurrency: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
-        Meta(
-            description="Calls of the account that may be under way at the same time, if not "
-            "`VCONFLOW_PROVIDER_CONCURRENCY`."
-        ),
     ] = None
     context_tokens: Annotated[
         Annotated[int, Meta(ge=512)] | None,
@@ -136,6 +132,11 @@ class ModelOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     record_agent_session: Annotated[
         bool, Meta(description="Without effect: sessions of agents are not recorded.")
     ] = False
+
+    @property
+    def planned_seconds(self) -> float:
+        """How long one call may take: the engine's time-out of the link comes on top of that."""
+        return self.provider_timeout or PLANNED_SECONDS
 
     def account(self) -> Account:
         """The account that the options name; what is empty counts as not given."""
@@ -149,8 +150,7 @@ class ModelOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             azure_api_version=self.azure_api_version or None,
             litellm_proxy_url=self.litellm_proxy_url or None,
             litellm_master_key=_given(self.litellm_master_key),
-            timeout=self.request_timeout,
-            concurrency=self.concurrency,
+            timeout=self.provider_timeout,
         )
 
 
@@ -158,6 +158,9 @@ class DialogOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     """The same for links that look at one dialog at a time."""
 
     source: DialogSource = Source()
+    concurrency: Annotated[
+        int, Meta(ge=1, description="Calls about one vCon that are under way at a time.")
+    ] = 8
 
 
 def _given(secret: Secret | None) -> Secret | None:
