@@ -77,14 +77,22 @@ class NotBuilt(RegistryError):
 
 BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
     Kind.LINK: {
-        "links.analyze": Target("vconflow.links.analyze:AnalyzeLink"),
-        "links.analyze_and_label": Target("vconflow.links.analyze_and_label:AnalyzeAndLabelLink"),
-        "links.analyze_vcon": Target("vconflow.links.analyze_vcon:AnalyzeVconLink"),
-        "links.check_and_tag": Target("vconflow.links.check_and_tag:CheckAndTagLink"),
+        "links.analyze": Target("vconflow.links.analyze:AnalyzeLink", "openai", "openai"),
+        "links.analyze_and_label": Target(
+            "vconflow.links.analyze_and_label:AnalyzeAndLabelLink", "openai", "openai"
+        ),
+        "links.analyze_vcon": Target(
+            "vconflow.links.analyze_vcon:AnalyzeVconLink", "openai", "openai"
+        ),
+        "links.check_and_tag": Target(
+            "vconflow.links.check_and_tag:CheckAndTagLink", "openai", "openai"
+        ),
         "links.deepgram": Target("vconflow.links.deepgram_link:DeepgramLink"),
         "links.deepgram_link": Target("vconflow.links.deepgram_link:DeepgramLink"),
         "links.delay": Target("vconflow.links.delay:DelayLink"),
-        "links.detect_engagement": Target("vconflow.links.detect_engagement:DetectEngagementLink"),
+        "links.detect_engagement": Target(
+            "vconflow.links.detect_engagement:DetectEngagementLink", "openai", "openai"
+        ),
         "links.diet": Target("vconflow.links.diet:DietLink"),
         "links.expire_vcon": Target("vconflow.links.expire_vcon:ExpireVconLink"),
         "links.groq_whisper": Target(
@@ -94,6 +102,9 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
             "vconflow.links.hugging_face_whisper:HuggingFaceWhisperLink"
         ),
         "links.jq_link": Target("vconflow.links.jq_link:JqLink", "jq", "jq"),
+        "links.openai_transcribe": Target(
+            "vconflow.links.openai_transcribe:OpenaiTranscribeLink", "openai", "openai"
+        ),
         "links.post_analysis_to_slack": Target(
             "vconflow.links.post_analysis_to_slack:SlackLink", "slack", "slack_sdk"
         ),
@@ -106,6 +117,9 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
     },
     Kind.STORAGE: {
         "storage.file": Target("vconflow.adapters.storages.file:FileStorage"),
+        "storage.milvus": Target(
+            "vconflow.adapters.storages.milvus:MilvusStorage", "milvus", "pymilvus"
+        ),
         "storage.mongo": Target(
             "vconflow.adapters.storages.mongo:MongoStorage", "mongo", "pymongo"
         ),
@@ -116,7 +130,9 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
         "storage.s3": Target("vconflow.adapters.storages.s3:S3Storage", "s3", "aioboto3"),
         "storage.webhook": Target("vconflow.adapters.storages.webhook:WebhookStorage"),
     },
-    Kind.TRACER: {},
+    Kind.TRACER: {
+        "tracers.jlinc": Target("vconflow.adapters.tracers.jlinc:JlincTracer"),
+    },
 }
 
 # Components of the reference conserver, past ones included: configurations that name them load.
@@ -125,7 +141,6 @@ NOT_BUILT: Mapping[Kind, frozenset[str]] = {
         {
             "links.datatrails",
             "links.hugging_llm_link",
-            "links.openai_transcribe",
             "links.scitt",
             "links.script",
             "links.summary",
@@ -137,7 +152,6 @@ NOT_BUILT: Mapping[Kind, frozenset[str]] = {
             "storage.chatgpt_files",
             "storage.dataverse",
             "storage.elasticsearch",
-            "storage.milvus",
             "storage.scitt",
             "storage.sftp",
             "storage.spaceandtime",

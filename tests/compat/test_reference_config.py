@@ -29,6 +29,8 @@ OURS_OF_SOME = {
     "links.analyze": {"response_format"},
     "links.check_and_tag": {"temperature"},
     "links.detect_engagement": {"response_format"},
+    "links.jq_link": {"on_error", "seconds"},
+    "storage.webhook": {"signing_secret", "timeout"},
 }
 """What other links of the reference have."""
 PAST = {"links.deepgram", "links.script", "links.summary"}
