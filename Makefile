@@ -73,7 +73,7 @@ failover: setup ## Kill 80 masters of Redis under load and count what is lost, i
 
 lock: setup ## Pin all dependencies anew; make lock ARGS=--upgrade takes newer ones
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
-		--extra postgres --extra verify --group dev $(ARGS) pyproject.toml -o requirements.lock
+		--extra otel --extra postgres --extra verify --group dev $(ARGS) pyproject.toml -o requirements.lock
 	@! grep -n '://' requirements.lock || { echo 'the lock names a host' >&2; exit 1; }
 
 clean: ## Remove what was generated, apart from .venv
