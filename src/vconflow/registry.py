@@ -91,7 +91,9 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
             "vconflow.adapters.storages.postgres:PostgresStorage", "postgres", "asyncpg"
         ),
     },
-    Kind.TRACER: {},
+    Kind.TRACER: {
+        "tracers.jlinc": Target("vconflow.adapters.tracers.jlinc:JlincTracer"),
+    },
 }
 
 # Components of the reference conserver, past ones included: configurations that name them load.
@@ -136,7 +138,7 @@ NOT_BUILT: Mapping[Kind, frozenset[str]] = {
             "storage.webhook",
         }
     ),
-    Kind.TRACER: frozenset({"tracers.jlinc"}),
+    Kind.TRACER: frozenset(),
 }
 
 NAMESPACES = ("link.", "links.", "storage.", "storages.", "tracer.", "tracers.")

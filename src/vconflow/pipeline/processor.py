@@ -17,6 +17,7 @@ from vconflow.pipeline.lookup import Lookup, OutOfReach
 from vconflow.pipeline.removal import stored_vcon
 from vconflow.pipeline.run import Place, Run
 from vconflow.pipeline.steps import StepFailed, run_step
+from vconflow.pipeline.tracers import later, tell_tracers
 from vconflow.ports.documents import Document
 from vconflow.ports.ledger import Defer, Finish, Progress
 from vconflow.ports.link import CONTINUE, Continue, Halt, Outcome, Replace, Route
@@ -148,17 +149,21 @@ class Processor:
 
     async def _links(self, run: Run) -> None:
         deadline = None if run.chain.timeout is None else time.monotonic() + run.chain.timeout
-        steps = run.chain.steps
+        steps, traced = run.chain.steps, bool(run.chain.tracers)
+        if traced and steps:
+            deadline = later(deadline, await tell_tracers(run, self._breakers))
         while run.next_link < len(steps) and not run.halted:
-            step = steps[run.next_link]
+            step, run.before = steps[run.next_link], run.safe
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
             outcome = await run_step(run, step, remaining, self._breakers.of(step.breaker))
             run.keep(repeatable=step.repeatable)
             if outcome is not CONTINUE:
                 await self._follow(run, outcome)
-            if step.paid and not run.halted:
+            if step.paid and (traced or not run.halted):
                 # Paid for: a crash from here on must not buy it again.
                 await self._checkpoint(run)
+            if traced:
+                deadline = later(deadline, await tell_tracers(run, self._breakers))
 
     async def _follow(self, run: Run, outcome: Outcome) -> None:
         match outcome:
@@ -171,7 +176,7 @@ class Processor:
                 run.halted = not go_on
             case Replace(uuid):
                 if run.dirty:
-                    await self._checkpoint(run, uuid=uuid)
+                    await self._checkpoint(run, uuid=uuid, came_from=run.uuid)
                 run.replace(uuid)
                 await self._load(run)
 

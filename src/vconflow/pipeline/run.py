@@ -44,6 +44,9 @@ class Run:
     that some may have got something, be it of a state that was given up. `links` and `storages` are
     those that ran, for the history; `error_type` is that of a link which failed.
 
+    `before` is what the last link was given, empty if that was in another attempt, and `came_from`
+    its uuid, if the link replaced the vCon; `told` are the tracers that know where it is now.
+
     `ahead` is the revision by which the storages know `safe` before Redis has it, 0 if they do not.
     `can_be_ahead` says that it may come to that: nobody has worked on the entry before, nobody else
     works on the vCon, and the links since `base` may run again without harm.
@@ -71,6 +74,9 @@ class Run:
     has_stored: bool = False
     expire_seconds: int | None = None
     halted: bool = False
+    before: bytes = b""
+    came_from: str = ""
+    told: tuple[str, ...] = ()
     links: list[StepTime] = field(default_factory=list)
     storages: list[StepTime] = field(default_factory=list)
     error_type: str = ""
@@ -86,10 +92,22 @@ class Run:
         self.routes = self.progress.routes
         self.expire_seconds = self.progress.expire_seconds
         self.halted = self.progress.halted
+        self.came_from = self.progress.came_from
+        if self.chain.tracers:
+            self.told = self._told_before()
         self.storages_left = self._planned_left()
         self.stored_rev = self.progress.rev
         self.has_stored = self.storages_left is not None
         self._save()
+
+    def _told_before(self) -> tuple[str, ...]:
+        """The tracers that were told before the last attempt failed: it came to what is next."""
+        names, steps = tuple(it.name for it in self.chain.tracers), self.chain.steps
+        kind, _, name = self.progress.stage.partition(":")
+        if kind == "tracer":
+            return names[: names.index(name)] if name in names else ()
+        is_next = self.next_link < len(steps) and steps[self.next_link].name == name
+        return names if kind == "storage" or (kind == "link" and is_next) else ()
 
     def _planned_left(self) -> tuple[str, ...] | None:
         """What is left to write by the chain as it is configured now."""
@@ -154,6 +172,7 @@ class Run:
     def keep(self, *, repeatable: bool) -> None:
         """The link that just ran succeeded: what it changed is safe from the next one's failure."""
         self.next_link += 1
+        self.came_from, self.told = "", ()
         self.safe = self.vcon.to_bytes()
         self.can_be_ahead = self.can_be_ahead and repeatable
 
@@ -172,6 +191,7 @@ class Run:
         self.next_link = self.saved_link
         self.routes, self.expire_seconds = self.saved_routes, self.saved_expire
         self.halted = False
+        self.before, self.told = b"", ()
         # Whatever storages have got is not what comes of it now.
         self.storages_left, self.stored_rev = None, 0
 
@@ -187,6 +207,7 @@ class Run:
 
     def replace(self, uuid: str) -> None:
         """Go on with another vCon, of which nothing is known before it is loaded."""
+        self.came_from = self.uuid
         self.uuid, self.rev, self.born, self.index = uuid, 0, 0, ""
         self.base = self.safe = b""
         self._fall_in()
@@ -264,6 +285,7 @@ class Run:
             "halted": self.halted,
             "rev": self.stored_rev,
             "uuid": self.uuid if self.uuid != self.entry.uuid else "",
+            "came_from": self.came_from,
             "expire_seconds": self.expire_seconds,
             **changes,
         }

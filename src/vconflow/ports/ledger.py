@@ -65,6 +65,8 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     rev: int = 0
     uuid: str = ""
     """The vCon the chain goes on with, after a link replaced it; empty for the entry's own."""
+    came_from: str = ""
+    """The vCon that the last link took, if it replaced it."""
     expire_seconds: int | None = None
     stage: str = ""
     attempts: int = 0
@@ -159,7 +161,8 @@ class Defer(msgspec.Struct, frozen=True):
 class Bury(msgspec.Struct, frozen=True):
     """Move the entry to the dead letters of its list.
 
-    `stage` is `link:<name>`, `storage:<name>[,<name>]`, `document`, `commit` or `crash`.
+    `stage` is `link:<name>`, `tracer:<name>`, `storage:<name>[,<name>]`, `document`, `commit` or
+    `crash`.
     `even_deleted` buries the entry of a deleted vCon too: its copies could not be removed.
     """
 

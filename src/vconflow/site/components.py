@@ -1,12 +1,12 @@
-"""Opening the configured links and storages."""
+"""Opening the configured links, storages and tracers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vconflow.config import Config, LinkConfig, RetryConfig, StorageConfig
+from vconflow.config import Config, LinkConfig, RetryConfig, StorageConfig, TracerConfig
 from vconflow.pipeline.breaker import Breakers
-from vconflow.pipeline.chain import Chain, Chains, Step
+from vconflow.pipeline.chain import Chain, Chains, Step, TracerUnit
 from vconflow.pipeline.fanout import Fanout, StorageUnit
 from vconflow.pipeline.retry import RetryPolicy
 from vconflow.ports.clock import Clock
@@ -66,7 +66,7 @@ class Components:
         self._parallel = parallel
 
     async def open(self, config: Config, before: Fanout | None = None) -> Parts:
-        """Open what is not open yet: every storage, and each link of an enabled chain once.
+        """Open what is not open yet: every storage, each link and tracer of enabled chains once.
 
         What runs `before` lends what stays as it was. When something cannot be opened nothing
         stays open, and it raises ConfigError.
@@ -93,12 +93,16 @@ class Components:
     async def _chains(self, config: Config, opened: list[Opened]) -> Chains:
         chains: dict[str, Chain] = {}
         steps: dict[str, Step] = {}
+        tracers: dict[str, TracerUnit] = {}
         for name, chain in config.chains.items():
             if not chain.enabled:
                 continue
             for link in () if chain.held else chain.links:
                 if link not in steps:
                     steps[link] = await self._step(link, config.links[link], opened)
+            for tracer in () if chain.held else chain.tracers:
+                if tracer not in tracers:
+                    tracers[tracer] = await self._tracer(tracer, config.tracers[tracer], opened)
             chains[name] = Chain(
                 name=name,
                 steps=() if chain.held else tuple(steps[link] for link in chain.links),
@@ -108,6 +112,7 @@ class Components:
                 concurrency=chain.concurrency or self._concurrency,
                 timeout=chain.timeout,
                 held=chain.held,
+                tracers=() if chain.held else tuple(tracers[tracer] for tracer in chain.tracers),
             )
         return Chains(chains)
 
@@ -136,8 +141,16 @@ class Components:
             repeatable=bool(getattr(link, "repeatable", False)),
         )
 
+    async def _tracer(self, name: str, config: TracerConfig, opened: list[Opened]) -> TracerUnit:
+        item = await self._open("tracers", name, config, opened)
+        return TracerUnit(name, item.component, config.timeout, _policy(config.retry))
+
     async def _open(
-        self, section: str, name: str, config: LinkConfig | StorageConfig, opened: list[Opened]
+        self,
+        section: str,
+        name: str,
+        config: LinkConfig | StorageConfig | TracerConfig,
+        opened: list[Opened],
     ) -> Opened:
         resources = self._surroundings.of(name)
         wanted = Wanted(f"{section}.{name}", config.target, config.options)

@@ -110,6 +110,10 @@ STORAGE_CONFLICTS = _counter(
     "storage_conflicts_total", "vCons stored again since a newer revision existed.", "storage"
 )
 
+TRACER_SECONDS = _histogram(
+    "tracer_seconds", "Time that a tracer took for one step of a vCon.", SLOW, "tracer", "outcome"
+)
+
 RETRIES = _counter("retries_total", "Entries that wait for another attempt.", "chain")
 DEAD_LETTERS_MOVED = _counter(
     "dead_letters_moved_total", "Dead letters replayed, purged or expired.", "list", "how"

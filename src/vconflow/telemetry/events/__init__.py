@@ -90,6 +90,7 @@ from vconflow.telemetry.events.vcons import (
     partner_accepted,
     storage_conflict_restored,
     storage_done,
+    tracer_done,
 )
 
 __all__ = [
@@ -155,6 +156,7 @@ __all__ = [
     "storage_conflict_restored",
     "storage_done",
     "took_over",
+    "tracer_done",
     "unhandled",
     "valkey_back",
     "valkey_ended",

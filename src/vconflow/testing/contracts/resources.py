@@ -10,6 +10,7 @@ from vconflow.errors import Permanent
 from vconflow.model.validation import validate
 from vconflow.ports.component import Resources
 from vconflow.ports.fetcher import Download
+from vconflow.ports.http import ANSWER_LIMIT
 
 __all__ = ["CannedFetcher", "ManualClock", "Post", "RecordingSender", "resources_for"]
 
@@ -66,7 +67,13 @@ class RecordingSender:
         return 204
 
     async def ask(
-        self, url: str, *, content: bytes, headers: Mapping[str, str], timeout: float
+        self,
+        url: str,
+        *,
+        content: bytes,
+        headers: Mapping[str, str],
+        timeout: float,
+        limit: int = ANSWER_LIMIT,
     ) -> bytes:
         await self.post(url, content=content, headers=headers, timeout=timeout)
         return self.answers.get(url, b"")
