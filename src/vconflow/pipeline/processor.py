@@ -1,7 +1,7 @@
 """Carrying one entry through its chain: links, write-back, storages, finish."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -16,12 +16,14 @@ from vconflow.pipeline.fanout import Fanout, breaker_of
 from vconflow.pipeline.lookup import Lookup, OutOfReach
 from vconflow.pipeline.removal import stored_vcon
 from vconflow.pipeline.run import Place, Run
+from vconflow.pipeline.spans import attempt_span
 from vconflow.pipeline.steps import StepFailed, run_step
 from vconflow.pipeline.tracers import later, tell_tracers
 from vconflow.ports.documents import Document
 from vconflow.ports.ledger import Defer, Finish, Progress
 from vconflow.ports.link import CONTINUE, Continue, Halt, Outcome, Replace, Route
 from vconflow.telemetry import events
+from vconflow.telemetry.spans import Spans
 
 __all__ = ["Done", "Processor", "Waiting"]
 
@@ -52,33 +54,40 @@ class Processor:
     fanout: Fanout
     chains: Callable[[], Chains]
     failures: Failures
+    spans: Spans | None = None
 
     @property
     def _breakers(self) -> Breakers:
         return self.fanout.breakers
 
-    async def attempt(
+    def attempt(
         self,
         entry: Entry,
         chain: Chain,
         progress: Progress,
         found: Document | None = None,
         place: Place | None = None,
-    ) -> Done | Waiting:
+    ) -> Awaitable[Done | Waiting]:
         """Carry the entry on from where its progress says.
 
         `found` is the entry's document, if that has just been fetched. `place` is left as soon as
         links and storages are through with it.
         """
-        started = time.perf_counter()
         run = Run(entry, chain, progress, place)
+        attempt = self._timed(run, found)
+        return attempt if self.spans is None else _in_span(self.spans, run, attempt)
+
+    async def _timed(self, run: Run, found: Document | None) -> Done | Waiting:
+        started = time.perf_counter()
         try:
             result = await self._attempt(run, found)
         except Lost:
-            await self._catch_up(run, chain.storages)
-            events.lease_lost(entry.list, entry.id)
+            await self._catch_up(run, run.chain.storages)
+            events.lease_lost(run.entry.list, run.entry.id)
             result = Done("lost")
-        events.entry_done(chain.name, _word(result), time.perf_counter() - started)
+        events.entry_done(run.chain.name, _word(result), time.perf_counter() - started)
+        if run.span is not None:
+            run.span.set("vconflow.outcome", _word(result))
         return result
 
     async def _catch_up(self, run: Run, names: Sequence[str]) -> None:
@@ -228,11 +237,15 @@ class Processor:
             targets=tuple(map(self.chains().target, targets)),
             stored=stored,
             expire_seconds=run.expire_seconds,
+            trace="" if run.span is None else run.span.traceparent,
         )
 
     async def _fail(self, run: Run, failed: StepFailed) -> Done | Waiting:
         """Keep what the links before the failed one did, then wait or give up."""
         run.undo()
+        if run.span is not None:
+            run.span.set("vconflow.stage", failed.stage)
+            run.span.failed(type(failed.error).__name__)
         ahead, left = run.ahead, run.storages_left or ()
         result = await self._give_up(run, failed)
         if ahead and run.rev != ahead:
@@ -271,6 +284,11 @@ class Processor:
         buried = msgspec.structs.replace(decision, progress=progress, even_deleted=True)
         await self.commits.try_commit(run, buried)
         return Done("dead")
+
+
+async def _in_span(spans: Spans, run: Run, attempt: Awaitable[Done | Waiting]) -> Done | Waiting:
+    with attempt_span(spans, run):
+        return await attempt
 
 
 def _brings(found: Document | None, run: Run) -> bool:

@@ -32,6 +32,7 @@ from vconflow.ports.intake import Intake
 from vconflow.ports.ledger import Ledger
 from vconflow.ports.stream import EntryStream
 from vconflow.telemetry import events
+from vconflow.telemetry.spans import Spans
 
 __all__ = ["Policy", "Ports", "Replica", "open_replica"]
 
@@ -222,14 +223,16 @@ class Replica:
 
 @asynccontextmanager
 async def open_replica(
-    ports: Ports, chains: Chains, fanout: Fanout, policy: Policy
+    ports: Ports, chains: Chains, fanout: Fanout, policy: Policy, spans: Spans | None = None
 ) -> AsyncIterator[tuple[Replica, Ingest, Lookup]]:
     """A replica and its ways in; `start` it when all else is ready. Drains at the end."""
     commits = Commits(ports.documents, ports.ledger, ports.clock)
 
     def processor(fanout: Fanout) -> Processor:
         failures = Failures(fanout, ports.clock, random.random, policy.poison_crashes)
-        return Processor(commits, lookup, fanout, lambda: generations.current.chains, failures)
+        return Processor(
+            commits, lookup, fanout, lambda: generations.current.chains, failures, spans
+        )
 
     lookup = Lookup(
         ports.documents, lambda: generations.current.fanout, read_storages=policy.read_storages

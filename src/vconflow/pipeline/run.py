@@ -14,6 +14,7 @@ from vconflow.pipeline.removal import stored_vcon
 from vconflow.ports.documents import Document
 from vconflow.ports.history import HistoryRecord, StepTime
 from vconflow.ports.ledger import Bury, Commit, Defer, Finish, Progress
+from vconflow.telemetry.spans import Span
 
 __all__ = ["Place", "Run"]
 
@@ -46,6 +47,8 @@ class Run:
 
     `before` is what the last link was given, empty if that was in another attempt, and `came_from`
     its uuid, if the link replaced the vCon; `told` are the tracers that know where it is now.
+
+    `span` is that of this attempt, None while no spans are made.
 
     `ahead` is the revision by which the storages know `safe` before Redis has it, 0 if they do not.
     `can_be_ahead` says that it may come to that: nobody has worked on the entry before, nobody else
@@ -80,6 +83,7 @@ class Run:
     links: list[StepTime] = field(default_factory=list)
     storages: list[StepTime] = field(default_factory=list)
     error_type: str = ""
+    span: Span | None = None
     vcon: Vcon = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -230,16 +234,27 @@ class Run:
 
     def stored(self) -> StoredVcon:
         """The revision for the storages."""
-        return stored_vcon(self.uuid, self.ahead or self.rev, self.safe, self.vcon)
+        stored = stored_vcon(self.uuid, self.ahead or self.rev, self.safe, self.vcon)
+        if self.span is not None:
+            stored = msgspec.structs.replace(stored, trace=self.span.traceparent)
+        return stored
 
     def ran_link(self, name: str, seconds: float, outcome: str, error_type: str = "") -> None:
         """Note for the history how a link did."""
         self.error_type = error_type
         if len(self.links) < _MOST_STEPS:
             self.links.append(StepTime(name, round(seconds * 1000, 3), outcome))
+        if self.span is not None:
+            told = {"vconflow.link": name, "vconflow.outcome": outcome}
+            self.span.child(f"link {name}", seconds, told, error_type)
 
-    def ran_storage(self, name: str, seconds: float, outcome: str = "") -> None:
+    def ran_storage(self, name: str, seconds: float, error: Exception | None = None) -> None:
         """Note for the history how a storage did."""
+        outcome = "failed" if error else ""
+        if self.span is not None:
+            told = {"vconflow.storage": name, "vconflow.outcome": outcome or "ok"}
+            error_type = type(error).__name__ if error else ""
+            self.span.child(f"storage {name}", seconds, told, error_type)
         if len(self.storages) < _MOST_STEPS:
             self.storages.append(StepTime(name, round(seconds * 1000, 3), outcome))
 
@@ -289,4 +304,6 @@ class Run:
             "expire_seconds": self.expire_seconds,
             **changes,
         }
+        if self.span is not None and not self.entry.trace:
+            values["trace"] = self.progress.trace or self.span.traceparent
         return msgspec.structs.replace(self.progress, **values)

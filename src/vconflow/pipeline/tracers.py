@@ -102,3 +102,7 @@ def _report(
 ) -> None:
     seconds = time.perf_counter() - started
     events.tracer_done(unit.name, outcome, seconds, run.chain.name, run.uuid, error)
+    if run.span is not None:
+        told = {"vconflow.tracer": unit.name, "vconflow.outcome": outcome}
+        error_type = type(error).__name__ if error else ""
+        run.span.child(f"tracer {unit.name}", seconds, told, error_type)

@@ -75,6 +75,8 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     first_failure: int = 0
     last_failure: int = 0
     error: str = ""
+    trace: str = ""
+    """The traceparent of the first attempt, of an entry that brought none."""
     parked: tuple[str, ...] = ()
     """Breakers of which one has to close, besides `due`, before it may run again.
 
@@ -141,6 +143,7 @@ class Target(msgspec.Struct, frozen=True):
 class Finish(msgspec.Struct, frozen=True):
     """Acknowledge the entry and hand the vCon on to `targets`.
 
+    `trace` is the W3C traceparent that goes along, empty for the one of the entry.
     `stored` says that every storage of the chain holds `Commit.rev`, one of them readable.
     `deleted` acknowledges only: the vCon was deleted and its copies are gone.
     """
@@ -150,6 +153,7 @@ class Finish(msgspec.Struct, frozen=True):
     stored: bool = False
     expire_seconds: int | None = None
     deleted: bool = False
+    trace: str = ""
 
 
 class Defer(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from vconflow.ports.documents import DocumentSaver
 from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.http import HttpSender
 from vconflow.site.component_pool import ComponentPool, Opened, Wanted
+from vconflow.telemetry.spans import Spans
 
 __all__ = ["Components", "Parts", "Surroundings"]
 
@@ -58,12 +59,14 @@ class Components:
         *,
         concurrency: int,
         parallel: bool,
+        spans: Spans | None = None,
     ) -> None:
         self._pool = pool
         self._surroundings = surroundings
         self._breakers = breakers
         self._concurrency = concurrency
         self._parallel = parallel
+        self._spans = spans
 
     async def open(self, config: Config, before: Fanout | None = None) -> Parts:
         """Open what is not open yet: every storage, each link and tracer of enabled chains once.
@@ -82,7 +85,9 @@ class Components:
         except BaseException:
             await self.release(opened)
             raise
-        fanout = Fanout(units, self._breakers, parallel=self._parallel, before=before)
+        fanout = Fanout(
+            units, self._breakers, parallel=self._parallel, before=before, spans=self._spans
+        )
         return Parts(chains, fanout, tuple(opened))
 
     async def release(self, opened: Iterable[Opened]) -> None:

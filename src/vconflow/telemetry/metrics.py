@@ -171,6 +171,7 @@ CONFIG_SERIAL = _gauge("config_serial", "The version of the configuration in for
 CONFIG_REFUSED = _gauge(
     "config_refused", "1 while the file, or the stored version, is one that cannot be used."
 )
+SPANS = _counter("spans_total", "Spans for OpenTelemetry, sent or lost.", "outcome")
 UNHANDLED = _counter("unhandled_total", "Errors that nothing expected.")
 LOOP_LAG = _histogram("loop_lag_seconds", "How late the event loop ran.", FAST)
 

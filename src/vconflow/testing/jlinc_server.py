@@ -5,6 +5,7 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from vconflow.testing.webhook_receiver import Received, Reply, webhook_receiver
@@ -19,7 +20,8 @@ class JlincServer:
     """Identities and events in memory, for whoever has `key`.
 
     `entities` are the short names that exist, `events` what was produced, `asked` the paths of all
-    requests. With `trouble` every request is answered with that.
+    requests. With `trouble` every request is answered with that; all other answers are given after
+    `delay` seconds.
     """
 
     def __init__(self, key: str, domain: str) -> None:
@@ -30,6 +32,7 @@ class JlincServer:
         self.events: list[dict[str, Any]] = []
         self.asked: list[str] = []
         self.trouble: Reply | None = None
+        self.delay = 0.0
         self._lock = threading.Lock()
 
     def decide(self, received: Received) -> Reply:
@@ -41,7 +44,8 @@ class JlincServer:
             if received.headers.get("authorization") != f"Bearer {self.key}":
                 return _said({"error": "unauthorized"}, 401)
             body = json.loads(received.body, parse_float=_number)
-            return self._answer(received.path.removeprefix(_PREFIX), body)
+            reply = self._answer(received.path.removeprefix(_PREFIX), body)
+            return replace(reply, delay=self.delay)
 
     def way(self, uuid: str) -> list[tuple[str, str]]:
         """Sender and recipient of every event of a vCon, without prefix and domain, in order."""

@@ -82,6 +82,7 @@ from vconflow.telemetry.events.replicas import (
     replicas_counted,
     replicas_resized,
 )
+from vconflow.telemetry.events.spans import collector_back, collector_lost, spans_sent
 from vconflow.telemetry.events.vcons import (
     accepted,
     enqueue_skipped,
@@ -108,6 +109,8 @@ __all__ = [
     "chain_held",
     "chain_measured",
     "chain_paused",
+    "collector_back",
+    "collector_lost",
     "config_applied",
     "config_refused",
     "config_trouble",
@@ -153,6 +156,7 @@ __all__ = [
     "replicas_counted",
     "replicas_resized",
     "retry_scheduled",
+    "spans_sent",
     "storage_conflict_restored",
     "storage_done",
     "took_over",
