@@ -1,7 +1,7 @@
 """Names of components to classes. Nothing is imported until it is configured.
 
-To add a built-in link or storage, write its file and add one line to `BUILT_IN`. A package of
-somebody else offers its own through the entry points `vconflow.links` and `vconflow.storages`,
+To add a built-in link, storage or tracer, write its file and add one line to `BUILT_IN`. A package of
+somebody else offers its own through the entry points `vconflow.links`, `.storages` and `.tracers`,
 or is named in the configuration as `package.module:Class`.
 """
 

@@ -86,7 +86,7 @@ async def test_tracers_come_and_go_with_the_configuration(
             await use([])
             assert await ways_of(await post()) == []
             text = (await client.get("/metrics")).text
-            told = 'vconflow_tracer_seconds_count{tracer="audit",outcome="%s"}'
+            told = 'vconflow_tracer_seconds_count{outcome="%s",tracer="audit"}'
             assert [word for word in ("ok", "failed") if told % word not in text] == []
     assert "wrong" not in process.log.read_text()
 

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import (
     BatchSpanProcessor,
@@ -194,11 +194,14 @@ async def open_otel(replica: str) -> AsyncIterator[OtelSpans]:
 
 
 def _provider(replica: str) -> TracerProvider:
-    resource = Resource.create()
-    if str(resource.attributes["service.name"]).startswith("unknown_service"):
-        resource = resource.merge(Resource({"service.name": "vconflow"}))
-    ours = {"service.version": version("vconflow"), "service.instance.id": replica}
-    provider = TracerProvider(resource=Resource(ours).merge(resource), shutdown_on_exit=False)
+    ours = {
+        "service.name": "vconflow",
+        "service.version": version("vconflow"),
+        "service.instance.id": replica,
+    }
+    # The variables go first, and the SDK's own ideas last.
+    resource = Resource.create().merge(Resource(ours)).merge(OTELResourceDetector().detect())
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     exporter = exporter_of(os.environ)
     if exporter is not None:
         provider.add_span_processor(BatchSpanProcessor(_Told(exporter)))
