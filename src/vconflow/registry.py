@@ -1,8 +1,8 @@
 """Names of components to classes. Nothing is imported until it is configured.
 
-To add a built-in link, storage or tracer, write its file and add one line to `BUILT_IN`. A package of
-somebody else offers its own through the entry points `vconflow.links`, `.storages` and `.tracers`,
-or is named in the configuration as `package.module:Class`.
+To add a built-in link, storage or tracer, write its file and add one line to `BUILT_IN`. A package
+of somebody else offers its own through the entry points `vconflow.links`, `vconflow.storages` and
+`vconflow.tracers`, or is named in the configuration as `package.module:Class`.
 """
 
 import difflib

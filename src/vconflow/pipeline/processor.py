@@ -9,14 +9,15 @@ import msgspec
 from vconflow.errors import Permanent, Retryable
 from vconflow.model.entry import Entry
 from vconflow.pipeline.breaker import Breakers
-from vconflow.pipeline.chain import Chain, Chains
+from vconflow.pipeline.chain import Chain, Chains, Step
 from vconflow.pipeline.commits import ROUNDS, Commits, Conflicted, Deleted, Lost
 from vconflow.pipeline.failure import Failures, storages_failed
 from vconflow.pipeline.fanout import Fanout, breaker_of
+from vconflow.pipeline.keeping import Keeper
 from vconflow.pipeline.lookup import Lookup, OutOfReach
 from vconflow.pipeline.removal import stored_vcon
 from vconflow.pipeline.run import Place, Run
-from vconflow.pipeline.spans import attempt_span
+from vconflow.pipeline.spans import in_span
 from vconflow.pipeline.steps import StepFailed, run_step
 from vconflow.pipeline.tracers import later, tell_tracers
 from vconflow.ports.documents import Document
@@ -75,7 +76,7 @@ class Processor:
         """
         run = Run(entry, chain, progress, place)
         attempt = self._timed(run, found)
-        return attempt if self.spans is None else _in_span(self.spans, run, attempt)
+        return attempt if self.spans is None else in_span(self.spans, run, attempt)
 
     async def _timed(self, run: Run, found: Document | None) -> Done | Waiting:
         started = time.perf_counter()
@@ -164,7 +165,7 @@ class Processor:
         while run.next_link < len(steps) and not run.halted:
             step, run.before = steps[run.next_link], run.safe
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-            outcome = await run_step(run, step, remaining, self._breakers.of(step.breaker))
+            outcome = await self._run_step(run, step, remaining)
             run.keep(repeatable=step.repeatable)
             if outcome is not CONTINUE:
                 await self._follow(run, outcome)
@@ -173,6 +174,16 @@ class Processor:
                 await self._checkpoint(run)
             if traced:
                 deadline = later(deadline, await tell_tracers(run, self._breakers))
+
+    async def _run_step(self, run: Run, step: Step, remaining: float | None) -> Outcome:
+        breaker = self._breakers.of(step.breaker)
+        if not step.paid:
+            return await run_step(run, step, remaining, breaker)
+        keeper = Keeper(self.commits, run)
+        try:
+            return await run_step(run, step, remaining, breaker, keeper)
+        finally:
+            await keeper.settled()
 
     async def _follow(self, run: Run, outcome: Outcome) -> None:
         match outcome:
@@ -220,8 +231,7 @@ class Processor:
 
     async def _checkpoint(self, run: Run, **changes: object) -> None:
         """Write the document together with how far it got: links must not run on their own work."""
-        progress = run.remember(attempts=0, stage="", due=0, **changes)
-        await self.commits.commit(run, Defer(progress))
+        await self.commits.commit(run, Defer(run.so_far(**changes)))
 
     async def _store(self, run: Run) -> None:
         left = run.chain.storages if run.storages_left is None else run.storages_left
@@ -284,11 +294,6 @@ class Processor:
         buried = msgspec.structs.replace(decision, progress=progress, even_deleted=True)
         await self.commits.try_commit(run, buried)
         return Done("dead")
-
-
-async def _in_span(spans: Spans, run: Run, attempt: Awaitable[Done | Waiting]) -> Done | Waiting:
-    with attempt_span(spans, run):
-        return await attempt
 
 
 def _brings(found: Document | None, run: Run) -> bool:

@@ -97,21 +97,18 @@ class Run:
         self.expire_seconds = self.progress.expire_seconds
         self.halted = self.progress.halted
         self.came_from = self.progress.came_from
-        if self.chain.tracers:
-            self.told = self._told_before()
+        if self._goes_on:
+            self.told = self.progress.told
         self.storages_left = self._planned_left()
         self.stored_rev = self.progress.rev
         self.has_stored = self.storages_left is not None
         self._save()
 
-    def _told_before(self) -> tuple[str, ...]:
-        """The tracers that were told before the last attempt failed: it came to what is next."""
-        names, steps = tuple(it.name for it in self.chain.tracers), self.chain.steps
-        kind, _, name = self.progress.stage.partition(":")
-        if kind == "tracer":
-            return names[: names.index(name)] if name in names else ()
-        is_next = self.next_link < len(steps) and steps[self.next_link].name == name
-        return names if kind == "storage" or (kind == "link" and is_next) else ()
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the chain still has the link that comes next, or all of them are done."""
+        name, steps = self.progress.next_link, self.chain.steps
+        return not name or (self.next_link < len(steps) and steps[self.next_link].name == name)
 
     def _planned_left(self) -> tuple[str, ...] | None:
         """What is left to write by the chain as it is configured now."""
@@ -177,8 +174,12 @@ class Run:
         """The link that just ran succeeded: what it changed is safe from the next one's failure."""
         self.next_link += 1
         self.came_from, self.told = "", ()
-        self.safe = self.vcon.to_bytes()
+        self.hold()
         self.can_be_ahead = self.can_be_ahead and repeatable
+
+    def hold(self) -> None:
+        """What the links have changed so far is safe from a failure."""
+        self.safe = self.vcon.to_bytes()
 
     def undo(self) -> None:
         """Forget what a failing link changed."""
@@ -288,6 +289,10 @@ class Run:
         before, after = Vcon(self.base), Vcon(self.safe)
         return None if before.raw("parties") == after.raw("parties") else validate(self.safe)
 
+    def so_far(self, **changes: object) -> Progress:
+        """The progress when all went well up to here, with changes."""
+        return self.remember(attempts=0, stage="", due=0, **changes)
+
     def remember(self, **changes: object) -> Progress:
         """The progress to resume from, with changes."""
         steps, storages = self.chain.steps, self.storages_left
@@ -301,6 +306,7 @@ class Run:
             "rev": self.stored_rev,
             "uuid": self.uuid if self.uuid != self.entry.uuid else "",
             "came_from": self.came_from,
+            "told": self.told,
             "expire_seconds": self.expire_seconds,
             **changes,
         }

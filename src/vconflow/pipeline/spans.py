@@ -1,18 +1,19 @@
 """The span of one attempt to carry an entry through its chain."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from vconflow.pipeline.run import Run
 from vconflow.telemetry.spans import Spans
 
-__all__ = ["attempt_span"]
+__all__ = ["in_span"]
+
+ResultT = TypeVar("ResultT")
 
 
-@contextmanager
-def attempt_span(spans: Spans, run: Run) -> Iterator[None]:
-    """Give the run a span of its own; it goes on with the trace that the entry brought along.
+async def in_span(spans: Spans, run: Run, attempt: Awaitable[ResultT]) -> ResultT:
+    """Await it within a span of its own, which goes on with the trace that the entry brought along.
 
     An entry without one has begun a trace at its first attempt, if it had another before.
     """
@@ -25,7 +26,7 @@ def attempt_span(spans: Spans, run: Run) -> Iterator[None]:
     span.set("vconflow.attempt", run.progress.attempts + 1)
     try:
         with span.current():
-            yield
+            return await attempt
     except asyncio.CancelledError:
         span.set("vconflow.outcome", "cancelled")
         raise

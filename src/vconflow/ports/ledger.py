@@ -67,6 +67,8 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """The vCon the chain goes on with, after a link replaced it; empty for the entry's own."""
     came_from: str = ""
     """The vCon that the last link took, if it replaced it."""
+    told: tuple[str, ...] = ()
+    """The tracers that know already where the vCon is."""
     expire_seconds: int | None = None
     stage: str = ""
     attempts: int = 0
