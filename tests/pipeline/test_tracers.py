@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from pipeline_support import FAST, Site, site, step, tagging, unit, until, vcon
@@ -182,6 +182,37 @@ async def test_what_a_link_did_is_not_repeated_when_it_cannot_be_told(valkey_url
         assert Vcon(await it.lookup.get(uuid) or b"").tags == ["a:a", "b:b"]
     assert (a.calls[uuid], b.calls[uuid]) == (1, 1)
     assert tracer.way(uuid) == WAY
+
+
+async def test_a_paid_link_that_ends_the_chain_is_not_bought_again(valkey_url: str) -> None:
+    """Also when it is traced before the entry ends, and its replica goes away meanwhile."""
+    tracer, bought = MemoryTracer(required=True), Counter[str]()
+
+    async def buy(vcon: Vcon, run: LinkRun) -> Outcome:
+        bought[vcon.uuid] += 1
+        vcon.add_tag("paid", "paid")
+        tracer.delay = 60.0
+        return Halt("enough")
+
+    chain = ab(traced(tracer), steps=(step("a", buy, paid=True), step("b")))
+    async with site(valkey_url, chain, name="one", lease=0.4) as it:
+        (uuid,) = await it.submit(vcon())
+        await until(lambda: tracer.calls == 2)
+        # The end of a process: nothing is handed over, nothing is renewed any more.
+        await it.replica._supervisor.stop("leases")
+        it.replica.consumer._stream.hand_over = nothing  # type: ignore[method-assign]
+        it.replica._policy = replace(it.replica._policy, grace=0.0)
+    tracer.delay = 0.0
+    async with site(valkey_url, chain, name="two", lease=0.4) as other:
+        await other.settled()
+        assert Vcon(await other.lookup.get(uuid) or b"").tags == ["paid:paid"]
+        assert await other.dead() == []
+    assert bought == {uuid: 1}
+    assert tracer.way(uuid) == [("", "a"), ("a", "")]
+
+
+async def nothing(*_: object) -> None:
+    return None
 
 
 async def test_an_outage_of_a_required_tracer_parks_and_stops_reading(redis_url: str) -> None:

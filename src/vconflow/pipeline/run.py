@@ -97,7 +97,7 @@ class Run:
         self.expire_seconds = self.progress.expire_seconds
         self.halted = self.progress.halted
         self.came_from = self.progress.came_from
-        if self._goes_on:
+        if self.progress.told and self._goes_on:
             self.told = self.progress.told
         self.storages_left = self._planned_left()
         self.stored_rev = self.progress.rev
