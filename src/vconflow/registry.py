@@ -1,8 +1,8 @@
 """Names of components to classes. Nothing is imported until it is configured.
 
-To add a built-in link or storage, write its file and add one line to `BUILT_IN`. A package of
-somebody else offers its own through the entry points `vconflow.links` and `vconflow.storages`,
-or is named in the configuration as `package.module:Class`.
+To add a built-in link, storage or tracer, write its file and add one line to `BUILT_IN`. A package
+of somebody else offers its own through the entry points `vconflow.links`, `vconflow.storages` and
+`vconflow.tracers`, or is named in the configuration as `package.module:Class`.
 """
 
 import difflib
@@ -133,6 +133,8 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
     Kind.TRACER: {
         "tracers.jlinc": Target("vconflow.adapters.tracers.jlinc:JlincTracer"),
     },
+    Kind.TRACER: {
+    },
 }
 
 # Components of the reference conserver, past ones included: configurations that name them load.
@@ -158,7 +160,7 @@ NOT_BUILT: Mapping[Kind, frozenset[str]] = {
             "storage.vcon_mcp",
         }
     ),
-    Kind.TRACER: frozenset({"tracers.jlinc"}),
+    Kind.TRACER: frozenset(),
 }
 
 NAMESPACES = ("link.", "links.", "storage.", "storages.", "tracer.", "tracers.")

@@ -278,6 +278,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
             "on a Redis Cluster."
         ),
     ] = None
+    vconflow_otel: Annotated[
+        bool,
+        Meta(
+            description="Make spans for OpenTelemetry, as the variables `OTEL_*` say. Needs the "
+            "extra `otel`."
+        ),
+    ] = False
     vconflow_log_format: Annotated[
         Literal["auto", "json", "pretty"],
         Meta(description="How log lines look; `auto` is pretty on a terminal."),

@@ -160,7 +160,7 @@ def test_chains_that_use_what_is_not_built_are_held() -> None:
           summarize: {module: links.hugging_llm_link, options: {x: 1}}
           own: {module: my_module}
         storages: {sftp: {module: storage.sftp}}
-        tracers: {jlinc: {module: tracers.jlinc}}
+        tracers: {jlinc: {module: my_tracer}}
         chains:
           one: {links: [summarize], ingress_lists: [a]}
           two: {links: [own], storages: [sftp], tracers: [jlinc], ingress_lists: [b]}
@@ -171,7 +171,7 @@ def test_chains_that_use_what_is_not_built_are_held() -> None:
     assert held == {
         "one": "not built yet: link 'summarize' (links.hugging_llm_link)",
         "two": "not built yet: link 'own' (my_module), storage 'sftp' (storage.sftp), "
-        "tracer 'jlinc' (tracers.jlinc)",
+        "tracer 'jlinc' (my_tracer)",
         "off": None,
         "runs": None,
     }
@@ -183,6 +183,44 @@ def test_chains_that_use_what_is_not_built_are_held() -> None:
         "links.own",
         "storages.sftp",
         "tracers.jlinc",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "followed"),
+    [
+        ("", {"one": ("a", "b"), "two": ("a", "b")}),
+        (", tracers: [b]", {"one": ("b",), "two": ()}),
+        (", tracers: []", {"one": (), "two": ()}),
+    ],
+)
+def test_which_tracers_follow_a_chain(said: str, followed: dict[str, tuple[str, ...]]) -> None:
+    """As in the reference all follow all, unless some chain says which."""
+    config = read(f"""
+        tracers:
+          a: {{module: tracers.jlinc}}
+          b: {{module: tracers.jlinc, options: {{dlq_vcon_on_error: 1}}}}
+          own: {{module: my_tracer}}
+        chains:
+          one: {{ingress_lists: [a]{said}}}
+          two: {{ingress_lists: [b]}}
+    """)
+    assert {name: chain.tracers for name, chain in config.chains.items()} == followed
+    assert config.tracers["a"].timeout == 10
+
+
+def test_slips_in_tracers_are_told_with_their_places() -> None:
+    assert problems("""
+        tracers:
+          jlinc: {module: tracers.jlinc, options: {agrement_id: x, data_store_api_url: host}}
+        chains:
+          one: {ingress_lists: [a], tracers: [jlink, jlinc, jlinc]}
+    """) == [
+        "tracers.jlinc.options: unknown option 'agrement_id', did you mean 'agreement_id'?",
+        "tracers.jlinc.options.data_store_api_url: expected str matching regex '^https?://.'",
+        "chains.one.tracers[0]: unknown tracer 'jlink', did you mean 'jlinc'?",
+        "chains.one.tracers[2]: tracer 'jlinc' is in this chain twice;"
+        " give the second its own name",
     ]
 
 
@@ -282,8 +320,9 @@ def test_the_reference_sample_loads_and_names_what_waits() -> None:
     config = load(SAMPLES / "reference-config.yml", {})
     assert config.chains["support"].held is None
     held = config.chains["analysed"].held or ""
-    assert held.startswith("not built yet: ")
-    assert "tracer 'jlinc' (tracers.jlinc)" in held
+    assert held == "not built yet: storage 'elasticsearch' (storage.elasticsearch)"
+    assert config.chains["analysed"].tracers == ("jlinc",)
+    assert config.chains["support"].tracers == ()
     assert getattr(config.storages["postgres"].options, "port", None) == 5432
     waiting = {w.place for w in config.warnings if w.type == "not_built"}
     assert waiting >= {"links.custom_pypi_link", "storages.drop_box"}

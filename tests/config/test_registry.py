@@ -61,7 +61,7 @@ def test_entry_points_of_other_packages(monkeypatch: pytest.MonkeyPatch) -> None
     [
         (Kind.LINK, "links.hugging-llm-link", "links.hugging-llm-link is not built yet"),
         (Kind.STORAGE, "storages.sftp", "storages.sftp is not built yet"),
-        (Kind.TRACER, "tracers.jlinc", "tracers.jlinc is not built yet"),
+        (Kind.TRACER, "acme.tracers.jlinc", "the third-party module acme.tracers.jlinc cannot be"),
         (Kind.LINK, "acme.links.tag", "the third-party module acme.links.tag cannot be run"),
     ],
 )
@@ -79,6 +79,7 @@ def test_known_names_that_are_missing(kind: Kind, module: str, message: str) -> 
         (Kind.STORAGE, "storages.postgre", "storage.postgres"),
         (Kind.STORAGE, "postgres", "storage.postgres"),
         (Kind.STORAGE, "links.xyz", None),
+        (Kind.TRACER, "tracers.jlink", "tracers.jlinc"),
     ],
 )
 def test_unknown_names(kind: Kind, module: str, meant: str | None) -> None:

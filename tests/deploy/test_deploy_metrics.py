@@ -19,6 +19,7 @@ ADDED = {"job", "instance", "replica"}
 NOT_SHOWN = {
     "vconflow_replica_restarts_total",
     "vconflow_replicas",
+    "vconflow_spans_total",
     "vconflow_storage_conflicts_total",
 }
 """What the dashboard leaves out: what is seen better elsewhere."""

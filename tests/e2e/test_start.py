@@ -8,6 +8,7 @@ from vconflow_process import vconflow
 HEAVY = {
     *("asyncpg", "boto3", "botocore", "aioboto3", "joserfc", "elasticsearch"),
     *("grpc", "numpy", "openai", "pandas", "pymilvus", "pymongo", "swagger_ui", "schemathesis"),
+    "requests",
 }
 """Of components that are not configured, of pages nobody asked for, and of tests."""
 LARGEST_BYTES = 80_000_000

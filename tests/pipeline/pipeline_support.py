@@ -21,6 +21,7 @@ from vconflow.pipeline.retry import RetryPolicy
 from vconflow.ports.chain_control import NoSwitch
 from vconflow.ports.link import CONTINUE, LinkRun, Outcome
 from vconflow.ports.storage import Storage
+from vconflow.telemetry.spans import Spans
 from vconflow.testing.memory_storage import MemoryStorage
 
 LinkFunction = Callable[[Vcon, LinkRun], Awaitable[Outcome]]
@@ -120,6 +121,7 @@ async def site(
     document_ttl: int = 3600,
     durability: str = "",
     shards: int | None = None,
+    spans: Spans | None = None,
     **policy: Any,
 ) -> AsyncIterator[Site]:
     units = dict(storages or {})
@@ -134,7 +136,7 @@ async def site(
         ports = replace(ports_of(backend, SystemClock()), switch=NoSwitch())
         by_name = Chains({chain.name: chain for chain in chains})
         settings = Policy(lease=lease, grace=policy.pop("grace", 5.0), **policy)
-        async with open_replica(ports, by_name, Fanout(units), settings) as (
+        async with open_replica(ports, by_name, Fanout(units, spans=spans), settings, spans) as (
             replica,
             ingest,
             lookup,

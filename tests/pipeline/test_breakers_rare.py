@@ -178,8 +178,7 @@ async def test_a_probe_ends_with_the_opening_that_it_is_for() -> None:
 
 @asynccontextmanager
 async def probing(breakers: Breakers) -> AsyncIterator[None]:
-    fanout = Fanout({}, breakers)
-    prober = Prober(breakers, lambda: fanout, SystemClock(), 15.0)
+    prober = Prober(breakers, Fanout({}, breakers).ping, SystemClock(), 15.0)
     breakers.on_change = lambda _: prober.look()
     running = asyncio.create_task(prober.run())
     await asyncio.sleep(0)

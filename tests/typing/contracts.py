@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from vconflow.adapters.redis.backend import RedisBackend
     from vconflow.adapters.storages.file import FileStorage
     from vconflow.adapters.storages.postgres import PostgresStorage
+    from vconflow.adapters.tracers.jlinc import JlincTracer
     from vconflow.api import services
     from vconflow.links.delay import DelayLink
     from vconflow.links.expire_vcon import ExpireVconLink
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     from vconflow.ports.link import Link
     from vconflow.ports.storage import ReadableStorage, Storage
     from vconflow.ports.stream import EntryStream
+    from vconflow.ports.tracer import Tracer
+    from vconflow.telemetry.otel import OtelSpans
+    from vconflow.telemetry.spans import Spans
     from vconflow.testing.memory_storage import MemoryStorage
+    from vconflow.testing.memory_tracer import MemoryTracer
 
     def links(
         tag: TagLink,
@@ -41,6 +46,12 @@ if TYPE_CHECKING:
         file: FileStorage, postgres: PostgresStorage, memory: MemoryStorage
     ) -> tuple[list[Storage], list[ReadableStorage]]:
         return [file, postgres, memory], [file, postgres, memory]
+
+    def tracers(jlinc: JlincTracer, memory: MemoryTracer) -> list[Tracer]:
+        return [jlinc, memory]
+
+    def spans(otel: OtelSpans) -> Spans:
+        return otel
 
     def backend(
         redis: RedisBackend,

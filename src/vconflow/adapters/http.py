@@ -17,14 +17,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from vconflow.errors import Permanent, Retryable
-from vconflow.ports.http import HttpSender
+from vconflow.ports.http import ANSWER_LIMIT, HttpSender
 
 __all__ = ["failure_of", "mapped", "open_http", "origin_of", "seconds_of"]
 
 _RETRYABLE_STATUS: Final = frozenset({408, 425, 429})
 _LONGEST_WAIT: Final = 86400.0
 _READ_LIMIT: Final = 65536
-_ANSWER_LIMIT: Final = 1024 * 1024
 
 _ERRORS: Final[tuple[tuple[type[Exception], type[Retryable] | type[Permanent]], ...]] = (
     # The first that fits counts. The first four are faults of the request itself.
@@ -72,11 +71,17 @@ class _HttpxSender:
         return status
 
     async def ask(
-        self, url: str, *, content: bytes, headers: Mapping[str, str], timeout: float
+        self,
+        url: str,
+        *,
+        content: bytes,
+        headers: Mapping[str, str],
+        timeout: float,
+        limit: int = ANSWER_LIMIT,
     ) -> bytes:
-        _, body = await self._succeed(url, content, headers, timeout, wants_body=True)
-        if len(body) > _ANSWER_LIMIT:
-            raise Permanent(f"POST {origin_of(url)}: the answer is over {_ANSWER_LIMIT} bytes")
+        _, body = await self._succeed(url, content, headers, timeout, limit)
+        if len(body) > limit:
+            raise Permanent(f"POST {origin_of(url)}: the answer is over {limit} bytes")
         return body
 
     async def _succeed(
@@ -85,12 +90,11 @@ class _HttpxSender:
         content: bytes,
         headers: Mapping[str, str],
         timeout: float,
-        *,
-        wants_body: bool = False,
+        wanted: int = 0,
     ) -> tuple[int, bytes]:
         try:
             async with asyncio.timeout(timeout):
-                status, wait, body = await self._exchange(url, content, headers, wants_body)
+                status, wait, body = await self._exchange(url, content, headers, wanted)
         except TimeoutError:
             raise Retryable(f"POST {origin_of(url)}: no answer in {timeout:g} s") from None
         except _CAUGHT as error:
@@ -101,17 +105,17 @@ class _HttpxSender:
         raise failure_of("POST", url, status, seconds_of(wait, self._now))
 
     async def _exchange(
-        self, url: str, content: bytes, headers: Mapping[str, str], wants_body: bool
+        self, url: str, content: bytes, headers: Mapping[str, str], wanted: int
     ) -> tuple[int, str | None, bytes]:
         """Status, `Retry-After` and body, of which no more is read than a chunk past the limit."""
-        limit = _ANSWER_LIMIT if wants_body else _READ_LIMIT
+        limit = wanted or _READ_LIMIT
         encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
         request = self._client.stream("POST", url, content=content, headers=encoded)
         async with request as response:
             # A short answer is read so that the connection can be used again, a long one is not.
             body = bytearray()
             # What nobody wants need not make sense.
-            chunks = response.aiter_bytes() if wants_body else response.aiter_raw()
+            chunks = response.aiter_bytes() if wanted else response.aiter_raw()
             async for chunk in chunks:
                 body += chunk
                 if len(body) > limit:

@@ -21,6 +21,7 @@ from vconflow.api.routes import ROUTES
 from vconflow.api.routing import Router
 from vconflow.api.security_headers import SecurityHeaders
 from vconflow.api.services import Services
+from vconflow.api.spans import begin_request, end_request
 from vconflow.telemetry import events
 
 __all__ = ["build_asgi"]
@@ -75,6 +76,7 @@ class _Observed:
         self._dispatcher = dispatcher
         self._middleware = middleware
         self._audit = services.audit
+        self._spans = services.spans
         self._headers = SecurityHeaders(
             [
                 (b"x-vcon-server-version", services.build.version.encode("latin-1")),
@@ -88,6 +90,7 @@ class _Observed:
             return
         request_id = _request_id(scope)
         sending = _Stamped(scope, send, request_id, self._headers)
+        span = None if self._spans is None else begin_request(self._spans, scope)
         begun = time.perf_counter()
         token = _OF_LOG_LINES.set(request_id.decode("latin-1"))
         try:
@@ -103,6 +106,8 @@ class _Observed:
             target: Target | None = scope.pop(TARGET, None)
             template = target.route.path if target else _UNMATCHED
             events.http_done(template, scope["method"], sending.status, seconds)
+            if span is not None:
+                end_request(span, scope["method"], target, sending.status)
             if target is not None:
                 target.call.release()
                 audit(self._audit, target, sending.status, request_id)

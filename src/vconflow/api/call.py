@@ -13,7 +13,7 @@ from vconflow.api.memory import SMALL
 from vconflow.api.parameters import Query
 from vconflow.api.services import Services
 
-__all__ = ["Call", "Handler"]
+__all__ = ["Call", "Handler", "parent_of"]
 
 # Version ff, and ids that are all zero, are nonsense by W3C Trace Context.
 _TRACEPARENT = re.compile(
@@ -80,13 +80,17 @@ class Call:
     @property
     def trace(self) -> str:
         """The caller's W3C traceparent, empty if it sent none or nonsense."""
-        text = self.header(b"traceparent")
-        return text if text and _TRACEPARENT.fullmatch(text) else ""
+        return parent_of(self.header(b"traceparent"))
 
     def header(self, name: bytes) -> str:
         """The value of a header, empty if it is missing."""
         value = self.headers.get(name)
         return value.decode("latin-1") if value is not None else ""
+
+
+def parent_of(traceparent: str) -> str:
+    """The same, empty if it is none."""
+    return traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else ""
 
 
 Handler = Callable[[Call], Awaitable[ASGIApp | Response]]

@@ -22,6 +22,7 @@ from vconflow.ports.history import History
 from vconflow.ports.semantic_index import SemanticIndex
 from vconflow.telemetry.audit import AuditLog
 from vconflow.telemetry.metrics import own_metrics
+from vconflow.telemetry.spans import Spans
 
 __all__ = [
     "Build",
@@ -244,6 +245,7 @@ class Services:
     access: Callable[[], AccessRules] = field(default=lambda: _NO_RULES)
     """The rules in force; another object whenever they may have changed."""
     audit: AuditLog = field(default_factory=AuditLog)
+    spans: Spans | None = None
     build: Build = field(default_factory=lambda: Build("0"))
 
     @cached_property

@@ -37,6 +37,7 @@ from vconflow.settings import Settings
 from vconflow.site import Components, Site, Surroundings, open_pool, open_site
 from vconflow.site.following import open_followers
 from vconflow.telemetry.metrics import own_metrics
+from vconflow.telemetry.spans import Spans, open_spans
 
 __all__ = ["App", "open_app"]
 
@@ -82,14 +83,16 @@ async def open_app(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         audit = await enter(open_audit_log(settings))
+        replica_name = settings.vconflow_replica
+        spans = await enter(open_spans(enabled=settings.vconflow_otel, replica=replica_name))
         backend = await enter(open_backend(redis_url, redis_options(settings)))
         await tell_of_conserver_data(backend, config, settings.vcon_sorted_set_name)
         saver, clock = _Saver(), SystemClock()
-        components = await enter(_open_components(settings, saver, clock))
+        components = await enter(_open_components(settings, saver, clock, spans))
         parts = await components.open(config)
         ports, policy = ports_of(backend, clock), policy_of(settings)
         replica, ingest, lookup = await enter(
-            open_replica(ports, parts.chains, parts.fanout, policy)
+            open_replica(ports, parts.chains, parts.fanout, policy, spans)
         )
         saver.ingest = ingest
         site = await enter(open_site(config, parts, components, replica, backend.stream))
@@ -120,13 +123,14 @@ async def open_app(
             followers=followers,
             readiness=readiness,
             metrics=metrics or own_metrics,
+            spans=spans,
         )
         yield App(build_asgi(services_of(opened)), replica, backend, site, feed, watch)
 
 
 @asynccontextmanager
 async def _open_components(
-    settings: Settings, saver: _Saver, clock: SystemClock
+    settings: Settings, saver: _Saver, clock: SystemClock, spans: Spans | None
 ) -> AsyncIterator[Components]:
     async with (
         open_http() as http,
@@ -141,4 +145,5 @@ async def _open_components(
             Breakers(settings.vconflow_breaker_failures, clock.now),
             concurrency=settings.chain_concurrency,
             parallel=settings.conserver_parallel_storage,
+            spans=spans,
         )

@@ -33,7 +33,8 @@ class Readiness:
         fanout = self.fanout()
         storages = (_storage(fanout, name) for name in fanout.names)
         measured = await asyncio.gather(self._redis(), *storages)
-        links = [_down(it) for it in fanout.breakers.open_ones if it.name.startswith("link:")]
+        others = ("link:", "tracer:")
+        links = [_down(it) for it in fanout.breakers.open_ones if it.name.startswith(others)]
         refused = str(self.configuration.troubles)
         configuration = Dependency("configuration", not refused, 0.0, refused, required=False)
         return [*measured, *links, configuration, *dependencies(self.followers)]

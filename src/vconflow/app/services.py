@@ -18,6 +18,7 @@ from vconflow.pipeline.semantic_search import SemanticSearch
 from vconflow.settings import Settings
 from vconflow.site import Site
 from vconflow.telemetry.audit import AuditLog
+from vconflow.telemetry.spans import Spans
 
 __all__ = ["Opened", "services_of"]
 
@@ -38,6 +39,7 @@ class Opened:
     followers: Followers
     readiness: Readiness
     metrics: Callable[[], Awaitable[bytes]]
+    spans: Spans | None = None
 
 
 def services_of(it: Opened) -> Services:
@@ -62,6 +64,7 @@ def services_of(it: Opened) -> Services:
         stopping=lambda: it.replica.stopping,
         access=lambda: it.site.config.access,
         audit=it.audit,
+        spans=it.spans,
         build=Build(__version__, settings.vconflow_commit, settings.vconflow_build_time),
     )
 

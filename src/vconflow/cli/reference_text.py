@@ -31,7 +31,7 @@ value of the configuration file; `$${NAME}` is the text `${NAME}`.
 """
 
 EVERY_COMPONENT = """\
-## Every link and storage
+## Every link, storage and tracer
 """
 
 RETRY = """\
@@ -56,6 +56,12 @@ INGRESS_AUTH = """\
 ## Partner keys
 
 `ingress_auth` maps an ingress list to a key, or to a list of keys. A key is a text, or a mapping:
+"""
+
+TRACERS = """\
+## Tracers
+
+See [tracing](tracing.md).
 """
 
 FOLLOWERS = """\
@@ -112,6 +118,8 @@ def render() -> str:
         *_components(Kind.LINK),
         "## Storages\n",
         *_components(Kind.STORAGE),
+        TRACERS,
+        *_components(Kind.TRACER),
         FOLLOWERS,
         _table(FollowerConfig),
         API_KEYS,
@@ -215,5 +223,7 @@ def _routes() -> str:
 
 def _missing() -> Iterator[str]:
     for kind, names in registry.NOT_BUILT.items():
+        if not names:
+            continue
         listed = ", ".join(f"`{name}`" for name in sorted(names))
         yield f"{kind.value.capitalize()}s: {listed}.\n"

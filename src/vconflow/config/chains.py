@@ -46,7 +46,13 @@ class ChainKeys(msgspec.Struct, kw_only=True):
     egress_lists: Annotated[
         Names, Meta(description="Where a vCon is put when all storages have it.")
     ] = ()
-    tracers: Annotated[Names, Meta(description="Names of tracers.")] = ()
+    tracers: Annotated[
+        Names | None,
+        Meta(
+            description="Names of tracers, told of every step. Unset: none, or all tracers when no "
+            "chain of the file says `tracers`."
+        ),
+    ] = None
     enabled: Annotated[
         bool, Meta(description="With `false` the chain accepts nothing and does not run.")
     ] = True
@@ -64,6 +70,7 @@ def read_chains(
 ) -> dict[str, ChainConfig]:
     """Read every chain; those with an error are left out and noted."""
     chains = {}
+    unsaid = () if _any_says_tracers(section) else _usable(components.tracers)
     for name, raw in section.items():
         loc = ("chains", name)
         _check_names(raw, components, loc, findings)
@@ -74,9 +81,22 @@ def read_chains(
         if held:
             message = f"held: it accepts and keeps its vCons, and does not run; {held}"
             findings.warn(loc, message, "held")
-        chains[name] = ChainConfig(name=name, held=held, **msgspec.structs.asdict(keys))
+        values = msgspec.structs.asdict(keys)
+        if keys.tracers is None:
+            values["tracers"] = unsaid
+        chains[name] = ChainConfig(name=name, held=held, **values)
     _check_lists(chains, findings)
     return chains
+
+
+def _any_says_tracers(section: Mapping[str, Any]) -> bool:
+    """Whether tracers are given per chain; the reference knows only tracers of all chains."""
+    said = (raw.get("tracers") for raw in section.values() if isinstance(raw, Mapping))
+    return any(names is not None for names in said)
+
+
+def _usable(tracers: Mapping[str, TracerConfig]) -> tuple[str, ...]:
+    return tuple(name for name, tracer in tracers.items() if tracer.unbuilt is None)
 
 
 def _check_names(raw: Any, components: Components, loc: Loc, findings: Findings) -> None:
@@ -106,7 +126,7 @@ def _missing(keys: ChainKeys, components: Components) -> Iterator[str]:
     for what, names, known in (
         ("link", keys.links, components.links),
         ("storage", keys.storages, components.storages),
-        ("tracer", keys.tracers, components.tracers),
+        ("tracer", keys.tracers or (), components.tracers),
     ):
         for name in names:
             component = known.get(name)

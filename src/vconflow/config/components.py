@@ -30,7 +30,11 @@ class ComponentKeys(msgspec.Struct, kw_only=True):
     module: Annotated[str, Meta(min_length=1, description="A built-in, or `package.module:Class`.")]
     options: Annotated[dict[str, Any], Meta(description="The options of the module.")] = {}
     timeout: Annotated[
-        Positive, Meta(description="Seconds for one attempt of a link, one write of a storage.")
+        Positive,
+        Meta(
+            description="Seconds for one attempt of a link, one write of a storage, one step told "
+            "to a tracer (10 unless said)."
+        ),
     ] = 60.0
     retry: Annotated[dict[str, Any], Meta(description="How often to try again: see below.")] = {}
     pip_name: Annotated[
@@ -48,6 +52,12 @@ class StorageKeys(ComponentKeys, kw_only=True):
     """What may be written about one storage."""
 
     batch: dict[str, Any] | int = {}
+
+
+class TracerKeys(ComponentKeys, kw_only=True):
+    """What may be written about one tracer: vCons wait for it, so it gets less time."""
+
+    timeout: Positive = 10.0
 
 
 KeysT = TypeVar("KeysT", bound=ComponentKeys)
@@ -101,7 +111,7 @@ def read_tracers(
     tracers = {}
     for name, raw in section.items():
         loc = ("tracers", name)
-        if keys := _keys(ComponentKeys, raw, loc, findings):
+        if keys := _keys(TracerKeys, raw, loc, findings):
             tracers[name] = TracerConfig(
                 name=name,
                 timeout=keys.timeout,

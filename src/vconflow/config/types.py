@@ -71,7 +71,9 @@ class StorageConfig(_Component, frozen=True, kw_only=True):
 
 
 class TracerConfig(_Component, frozen=True, kw_only=True):
-    """One tracer."""
+    """One tracer; `timeout` is for one step of one vCon."""
+
+    timeout: float = 10.0
 
 
 class ChainConfig(msgspec.Struct, frozen=True, kw_only=True):

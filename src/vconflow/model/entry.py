@@ -53,9 +53,11 @@ class StoredVcon(msgspec.Struct, frozen=True):
 
     `rev` grows with every change of the document, also across DELETE and a new POST, so a
     storage may refuse a revision older than the one it holds. `created_at` is Unix seconds.
+    `trace` is the W3C traceparent of the run that stores it, empty while no spans are made.
     """
 
     uuid: str
     rev: int
     document: bytes
     created_at: float
+    trace: str = ""

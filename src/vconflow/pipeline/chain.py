@@ -8,8 +8,9 @@ from vconflow.pipeline.fanout import breaker_of
 from vconflow.pipeline.retry import RetryPolicy
 from vconflow.ports.ledger import Target
 from vconflow.ports.link import Link
+from vconflow.ports.tracer import Tracer
 
-__all__ = ["Chain", "Chains", "Step"]
+__all__ = ["Chain", "Chains", "Step", "TracerUnit"]
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,26 @@ class Step:
 
 
 @dataclass(frozen=True)
+class TracerUnit:
+    """An opened tracer and how it is used; `timeout` is in seconds for one passage."""
+
+    name: str
+    tracer: Tracer
+    timeout: float = 10.0
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+    @cached_property
+    def breaker(self) -> str:
+        """The name of its breaker, and of the stage at which a vCon fails that it cannot trace."""
+        return f"tracer:{self.name}"
+
+
+@dataclass(frozen=True)
 class Chain:
     """Links in order, then storages in parallel, then egress lists.
 
-    `timeout` is in seconds for all links of one attempt. `held` says why the chain does not run
+    `tracers` are told before the first link and after each. `timeout` is in seconds for all links
+    of one attempt. `held` says why the chain does not run
     although it is enabled; its lists then keep what they accept.
     """
 
@@ -51,16 +68,19 @@ class Chain:
     concurrency: int = 128
     timeout: float | None = None
     held: str | None = None
+    tracers: tuple[TracerUnit, ...] = ()
 
     @cached_property
     def breakers(self) -> tuple[str, ...]:
-        """The names of the breakers that stop reading its lists: those of its links."""
-        return tuple(step.breaker for step in self.steps)
+        """The names of the breakers that stop reading its lists: of links and needed tracers."""
+        required = (it.breaker for it in self.tracers if it.tracer.required)
+        return (*(step.breaker for step in self.steps), *required)
 
     @cached_property
     def needs(self) -> frozenset[str]:
         """The names of all breakers that its entries may have to pass."""
-        return frozenset((*self.breakers, *map(breaker_of, self.storages)))
+        tracers = (it.breaker for it in self.tracers)
+        return frozenset((*self.breakers, *tracers, *map(breaker_of, self.storages)))
 
     def position(self, link: str) -> int:
         """The index of a link by name; the first when the chain has no such link any more."""
@@ -81,6 +101,11 @@ class Chains:
     def target(self, list_name: str) -> Target:
         """The list as a place to hand a vCon to."""
         return Target(list_name, list_name in self.by_list)
+
+    @cached_property
+    def tracers(self) -> dict[str, TracerUnit]:
+        """The tracers of all chains by name."""
+        return {it.name: it for chain in self.by_name.values() for it in chain.tracers}
 
     @cached_property
     def concurrency(self) -> int:

@@ -73,7 +73,7 @@ class Failures:
         )
 
     def _works_for_nobody(self, run: Run, failed: StepFailed) -> bool:
-        """Whether nobody got through to a storage since the last attempt: then it is down.
+        """Whether nobody got through to it since the last attempt: then it is down.
 
         What a link calls may well refuse this one vCon with the same words as an outage, so there
         the breaker alone decides.
@@ -112,6 +112,9 @@ class Failures:
         if kind == "link":
             step = next((step for step in run.chain.steps if step.name == names), None)
             return step.retry if step else RetryPolicy()
+        if kind == "tracer":
+            tracer = next((it for it in run.chain.tracers if it.name == names), None)
+            return tracer.retry if tracer else RetryPolicy()
         if kind == "storage":
             policies = [self.fanout.retry(name) for name in names.split(",")]
             return max(policies, key=lambda policy: policy.attempts)

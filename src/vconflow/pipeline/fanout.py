@@ -18,11 +18,12 @@ from vconflow.pipeline.storage_writer import StorageUnit, StorageWriter
 from vconflow.pipeline.usage import Usage
 from vconflow.ports.storage import ReadableStorage, Storage
 from vconflow.telemetry import events
+from vconflow.telemetry.spans import Spans
 
 __all__ = ["Fanout", "StorageUnit", "breaker_of"]
 
-Note = Callable[[str, float, str], None]
-"""Takes the name of a storage, the seconds it took, and `failed` or nothing."""
+Note = Callable[[str, float, Exception | None], None]
+"""Takes the name of a storage, the seconds it took, and what it failed with, if it did."""
 
 
 def breaker_of(storage: str) -> str:
@@ -48,6 +49,7 @@ class Fanout:
         *,
         parallel: bool = True,
         before: "Fanout | None" = None,
+        spans: Spans | None = None,
     ) -> None:
         self.usage = Usage()
         self.breakers = Breakers() if breakers is None else breakers
@@ -57,7 +59,7 @@ class Fanout:
         self._writers: dict[str, StorageWriter] = {
             name: old[name]
             if name in old and old[name].unit == unit
-            else StorageWriter(unit, self.breakers.of(breaker_of(name)))
+            else StorageWriter(unit, self.breakers.of(breaker_of(name)), spans)
             for name, unit in units.items()
         }
 
@@ -101,10 +103,10 @@ class Fanout:
         # A storage's failure of any kind is this entry's failure at this storage, never more.
         except Exception as error:  # noqa: BLE001
             if note is not None:
-                note(name, time.perf_counter() - started, "failed")
+                note(name, time.perf_counter() - started, error)
             return error
         if note is not None:
-            note(name, time.perf_counter() - started, "")
+            note(name, time.perf_counter() - started, None)
         return None
 
     async def get(self, uuid: str) -> tuple[bytes | None, dict[str, Exception]]:

@@ -2,10 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from vconflow.pipeline.breaker import Breaker, Breakers
-from vconflow.pipeline.fanout import Fanout
 from vconflow.ports.clock import Clock
 
 __all__ = ["Prober"]
@@ -17,14 +16,19 @@ class Prober:
     """Asks each open breaker's dependency again and again, at least every `longest` seconds unless
     it asked for a longer pause.
 
-    A storage is pinged first; then, as for a link, which cannot be pinged, an entry tries it.
+    `ping` raises what hinders what a breaker of that name guards. A storage or tracer is pinged
+    first; then, as for a link, which cannot be pinged, an entry tries it.
     """
 
     def __init__(
-        self, breakers: Breakers, fanout: Callable[[], Fanout], clock: Clock, longest: float
+        self,
+        breakers: Breakers,
+        ping: Callable[[str], Awaitable[None]],
+        clock: Clock,
+        longest: float,
     ) -> None:
         self._breakers = breakers
-        self._fanout = fanout
+        self._ping = ping
         self._clock = clock
         self._longest = longest
         self._changed = asyncio.Event()
@@ -74,11 +78,8 @@ class Prober:
         return breaker.is_open and breaker.openings == opening
 
     async def _answers(self, breaker: Breaker) -> bool:
-        kind, _, name = breaker.name.partition(":")
-        if kind != "storage":
-            return True
         try:
-            await self._fanout().ping(name)
+            await self._ping(breaker.name)
         # Whatever hinders it: it is not back.
         except Exception as error:  # noqa: BLE001
             breaker.note(error)

@@ -1,7 +1,7 @@
 """Carrying one entry through its chain: links, write-back, storages, finish."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,11 +17,14 @@ from vconflow.pipeline.keeping import Keeper
 from vconflow.pipeline.lookup import Lookup, OutOfReach
 from vconflow.pipeline.removal import stored_vcon
 from vconflow.pipeline.run import Place, Run
+from vconflow.pipeline.spans import in_span
 from vconflow.pipeline.steps import StepFailed, run_step
+from vconflow.pipeline.tracers import later, tell_tracers
 from vconflow.ports.documents import Document
 from vconflow.ports.ledger import Defer, Finish, Progress
 from vconflow.ports.link import CONTINUE, Continue, Halt, Outcome, Replace, Route
 from vconflow.telemetry import events
+from vconflow.telemetry.spans import Spans
 
 __all__ = ["Done", "Processor", "Waiting"]
 
@@ -52,33 +55,40 @@ class Processor:
     fanout: Fanout
     chains: Callable[[], Chains]
     failures: Failures
+    spans: Spans | None = None
 
     @property
     def _breakers(self) -> Breakers:
         return self.fanout.breakers
 
-    async def attempt(
+    def attempt(
         self,
         entry: Entry,
         chain: Chain,
         progress: Progress,
         found: Document | None = None,
         place: Place | None = None,
-    ) -> Done | Waiting:
+    ) -> Awaitable[Done | Waiting]:
         """Carry the entry on from where its progress says.
 
         `found` is the entry's document, if that has just been fetched. `place` is left as soon as
         links and storages are through with it.
         """
-        started = time.perf_counter()
         run = Run(entry, chain, progress, place)
+        attempt = self._timed(run, found)
+        return attempt if self.spans is None else in_span(self.spans, run, attempt)
+
+    async def _timed(self, run: Run, found: Document | None) -> Done | Waiting:
+        started = time.perf_counter()
         try:
             result = await self._attempt(run, found)
         except Lost:
-            await self._catch_up(run, chain.storages)
-            events.lease_lost(entry.list, entry.id)
+            await self._catch_up(run, run.chain.storages)
+            events.lease_lost(run.entry.list, run.entry.id)
             result = Done("lost")
-        events.entry_done(chain.name, _word(result), time.perf_counter() - started)
+        events.entry_done(run.chain.name, _word(result), time.perf_counter() - started)
+        if run.span is not None:
+            run.span.set("vconflow.outcome", _word(result))
         return result
 
     async def _catch_up(self, run: Run, names: Sequence[str]) -> None:
@@ -149,17 +159,21 @@ class Processor:
 
     async def _links(self, run: Run) -> None:
         deadline = None if run.chain.timeout is None else time.monotonic() + run.chain.timeout
-        steps = run.chain.steps
+        steps, traced = run.chain.steps, bool(run.chain.tracers)
+        if traced and steps:
+            deadline = later(deadline, await tell_tracers(run, self._breakers))
         while run.next_link < len(steps) and not run.halted:
-            step = steps[run.next_link]
+            step, run.before = steps[run.next_link], run.safe
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
             outcome = await self._run_step(run, step, remaining)
             run.keep(repeatable=step.repeatable)
             if outcome is not CONTINUE:
                 await self._follow(run, outcome)
-            if step.paid and not run.halted:
+            if step.paid and (traced or not run.halted):
                 # Paid for: a crash from here on must not buy it again.
                 await self._checkpoint(run)
+            if traced:
+                deadline = later(deadline, await tell_tracers(run, self._breakers))
 
     async def _run_step(self, run: Run, step: Step, remaining: float | None) -> Outcome:
         breaker = self._breakers.of(step.breaker)
@@ -182,7 +196,7 @@ class Processor:
                 run.halted = not go_on
             case Replace(uuid):
                 if run.dirty:
-                    await self._checkpoint(run, uuid=uuid)
+                    await self._checkpoint(run, uuid=uuid, came_from=run.uuid)
                 run.replace(uuid)
                 await self._load(run)
 
@@ -233,11 +247,15 @@ class Processor:
             targets=tuple(map(self.chains().target, targets)),
             stored=stored,
             expire_seconds=run.expire_seconds,
+            trace="" if run.span is None else run.span.traceparent,
         )
 
     async def _fail(self, run: Run, failed: StepFailed) -> Done | Waiting:
         """Keep what the links before the failed one did, then wait or give up."""
         run.undo()
+        if run.span is not None:
+            run.span.set("vconflow.stage", failed.stage)
+            run.span.failed(type(failed.error).__name__)
         ahead, left = run.ahead, run.storages_left or ()
         result = await self._give_up(run, failed)
         if ahead and run.rev != ahead:

@@ -23,6 +23,7 @@ from vconflow.pipeline.probing import Prober
 from vconflow.pipeline.processor import Processor
 from vconflow.pipeline.reader import Reader
 from vconflow.pipeline.supervisor import Supervisor, supervised
+from vconflow.pipeline.tracers import ping_tracer
 from vconflow.ports.chain_control import ChainSwitch, NoSwitch
 from vconflow.ports.clock import Clock
 from vconflow.ports.dead_letters import DeadLetters
@@ -31,6 +32,7 @@ from vconflow.ports.intake import Intake
 from vconflow.ports.ledger import Ledger
 from vconflow.ports.stream import EntryStream
 from vconflow.telemetry import events
+from vconflow.telemetry.spans import Spans
 
 __all__ = ["Policy", "Ports", "Replica", "open_replica"]
 
@@ -99,7 +101,7 @@ class Replica:
             self.breakers,
             outage,
         )
-        self._prober = Prober(self.breakers, generations.fanout, ports.clock, policy.longest_probe)
+        self._prober = Prober(self.breakers, self._ping, ports.clock, policy.longest_probe)
         self.breakers.on_change = self._breaker_changed
         self._reader = Reader(
             chains, ports.stream, ports.documents, self.consumer, ports.clock, outage
@@ -206,6 +208,14 @@ class Replica:
         self._prober.look()
         self._reader.look_again()
 
+    async def _ping(self, breaker: str) -> None:
+        """Ask what a breaker guards whether it is there; a link cannot be asked."""
+        kind, _, name = breaker.partition(":")
+        if kind == "storage":
+            await self.fanout.ping(name)
+        elif kind == "tracer" and (tracer := self.chains.tracers.get(name)):
+            await ping_tracer(tracer, self.fanout.usage)
+
     async def failed(self) -> None:
         """Wait until a part of the replica died that it cannot work without."""
         await self._supervisor.failed.wait()
@@ -213,14 +223,16 @@ class Replica:
 
 @asynccontextmanager
 async def open_replica(
-    ports: Ports, chains: Chains, fanout: Fanout, policy: Policy
+    ports: Ports, chains: Chains, fanout: Fanout, policy: Policy, spans: Spans | None = None
 ) -> AsyncIterator[tuple[Replica, Ingest, Lookup]]:
     """A replica and its ways in; `start` it when all else is ready. Drains at the end."""
     commits = Commits(ports.documents, ports.ledger, ports.clock)
 
     def processor(fanout: Fanout) -> Processor:
         failures = Failures(fanout, ports.clock, random.random, policy.poison_crashes)
-        return Processor(commits, lookup, fanout, lambda: generations.current.chains, failures)
+        return Processor(
+            commits, lookup, fanout, lambda: generations.current.chains, failures, spans
+        )
 
     lookup = Lookup(
         ports.documents, lambda: generations.current.fanout, read_storages=policy.read_storages
@@ -238,8 +250,8 @@ async def open_replica(
 
 
 def _breakers(chains: Chains, fanout: Fanout) -> list[str]:
-    links = [name for chain in chains.by_name.values() for name in chain.breakers]
-    return [*links, *map(breaker_of, fanout.names)]
+    needed = [name for chain in chains.by_name.values() for name in chain.needs]
+    return [*needed, *map(breaker_of, fanout.names)]
 
 
 def _tell_held(chains: Chains, before: Chains) -> None:

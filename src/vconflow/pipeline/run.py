@@ -14,6 +14,7 @@ from vconflow.pipeline.removal import stored_vcon
 from vconflow.ports.documents import Document
 from vconflow.ports.history import HistoryRecord, StepTime
 from vconflow.ports.ledger import Bury, Commit, Defer, Finish, Progress
+from vconflow.telemetry.spans import Span
 
 __all__ = ["Place", "Run"]
 
@@ -44,6 +45,11 @@ class Run:
     that some may have got something, be it of a state that was given up. `links` and `storages` are
     those that ran, for the history; `error_type` is that of a link which failed.
 
+    `before` is what the last link was given, empty if that was in another attempt, and `came_from`
+    its uuid, if the link replaced the vCon; `told` are the tracers that know where it is now.
+
+    `span` is that of this attempt, None while no spans are made.
+
     `ahead` is the revision by which the storages know `safe` before Redis has it, 0 if they do not.
     `can_be_ahead` says that it may come to that: nobody has worked on the entry before, nobody else
     works on the vCon, and the links since `base` may run again without harm.
@@ -71,9 +77,13 @@ class Run:
     has_stored: bool = False
     expire_seconds: int | None = None
     halted: bool = False
+    before: bytes = b""
+    came_from: str = ""
+    told: tuple[str, ...] = ()
     links: list[StepTime] = field(default_factory=list)
     storages: list[StepTime] = field(default_factory=list)
     error_type: str = ""
+    span: Span | None = None
     vcon: Vcon = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -86,10 +96,19 @@ class Run:
         self.routes = self.progress.routes
         self.expire_seconds = self.progress.expire_seconds
         self.halted = self.progress.halted
+        self.came_from = self.progress.came_from
+        if self.progress.told and self._goes_on:
+            self.told = self.progress.told
         self.storages_left = self._planned_left()
         self.stored_rev = self.progress.rev
         self.has_stored = self.storages_left is not None
         self._save()
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the chain still has the link that comes next, or all of them are done."""
+        name, steps = self.progress.next_link, self.chain.steps
+        return not name or (self.next_link < len(steps) and steps[self.next_link].name == name)
 
     def _planned_left(self) -> tuple[str, ...] | None:
         """What is left to write by the chain as it is configured now."""
@@ -154,6 +173,7 @@ class Run:
     def keep(self, *, repeatable: bool) -> None:
         """The link that just ran succeeded: what it changed is safe from the next one's failure."""
         self.next_link += 1
+        self.came_from, self.told = "", ()
         self.hold()
         self.can_be_ahead = self.can_be_ahead and repeatable
 
@@ -176,6 +196,7 @@ class Run:
         self.next_link = self.saved_link
         self.routes, self.expire_seconds = self.saved_routes, self.saved_expire
         self.halted = False
+        self.before, self.told = b"", ()
         # Whatever storages have got is not what comes of it now.
         self.storages_left, self.stored_rev = None, 0
 
@@ -191,6 +212,7 @@ class Run:
 
     def replace(self, uuid: str) -> None:
         """Go on with another vCon, of which nothing is known before it is loaded."""
+        self.came_from = self.uuid
         self.uuid, self.rev, self.born, self.index = uuid, 0, 0, ""
         self.base = self.safe = b""
         self._fall_in()
@@ -213,16 +235,27 @@ class Run:
 
     def stored(self) -> StoredVcon:
         """The revision for the storages."""
-        return stored_vcon(self.uuid, self.ahead or self.rev, self.safe, self.vcon)
+        stored = stored_vcon(self.uuid, self.ahead or self.rev, self.safe, self.vcon)
+        if self.span is not None:
+            stored = msgspec.structs.replace(stored, trace=self.span.traceparent)
+        return stored
 
     def ran_link(self, name: str, seconds: float, outcome: str, error_type: str = "") -> None:
         """Note for the history how a link did."""
         self.error_type = error_type
         if len(self.links) < _MOST_STEPS:
             self.links.append(StepTime(name, round(seconds * 1000, 3), outcome))
+        if self.span is not None:
+            told = {"vconflow.link": name, "vconflow.outcome": outcome}
+            self.span.child(f"link {name}", seconds, told, error_type)
 
-    def ran_storage(self, name: str, seconds: float, outcome: str = "") -> None:
+    def ran_storage(self, name: str, seconds: float, error: Exception | None = None) -> None:
         """Note for the history how a storage did."""
+        outcome = "failed" if error else ""
+        if self.span is not None:
+            told = {"vconflow.storage": name, "vconflow.outcome": outcome or "ok"}
+            error_type = type(error).__name__ if error else ""
+            self.span.child(f"storage {name}", seconds, told, error_type)
         if len(self.storages) < _MOST_STEPS:
             self.storages.append(StepTime(name, round(seconds * 1000, 3), outcome))
 
@@ -272,7 +305,11 @@ class Run:
             "halted": self.halted,
             "rev": self.stored_rev,
             "uuid": self.uuid if self.uuid != self.entry.uuid else "",
+            "came_from": self.came_from,
+            "told": self.told,
             "expire_seconds": self.expire_seconds,
             **changes,
         }
+        if self.span is not None and not self.entry.trace:
+            values["trace"] = self.progress.trace or self.span.traceparent
         return msgspec.structs.replace(self.progress, **values)

@@ -15,7 +15,7 @@ from vconflow.pipeline.time_limit import within
 from vconflow.ports.link import Continue, Halt, LinkRun, Outcome, Replace, Route
 from vconflow.telemetry import events
 
-__all__ = ["StepFailed", "run_step"]
+__all__ = ["StepFailed", "admit", "failed_step", "run_step", "timed_out"]
 
 
 _OUTCOMES = (Continue, Halt, Replace, Route)
@@ -44,7 +44,7 @@ async def run_step(
     """Run one link; `remaining` seconds are left of the chain's time. Raises StepFailed."""
     seconds = step.timeout if remaining is None else min(step.timeout, remaining)
     stage = f"link:{step.name}"
-    _admit(stage, breaker)
+    admit(stage, breaker)
     failed_before = run.progress.attempts if run.progress.stage == stage else 0
     entry = run.entry
     link_run = LinkRun(
@@ -62,12 +62,12 @@ async def run_step(
         _report(run, step, "timeout", started, error)
         # When it was the chain that ran out of time, this link need not be to blame.
         blamed = breaker if seconds == step.timeout else None
-        raise _failed(stage, _timed_out(error, seconds), blamed) from error
+        raise failed_step(stage, timed_out(error, seconds), blamed) from error
     # Foreign code: it may raise anything, SystemExit included, and must not hurt its siblings.
     except BaseException as error:
         word = "retryable" if is_retryable(error) else "permanent"
         _report(run, step, word, started, error)
-        raise _failed(stage, error, breaker) from error
+        raise failed_step(stage, error, breaker) from error
     _report(run, step, _word(outcome), started)
     breaker.succeeded()
     if link_run.expire_seconds is not None:
@@ -75,14 +75,16 @@ async def run_step(
     return outcome
 
 
-def _admit(stage: str, breaker: Breaker) -> None:
+def admit(stage: str, breaker: Breaker) -> None:
+    """Return when the step may be tried. Raises StepFailed while it is known to be in vain."""
     try:
         breaker.admit()
     except Paused as error:
         raise StepFailed(stage, error, (breaker.name,)) from None
 
 
-def _failed(stage: str, error: BaseException, breaker: Breaker | None) -> StepFailed:
+def failed_step(stage: str, error: BaseException, breaker: Breaker | None) -> StepFailed:
+    """The failure of a step, after telling the breaker, if any is concerned, what it means."""
     if breaker is not None and isinstance(error, Permanent):
         breaker.answered()
     if breaker is None or not is_outage(error):
@@ -115,7 +117,8 @@ def _word(outcome: Outcome) -> str:
             assert_never(outcome)
 
 
-def _timed_out(error: TimeoutError, seconds: float) -> Exception:
+def timed_out(error: TimeoutError, seconds: float) -> Exception:
+    """What it means that a step was not through in time."""
     # The link's own TimeoutError says more than ours; asyncio's has no text.
     return Retryable(str(error) or f"took over {seconds:g} s")
 

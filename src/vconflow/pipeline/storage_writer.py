@@ -12,6 +12,7 @@ from vconflow.pipeline.cancelling import foreign_call
 from vconflow.pipeline.retry import RetryPolicy, is_outage
 from vconflow.ports.storage import Storage
 from vconflow.telemetry import events
+from vconflow.telemetry.spans import Spans
 
 __all__ = ["StorageUnit", "StorageWriter"]
 
@@ -36,7 +37,8 @@ class StorageUnit:
 class StorageWriter:
     """Gathers and writes batches, and tells the breaker what it learns from them."""
 
-    def __init__(self, unit: StorageUnit, breaker: Breaker) -> None:
+    def __init__(self, unit: StorageUnit, breaker: Breaker, spans: Spans | None = None) -> None:
+        self._spans = spans
         self.unit = unit
         self.breaker = breaker
         self.batcher: Batcher[StoredVcon, None] = Batcher(
@@ -61,14 +63,14 @@ class StorageWriter:
             async with foreign_call(self.unit.timeout):
                 await self.unit.storage.put(batch)
         except PartialFailure as error:
-            self._report(started, "partial", len(batch), error)
+            self._report(started, "partial", batch, error)
             self._judge(batch, error.failures)
             return error.failures
         # The boundary to foreign code: whatever a storage raises is a failure of this batch.
         except Exception as error:  # noqa: BLE001
-            self._report(started, "failed", len(batch), error)
+            self._report(started, "failed", batch, error)
             return await self._blame(batch, self._explain(error))
-        self._report(started, "ok", len(batch), None)
+        self._report(started, "ok", batch, None)
         self.breaker.succeeded()
         return {}
 
@@ -101,6 +103,20 @@ class StorageWriter:
         return error
 
     def _report(
-        self, started: float, outcome: str, count: int, error: BaseException | None
+        self,
+        started: float,
+        outcome: str,
+        batch: Sequence[StoredVcon],
+        error: BaseException | None,
     ) -> None:
-        events.storage_done(self.unit.name, outcome, time.perf_counter() - started, count, error)
+        name, seconds, count = self.unit.name, time.perf_counter() - started, len(batch)
+        events.storage_done(name, outcome, seconds, count, error)
+        if self._spans is not None:
+            told: dict[str, str | int] = {
+                "vconflow.storage": name,
+                "vconflow.outcome": outcome,
+                "vconflow.vcons": count,
+            }
+            error_type = type(error).__name__ if error else ""
+            links = (vcon.trace for vcon in batch)
+            self._spans.batch(f"batch {name}", seconds, told, error_type, links)

@@ -47,6 +47,7 @@ class ChainDescription(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool
     links: tuple[ChainLink, ...]
     storages: tuple[str, ...]
+    tracers: tuple[str, ...] = ()
     ingress_lists: tuple[str, ...]
     egress_lists: tuple[str, ...]
     held: str | None = None

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-__all__ = ["HttpSender"]
+__all__ = ["ANSWER_LIMIT", "HttpSender"]
+
+ANSWER_LIMIT = 1024 * 1024
+"""Bytes of an answer that are taken unless somebody asks for more."""
 
 
 class HttpSender(Protocol):
@@ -20,9 +23,15 @@ class HttpSender(Protocol):
         ...
 
     async def ask(
-        self, url: str, *, content: bytes, headers: Mapping[str, str], timeout: float
+        self,
+        url: str,
+        *,
+        content: bytes,
+        headers: Mapping[str, str],
+        timeout: float,
+        limit: int = ANSWER_LIMIT,
     ) -> bytes:
-        """POST `content` and return the body of a 2xx answer, at most 1 MiB of it.
+        """POST `content` and return the body of a 2xx answer, `limit` bytes at most.
 
         Raises as `post` does, and `Permanent` for a longer answer.
         """

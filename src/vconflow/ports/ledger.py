@@ -65,6 +65,10 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     rev: int = 0
     uuid: str = ""
     """The vCon the chain goes on with, after a link replaced it; empty for the entry's own."""
+    came_from: str = ""
+    """The vCon that the last link took, if it replaced it."""
+    told: tuple[str, ...] = ()
+    """The tracers that know already where the vCon is."""
     expire_seconds: int | None = None
     stage: str = ""
     attempts: int = 0
@@ -73,6 +77,8 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     first_failure: int = 0
     last_failure: int = 0
     error: str = ""
+    trace: str = ""
+    """The traceparent of the first attempt, of an entry that brought none."""
     parked: tuple[str, ...] = ()
     """Breakers of which one has to close, besides `due`, before it may run again.
 
@@ -139,6 +145,7 @@ class Target(msgspec.Struct, frozen=True):
 class Finish(msgspec.Struct, frozen=True):
     """Acknowledge the entry and hand the vCon on to `targets`.
 
+    `trace` is the W3C traceparent that goes along, empty for the one of the entry.
     `stored` says that every storage of the chain holds `Commit.rev`, one of them readable.
     `deleted` acknowledges only: the vCon was deleted and its copies are gone.
     """
@@ -148,6 +155,7 @@ class Finish(msgspec.Struct, frozen=True):
     stored: bool = False
     expire_seconds: int | None = None
     deleted: bool = False
+    trace: str = ""
 
 
 class Defer(msgspec.Struct, frozen=True):
@@ -159,7 +167,8 @@ class Defer(msgspec.Struct, frozen=True):
 class Bury(msgspec.Struct, frozen=True):
     """Move the entry to the dead letters of its list.
 
-    `stage` is `link:<name>`, `storage:<name>[,<name>]`, `document`, `commit` or `crash`.
+    `stage` is `link:<name>`, `tracer:<name>`, `storage:<name>[,<name>]`, `document`, `commit` or
+    `crash`.
     `even_deleted` buries the entry of a deleted vCon too: its copies could not be removed.
     """
 

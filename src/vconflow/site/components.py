@@ -1,12 +1,12 @@
-"""Opening the configured links and storages."""
+"""Opening the configured links, storages and tracers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vconflow.config import Config, LinkConfig, RetryConfig, StorageConfig
+from vconflow.config import Config, LinkConfig, RetryConfig, StorageConfig, TracerConfig
 from vconflow.pipeline.breaker import Breakers
-from vconflow.pipeline.chain import Chain, Chains, Step
+from vconflow.pipeline.chain import Chain, Chains, Step, TracerUnit
 from vconflow.pipeline.fanout import Fanout, StorageUnit
 from vconflow.pipeline.retry import RetryPolicy
 from vconflow.ports.clock import Clock
@@ -17,6 +17,7 @@ from vconflow.ports.http import HttpSender
 from vconflow.ports.objects import Objects
 from vconflow.ports.providers import Providers
 from vconflow.site.component_pool import ComponentPool, Opened, Wanted
+from vconflow.telemetry.spans import Spans
 
 __all__ = ["Components", "Parts", "Surroundings"]
 
@@ -71,15 +72,17 @@ class Components:
         *,
         concurrency: int,
         parallel: bool,
+        spans: Spans | None = None,
     ) -> None:
         self._pool = pool
         self._surroundings = surroundings
         self._breakers = breakers
         self._concurrency = concurrency
         self._parallel = parallel
+        self._spans = spans
 
     async def open(self, config: Config, before: Fanout | None = None) -> Parts:
-        """Open what is not open yet: every storage, and each link of an enabled chain once.
+        """Open what is not open yet: every storage, each link and tracer of enabled chains once.
 
         What runs `before` lends what stays as it was. When something cannot be opened nothing
         stays open, and it raises ConfigError.
@@ -95,7 +98,9 @@ class Components:
         except BaseException:
             await self.release(opened)
             raise
-        fanout = Fanout(units, self._breakers, parallel=self._parallel, before=before)
+        fanout = Fanout(
+            units, self._breakers, parallel=self._parallel, before=before, spans=self._spans
+        )
         return Parts(chains, fanout, tuple(opened))
 
     async def release(self, opened: Iterable[Opened]) -> None:
@@ -106,12 +111,16 @@ class Components:
     async def _chains(self, config: Config, opened: list[Opened]) -> Chains:
         chains: dict[str, Chain] = {}
         steps: dict[str, Step] = {}
+        tracers: dict[str, TracerUnit] = {}
         for name, chain in config.chains.items():
             if not chain.enabled:
                 continue
             for link in () if chain.held else chain.links:
                 if link not in steps:
                     steps[link] = await self._step(link, config.links[link], opened)
+            for tracer in () if chain.held else chain.tracers:
+                if tracer not in tracers:
+                    tracers[tracer] = await self._tracer(tracer, config.tracers[tracer], opened)
             chains[name] = Chain(
                 name=name,
                 steps=() if chain.held else tuple(steps[link] for link in chain.links),
@@ -121,6 +130,7 @@ class Components:
                 concurrency=chain.concurrency or self._concurrency,
                 timeout=chain.timeout,
                 held=chain.held,
+                tracers=() if chain.held else tuple(tracers[tracer] for tracer in chain.tracers),
             )
         return Chains(chains)
 
@@ -149,8 +159,16 @@ class Components:
             repeatable=bool(getattr(link, "repeatable", False)),
         )
 
+    async def _tracer(self, name: str, config: TracerConfig, opened: list[Opened]) -> TracerUnit:
+        item = await self._open("tracers", name, config, opened)
+        return TracerUnit(name, item.component, config.timeout, _policy(config.retry))
+
     async def _open(
-        self, section: str, name: str, config: LinkConfig | StorageConfig, opened: list[Opened]
+        self,
+        section: str,
+        name: str,
+        config: LinkConfig | StorageConfig | TracerConfig,
+        opened: list[Opened],
     ) -> Opened:
         resources = self._surroundings.of(name)
         wanted = Wanted(f"{section}.{name}", config.target, config.options)

@@ -160,7 +160,10 @@ def _changed(before: Config, after: Config) -> list[str]:
         for name, storage in after.storages.items()
         if before.storages.get(name) != storage
     ]
-    return [*links, *storages]
+    tracers = [
+        f"tracer:{name}" for name, it in after.tracers.items() if before.tracers.get(name) != it
+    ]
+    return [*links, *storages, *tracers]
 
 
 def _describe(config: Config, name: str) -> ChainDescription:
@@ -171,6 +174,7 @@ def _describe(config: Config, name: str) -> ChainDescription:
         held=chain.held,
         links=tuple(ChainLink(link, config.links[link].module) for link in chain.links),
         storages=chain.storages,
+        tracers=chain.tracers,
         ingress_lists=chain.ingress_lists,
         egress_lists=chain.egress_lists,
     )

@@ -125,6 +125,9 @@ PROVIDER_AUDIO = _counter(
 PROVIDER_COST = _counter(
     "provider_cost_dollars_total", "Price of all calls, where it is known.", "provider", "model"
 )
+TRACER_SECONDS = _histogram(
+    "tracer_seconds", "Time that a tracer took for one step of a vCon.", SLOW, "tracer", "outcome"
+)
 
 RETRIES = _counter("retries_total", "Entries that wait for another attempt.", "chain")
 DEAD_LETTERS_MOVED = _counter(
@@ -183,6 +186,7 @@ CONFIG_SERIAL = _gauge("config_serial", "The version of the configuration in for
 CONFIG_REFUSED = _gauge(
     "config_refused", "1 while the file, or the stored version, is one that cannot be used."
 )
+SPANS = _counter("spans_total", "Spans for OpenTelemetry, sent or lost.", "outcome")
 UNHANDLED = _counter("unhandled_total", "Errors that nothing expected.")
 LOOP_LAG = _histogram("loop_lag_seconds", "How late the event loop ran.", FAST)
 

@@ -113,7 +113,7 @@ class RedisLedger:
                     "finish",
                     targets,
                     finish.origin,
-                    entry.trace,
+                    finish.trace or entry.trace,
                     finish.stored,
                     expire,
                     entry.counted,

@@ -83,6 +83,7 @@ from vconflow.telemetry.events.replicas import (
     replicas_counted,
     replicas_resized,
 )
+from vconflow.telemetry.events.spans import collector_back, collector_lost, spans_sent
 from vconflow.telemetry.events.vcons import (
     accepted,
     enqueue_skipped,
@@ -91,6 +92,7 @@ from vconflow.telemetry.events.vcons import (
     partner_accepted,
     storage_conflict_restored,
     storage_done,
+    tracer_done,
 )
 
 __all__ = [
@@ -108,6 +110,8 @@ __all__ = [
     "chain_held",
     "chain_measured",
     "chain_paused",
+    "collector_back",
+    "collector_lost",
     "config_applied",
     "config_refused",
     "config_trouble",
@@ -155,9 +159,11 @@ __all__ = [
     "replicas_counted",
     "replicas_resized",
     "retry_scheduled",
+    "spans_sent",
     "storage_conflict_restored",
     "storage_done",
     "took_over",
+    "tracer_done",
     "unhandled",
     "valkey_back",
     "valkey_ended",

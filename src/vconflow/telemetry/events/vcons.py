@@ -12,6 +12,7 @@ __all__ = [
     "partner_accepted",
     "storage_conflict_restored",
     "storage_done",
+    "tracer_done",
 ]
 
 _log = get_logger()
@@ -60,6 +61,17 @@ def storage_done(
         _log.warning("storage_failed", storage=storage, outcome=outcome, count=count, **told(error))
     elif debug_enabled():
         _log.debug("storage_done", storage=storage, count=count, seconds=seconds)
+
+
+def tracer_done(
+    tracer: str, outcome: str, seconds: float, chain: str, uuid: str, error: BaseException | None
+) -> None:
+    """A tracer took note of a step, failed, or was `skipped` while it is known to be down."""
+    metrics.TRACER_SECONDS(tracer, outcome).observe(seconds)
+    if error is not None and outcome != "skipped":
+        _log.warning("tracer_failed", tracer=tracer, chain=chain, uuid=uuid, **told(error))
+    elif debug_enabled():
+        _log.debug("tracer_done", tracer=tracer, outcome=outcome, chain=chain, uuid=uuid)
 
 
 def storage_conflict_restored(storage: str, uuid: str) -> None:

@@ -6,7 +6,9 @@ pytest shows the values behind a failed assert of these modules as it does for t
 import pytest
 
 pytest.register_assert_rewrite(
-    "vconflow.testing.contracts.link", "vconflow.testing.contracts.storage"
+    "vconflow.testing.contracts.link",
+    "vconflow.testing.contracts.storage",
+    "vconflow.testing.contracts.tracer",
 )
 
 from vconflow.testing.contracts.backend import (  # noqa: E402  # after the line above
@@ -22,6 +24,7 @@ from vconflow.testing.contracts.resources import (  # noqa: E402
     resources_for,
 )
 from vconflow.testing.contracts.storage import StorageContract  # noqa: E402
+from vconflow.testing.contracts.tracer import TracerContract  # noqa: E402
 
 __all__ = [
     "Backend",
@@ -32,5 +35,6 @@ __all__ = [
     "ManualClock",
     "RecordingSender",
     "StorageContract",
+    "TracerContract",
     "resources_for",
 ]

@@ -44,6 +44,16 @@ class LedgerContract(BackendFixtures):
         again = commit_of(entry, found, then=then)
         assert (await commit(one, again)).verdict is Verdict.LOST
 
+    async def test_a_trace_goes_along(self, one: Backend) -> None:
+        entry, found = await begun(one)
+        begins = Finish(targets=(Target("next", True),), trace="00-1-2-01")
+        assert (await commit(one, commit_of(entry, found, then=begins))).verdict is Verdict.DONE
+        (passed,) = await read(one, "next")
+        goes_on = Finish(targets=(Target("last", True),))
+        assert (await commit(one, commit_of(passed, found, then=goes_on))).verdict is Verdict.DONE
+        (last,) = await read(one, "last")
+        assert (entry.trace, passed.trace, last.trace) == ("", "00-1-2-01", "00-1-2-01")
+
     async def test_a_change_meanwhile_is_moved_and_changes_nothing(self, one: Backend) -> None:
         entry, found = await begun(one)
         newer = vcon(entry.uuid, subject="newer")

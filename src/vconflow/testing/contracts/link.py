@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from vconflow.model.vcon import Vcon
 from vconflow.ports.component import AnyComponent, Options, Resources
 from vconflow.ports.link import Continue, Halt, Link, LinkRun, Replace, Route
+from vconflow.testing.contracts.options import undescribed
 from vconflow.testing.contracts.resources import resources_for
 
 __all__ = ["LinkContract"]
@@ -74,11 +75,7 @@ class LinkContract:
             msgspec.convert({"no_such_option": 1}, self._options_class())
 
     async def test_describes_every_option(self) -> None:
-        hints = get_type_hints(self._options_class(), include_extras=True)
-        for field in msgspec.structs.fields(self._options_class()):
-            hint = hints[field.name]
-            metas = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
-            assert any(getattr(meta, "description", None) for meta in metas), field.name
+        assert undescribed(self._options_class()) == []
 
     async def test_returns_an_outcome(self, link: Link, document: bytes) -> None:
         outcome = await link(Vcon(document), _run())

@@ -12,6 +12,7 @@ from vconflow.ports.completer import Completer
 from vconflow.ports.component import Resources
 from vconflow.ports.embedder import Embedder
 from vconflow.ports.fetcher import Download
+from vconflow.ports.http import ANSWER_LIMIT
 from vconflow.ports.providers import Account, Providers, TranscriberOptions
 from vconflow.ports.transcriber import Transcriber
 from vconflow.testing.memory_objects import MemoryObjects
@@ -78,7 +79,13 @@ class RecordingSender:
         return 204
 
     async def ask(
-        self, url: str, *, content: bytes, headers: Mapping[str, str], timeout: float
+        self,
+        url: str,
+        *,
+        content: bytes,
+        headers: Mapping[str, str],
+        timeout: float,
+        limit: int = ANSWER_LIMIT,
     ) -> bytes:
         await self.post(url, content=content, headers=headers, timeout=timeout)
         return self.answers.get(url, b"")

@@ -87,7 +87,7 @@ class MemoryLedger:
                 target.list,
                 commit.uuid,
                 origin=finish.origin,
-                trace=commit.entry.trace,
+                trace=finish.trace or commit.entry.trace,
                 egress=not target.feeds,
             )
             meta.count("open" if target.feeds else "egress", 1)

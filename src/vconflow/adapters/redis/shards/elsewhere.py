@@ -55,4 +55,5 @@ class Elsewhere:
         keys, finish = self._shards[shard].place.keys, item.then
         expire = -1 if finish.expire_seconds is None else finish.expire_seconds * 1000
         targets = [[call.key(keys.list(it.list)), it.feeds] for it in finish.targets]
-        return [targets, finish.origin, item.entry.trace, finish.stored, expire]
+        trace = finish.trace or item.entry.trace
+        return [targets, finish.origin, trace, finish.stored, expire]
