@@ -133,8 +133,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
     Kind.TRACER: {
         "tracers.jlinc": Target("vconflow.adapters.tracers.jlinc:JlincTracer"),
     },
-    Kind.TRACER: {
-    },
+    Kind.TRACER: {},
 }
 
 # Components of the reference conserver, past ones included: configurations that name them load.
