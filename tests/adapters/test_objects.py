@@ -3,8 +3,6 @@
 import asyncio
 import json
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -400,18 +398,3 @@ async def test_an_impatient_caller_does_not_stop_the_opening(s3_bucket: Bucket) 
     await asyncio.gather(*calls[1:])
     with pytest.raises(asyncio.CancelledError):
         await calls[0]
-
-
-def test_the_driver_is_not_imported_before_it_is_needed() -> None:
-    code = (
-        "import sys, vconflow.app\n"
-        "print([m for m in sys.modules if m.startswith(('aioboto', 'aiobot', 'boto', 'aiohttp'))])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PYTHONPATH": "src"},
-    )
-    assert done.stdout.strip() == "[]"

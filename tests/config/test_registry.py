@@ -20,12 +20,17 @@ def test_every_built_in_component_loads(kind: Kind, name: str) -> None:
     assert callable(component.open)
 
 
-def test_nothing_is_imported_before_it_is_configured() -> None:
-    code = (
-        "import sys, vconflow.registry, vconflow.config\n"
-        "ours = ('asyncpg', 'boto3', 'vconflow.links', 'vconflow.adapters')\n"
-        "print([m for m in sys.modules if m.startswith(ours)])"
-    )
+@pytest.mark.parametrize(
+    ("modules", "unwanted"),
+    [
+        ("vconflow.registry, vconflow.config", ("asyncpg", "vconflow.links", "vconflow.adapters")),
+        ("vconflow.app", ("asyncpg", "aioboto", "aiobot", "boto", "aiohttp", "vconflow.links")),
+    ],
+)
+def test_nothing_is_imported_before_it_is_configured(
+    modules: str, unwanted: tuple[str, ...]
+) -> None:
+    code = f"import sys, {modules}\nprint([m for m in sys.modules if m.startswith({unwanted!r})])"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

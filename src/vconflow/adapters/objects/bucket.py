@@ -1,10 +1,10 @@
 """One bucket."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -15,6 +15,8 @@ from vconflow.errors import Permanent
 from vconflow.ports.objects import ANYTHING, NOTHING, BucketAccess, FoundObject, ObjectState
 
 __all__ = ["S3Bucket"]
+
+AnswerT = TypeVar("AnswerT")
 
 _LONGEST_PRESIGNED: Final = 604_800
 _NO_METADATA: Final[Mapping[str, str]] = MappingProxyType({})
@@ -65,12 +67,9 @@ class S3Bucket:
         """The object with what is said of it, None if there is none."""
         with mapped_errors(self._name):
             client = await self._client.get()
-            try:
-                answer = await client.get_object(Bucket=self._name, Key=key)
-            except ClientError as error:
-                if code_of(error) in _MISSING:
-                    return None
-                raise
+            answer = await _unless_missing(client.get_object(Bucket=self._name, Key=key))
+            if answer is None:
+                return None
             async with answer["Body"] as body:
                 content = await body.read()
         return FoundObject(answer["ETag"], answer["Metadata"], content)
@@ -79,24 +78,16 @@ class S3Bucket:
         """What is said of the object, None if there is none."""
         with mapped_errors(self._name):
             client = await self._client.get()
-            try:
-                answer = await client.head_object(Bucket=self._name, Key=key)
-            except ClientError as error:
-                if code_of(error) in _MISSING:
-                    return None
-                raise
-        return ObjectState(answer["ETag"], answer["Metadata"])
+            answer = await _unless_missing(client.head_object(Bucket=self._name, Key=key))
+        return None if answer is None else ObjectState(answer["ETag"], answer["Metadata"])
 
     async def delete(self, key: str) -> bool:
         """Remove an object; whether there was one. The versions that a bucket keeps stay."""
         was_there = await self.state(key) is not None
         with mapped_errors(self._name):
             client = await self._client.get()
-            try:
-                await client.delete_object(Bucket=self._name, Key=key)
-            except ClientError as error:  # not an error of Amazon's, but of some others
-                if code_of(error) != "NoSuchKey":
-                    raise
+            # No error of Amazon's when there is none, but of some others.
+            await _unless_missing(client.delete_object(Bucket=self._name, Key=key))
         return was_there
 
     async def presigned_get(self, key: str, seconds: int) -> str:
@@ -126,3 +117,12 @@ class S3Bucket:
         if replacing == NOTHING:
             return {"IfNoneMatch": "*"}
         return {"IfMatch": replacing} if self._client.knows_if_match else {}
+
+
+async def _unless_missing(request: Awaitable[AnswerT]) -> AnswerT | None:
+    try:
+        return await request
+    except ClientError as error:
+        if code_of(error) in _MISSING:
+            return None
+        raise

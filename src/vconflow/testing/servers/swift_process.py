@@ -89,13 +89,15 @@ def main() -> None:
     os.fsync = os.fdatasync = _no_sync
     os.environ["TZ"] = "UTC+0"
     time.tzset()
+    public = _listen(port)
     listeners = {name: _listen(0) for name in BACKENDS}
     _write_files(folder, {name: it.getsockname()[1] for name, it in listeners.items()}, users)
     utils.set_swift_dir(str(folder))
     for name, listener in listeners.items():
         eventlet.spawn(_serve, listener, loadapp(str(folder / f"{name}.conf")))
     proxy = loadapp(str(folder / "proxy.conf"), allow_modify_pipeline=False)
-    _serve(_listen(port), Cache(proxy))
+    (folder / "pid").write_text(str(os.getpid()))
+    _serve(public, Cache(proxy))
 
 
 def _no_sync(fd: object) -> None:
