@@ -31,6 +31,7 @@ def test_there_is_a_row_for_each_part() -> None:
         "Failures",
         "Redis and processes",
         "Following other servers",
+        "Providers of models",
     ]
     titles = [panel["title"] for panel in panels()]
     assert len(titles) == len(set(titles))

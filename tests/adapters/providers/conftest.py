@@ -1,10 +1,10 @@
-"""Loopback providers with a real model behind them, and recordings of real speech."""
+"""Loopback providers with real logic behind them, and a recording of real speech."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from providers_support import KEY, SENTENCE, letters, shortest_sentence
 
 from vconflow.adapters.providers import open_providers
 from vconflow.ports.providers import Providers
@@ -18,20 +18,6 @@ from vconflow.testing.providers import (
     openai_server,
 )
 from vconflow.testing.speech import speak, whisper
-
-KEY = "sk-right-key"
-SENTENCE = "The delivery was late and I would like a refund for my order, please."
-
-
-def shortest_sentence(messages: Sequence[Mapping[str, Any]]) -> str:
-    """A summary, as small as they come."""
-    sentences = [part.strip() for part in str(messages[-1]["content"]).split(".") if part.strip()]
-    return min(sentences, key=len) + "."
-
-
-def letters(text: str) -> list[float]:
-    """How often each letter occurs: texts of the same words are near each other."""
-    return [float(text.lower().count(chr(ord("a") + index % 26))) for index in range(1536)]
 
 
 @pytest.fixture
@@ -60,6 +46,7 @@ def hugging_face() -> Iterator[HuggingFaceServer]:
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Recording:
+    """Four seconds of speech in a file whose name says nothing."""
     file = tmp_path / "said"
     file.write_bytes(speak(SENTENCE))
     return Recording(media_type="audio/x-wav", file=file, duration=4.6)

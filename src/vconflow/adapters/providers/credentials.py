@@ -69,8 +69,9 @@ def language_login(account: Account, environment: Environment) -> Login:
 
 def litellm_login(account: Account) -> Login | None:
     """The LiteLLM proxy that the options themselves name, if they do."""
-    login = next(_logins(account), None)
-    return login if login is not None and login.provider == "litellm" else None
+    if account.base_url:
+        return None
+    return next((login for login in _logins(account) if login.provider == "litellm"), None)
 
 
 def vendor_login(vendor: str, account: Account, environment: Environment) -> Login:

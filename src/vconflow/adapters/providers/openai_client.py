@@ -8,13 +8,14 @@ import asyncio
 import importlib
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from vconflow.adapters.http import seconds_of
 from vconflow.adapters.providers.credentials import Login
 from vconflow.errors import ConfigError, Permanent, Problem, Retryable
+from vconflow.ports.completer import InputTooLong
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 _RETRYABLE_STATUS: Final = frozenset({408, 409, 425, 429})
 _CODE: Final = re.compile(r"[a-z_]{1,64}")
+_TOO_LONG: Final = "context_length_exceeded"
 
 
 async def import_client(module: str, extra: str) -> Any:
@@ -47,24 +49,32 @@ async def open_client(login: Login) -> "AsyncIterator[AsyncOpenAI]":
         # All three log requests, some with headers and bodies.
         logging.getLogger(name).setLevel(logging.WARNING)
     # Reading the certificates takes tens of milliseconds.
-    client = await asyncio.to_thread(_make(openai, login))
+    client = await asyncio.to_thread(_make, openai, login)
     async with client:
         yield client
 
 
-def _make(openai: Any, login: Login) -> "Callable[[], AsyncOpenAI]":
-    plain = {"api_key": login.key.reveal(), "max_retries": 0, "timeout": None}
+def _make(openai: Any, login: Login) -> "AsyncOpenAI":
+    shared = {
+        "api_key": login.key.reveal(),
+        "max_retries": 0,
+        "timeout": None,
+        # A redirect would take Azure's key along to wherever it points.
+        "http_client": openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=None),
+    }
+    client: AsyncOpenAI
     if login.provider == "azure":
-        version = login.api_version
-        return lambda: openai.AsyncAzureOpenAI(
-            azure_endpoint=login.base_url, api_version=version, **plain
+        client = openai.AsyncAzureOpenAI(
+            azure_endpoint=login.base_url, api_version=login.api_version, **shared
         )
-    return lambda: openai.AsyncOpenAI(
-        base_url=login.base_url,
-        organization=login.organization,
-        project=login.project,
-        **plain,
-    )
+    else:
+        client = openai.AsyncOpenAI(
+            base_url=login.base_url,
+            organization=login.organization,
+            project=login.project,
+            **shared,
+        )
+    return client
 
 
 @contextmanager
@@ -84,7 +94,8 @@ def mapped_errors(provider: str) -> Iterator[None]:
     except (httpx2.HTTPError, OSError) as error:
         # The connection ended in the middle of the answer.
         raise Retryable(f"{provider}: {type(error).__name__}") from None
-    except (openai.OpenAIError, ValueError):
+    except (openai.OpenAIError, ValueError, TypeError, AttributeError):
+        # Over answers that are none of this API the client's own parsing stumbles in these ways.
         raise Retryable(f"{provider}: no answer of this API") from None
 
 
@@ -100,6 +111,11 @@ def _of_status(provider: str, error: "APIStatusError") -> Retryable | Permanent:
     code = error.code if error.code and _CODE.fullmatch(error.code) else ""
     message = f"{provider}: status {status}{f' ({code})' if code else ''}"
     if status in _RETRYABLE_STATUS or status >= 500:
-        wait = seconds_of(error.response.headers.get("retry-after"))
-        return Retryable(message, retry_after=wait)
-    return Permanent(message)
+        return Retryable(message, retry_after=_wait(error.response.headers))
+    return InputTooLong(message) if code == _TOO_LONG else Permanent(message)
+
+
+def _wait(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait; OpenAI and Azure say them more finely than HTTP does."""
+    finely = headers.get("retry-after-ms", "")
+    return int(finely) / 1000 if finely.isdecimal() else seconds_of(headers.get("retry-after"))

@@ -53,11 +53,11 @@ class OpenAiTranscriber:
     async def transcribe(self, recording: Recording, *, language: str | None = None) -> Transcript:
         import openai
 
-        content = await _content(self._line.provider, recording)
         fields = dict(self._fields)
         if language is not None:
             fields.setdefault("language", language)
         async with self._line.call(self._model, self._timeout):
+            content = await _content(self._line.provider, recording)
             with mapped_errors(self._line.provider):
                 answer = await self._client.audio.transcriptions.create(
                     model=self._model,
@@ -65,19 +65,22 @@ class OpenAiTranscriber:
                     extra_body=fields,
                 )
             body = expect(self._line.provider, answer, openai.BaseModel).to_dict(mode="json")
-        return self._transcript(body, recording)
+        return self._transcript(body, recording, language)
 
-    def _transcript(self, body: dict[str, Any], recording: Recording) -> Transcript:
+    def _transcript(
+        self, body: dict[str, Any], recording: Recording, language: str | None
+    ) -> Transcript:
         usage = self._line.bill(self._model, self._usage(body, recording))
         text = body.get("text")
         if not isinstance(text, str):
             raise Permanent(f"{self._line.provider}: an answer without a text")
         return Transcript(
             text=text.strip(),
-            body=body,
+            # What a proxy says for Deepgram is kept as Deepgram's own, as in the reference.
+            body={"transcript": text} if self.vendor == "deepgram" else body,
             usage=usage,
             confidence=_confidence(body.get("segments")),
-            language=body.get("language"),
+            language=language or body.get("language"),
             duration=usage.audio_seconds or None,
         )
 

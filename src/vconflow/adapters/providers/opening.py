@@ -22,7 +22,7 @@ from vconflow.adapters.providers.openai_completer import OpenAiCompleter
 from vconflow.adapters.providers.openai_embedder import OpenAiEmbedder
 from vconflow.adapters.providers.openai_transcriber import OpenAiTranscriber
 from vconflow.adapters.providers.prices import Prices
-from vconflow.adapters.providers.requests import open_requests
+from vconflow.adapters.providers.requests import Caller, open_requests
 from vconflow.adapters.providers.sharing import Sharing
 from vconflow.adapters.providers.wordllama import LocalEmbedder, open_wordllama
 from vconflow.errors import ConfigError, Problem
@@ -40,7 +40,11 @@ __all__ = ["ProviderOptions", "open_providers"]
 TRANSCRIPTION_SECONDS: Final = 600.0
 """How long a call with a recording may take where the account does not say."""
 LOCAL: Final = "local:"
-_MODELS: Final = {"openai": "gpt-4o-transcribe", "groq": "whisper-large-v3-turbo"}
+_MODELS: Final = {
+    "openai": "gpt-4o-transcribe",
+    "groq": "whisper-large-v3-turbo",
+    "deepgram": "nova-3",
+}
 
 
 class ProviderOptions(msgspec.Struct, frozen=True):
@@ -119,20 +123,24 @@ class _Providers:
         login = self._transcription_login(vendor, account)
         if vendor in ("deepgram", "hugging_face") and login.provider == vendor:
             async with self._plains.use(self._account(login, account)) as plain:
-                yield _plain_transcriber(vendor, plain, login, timeout, options)
+                caller = Caller(plain.client, login, plain.line, timeout)
+                yield _plain_transcriber(vendor, caller, options)
             return
         async with self._chats.use(self._account(login, account)) as chat:
-            model = options.model or _MODELS.get(vendor, "nova-3")
-            yield OpenAiTranscriber(chat.client, chat.line, timeout, vendor, model, options.options)
+            model = options.model or _MODELS[vendor]
+            # The options of another vendor mean nothing to a proxy.
+            fields = {} if vendor == "deepgram" else options.options
+            yield OpenAiTranscriber(chat.client, chat.line, timeout, vendor, model, fields)
 
     def _transcription_login(self, vendor: str, account: Account) -> Login:
         match vendor:
             case "openai":
                 return language_login(account, self._options.environment)
+            case "deepgram" if proxy := litellm_login(account):
+                # One that the options name stands for the vendor, as in the reference.
+                return proxy
             case "deepgram" | "groq" | "hugging_face":
-                # A proxy that the options name stands for the vendor, as in the reference.
-                proxy = litellm_login(account)
-                return proxy or vendor_login(vendor, account, self._options.environment)
+                return vendor_login(vendor, account, self._options.environment)
             case _:
                 message = (
                     f"unknown vendor {vendor!r}, there are deepgram, openai, groq, hugging_face"
@@ -140,6 +148,9 @@ class _Providers:
                 raise ConfigError([Problem((), message, "unknown_vendor")])
 
     def _account(self, login: Login, account: Account) -> _Account:
+        if not login.base_url.startswith(("http://", "https://")):
+            message = f"the base URL of {login.provider} must begin with https:// or http://"
+            raise ConfigError([Problem((), message, "bad_url")])
         return _Account(login, account.concurrency or self._options.concurrency)
 
     def _timeout(self, account: Account) -> float:
@@ -165,18 +176,9 @@ class _Providers:
             yield _Local(model, self._line("local", 1))
 
 
-def _plain_transcriber(
-    vendor: str, plain: _Plain, login: Login, timeout: float, options: TranscriberOptions
-) -> Transcriber:
-    client, line = plain
+def _plain_transcriber(vendor: str, caller: Caller, options: TranscriberOptions) -> Transcriber:
+    model, given = options.model, options.options
     if vendor == "deepgram":
-        return DeepgramTranscriber(client, login, line, timeout, options.model, options.options)
-    return HuggingFaceTranscriber(
-        client,
-        login,
-        line,
-        timeout,
-        options.model,
-        options.options,
-        endpoint=options.account.base_url is not None,
-    )
+        return DeepgramTranscriber(caller, model, given)
+    endpoint = options.account.base_url is not None
+    return HuggingFaceTranscriber(caller, model, given, endpoint=endpoint)

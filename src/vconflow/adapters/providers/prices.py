@@ -101,9 +101,11 @@ class Prices:
         raise ConfigError([Problem(("VCONFLOW_PRICES_FILE",), message, "bad_prices")])
 
     def cost(self, usage: Usage, asked: str) -> float | None:
-        """US dollars, None where no price is known for the model that answered or was `asked`."""
+        """US dollars; None without a price of the model that answered or was `asked`, or without
+        the length of a recording.
+        """
         price = self._price(usage.provider, usage.model) or self._price(usage.provider, asked)
-        if price is None:
+        if price is None or (price.minute and not usage.audio_seconds):
             return None
         tokens = usage.input_tokens * price.input + usage.output_tokens * price.output
         return tokens / 1_000_000 + usage.audio_seconds / 60 * price.minute

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from vconflow.adapters.providers.line import Line
 from vconflow.adapters.providers.openai_client import import_client
 from vconflow.errors import ConfigError, Problem
-from vconflow.ports.usage import Usage
 
 if TYPE_CHECKING:
     from wordllama.inference import WordLlamaInference
@@ -34,9 +33,7 @@ class LocalEmbedder:
         if not texts:
             return []
         async with self._line.call(_NAME, self._timeout):
-            vectors = await asyncio.to_thread(self._vectors, list(texts))
-        self._line.bill(_NAME, Usage(self._line.provider, _NAME))
-        return vectors
+            return await asyncio.to_thread(self._vectors, list(texts))
 
     def _vectors(self, texts: list[str]) -> list[list[float]]:
         found: list[list[float]] = self._model.embed(texts, norm=True).tolist()
