@@ -1,6 +1,7 @@
 """The storage `milvus` when Milvus, or the provider of its embeddings, fails; and what is paid."""
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -237,11 +238,16 @@ async def test_a_server_that_does_not_answer_can_be_given_up(
 async def test_waits_out_an_outage(milvus_server: servers.MilvusServer, tmp_path: Path) -> None:
     vcon = said("Before the outage.")
     newer = said("After the outage.", uuid=vcon.uuid, rev=2)
+    under_way, whole = _batch(), _batch()
     options = LOCAL | {"uri": milvus_server.url, "collection_name": "shared"}
     async with opened(tmp_path, **options) as storage:
-        await storage.put([vcon])
+        await storage.put([vcon, *whole])
+        writing = asyncio.create_task(storage.put(under_way))
+        await asyncio.sleep(0.02)
         milvus_server.kill()
         try:
+            with contextlib.suppress(Retryable):
+                await writing
             for call in (
                 storage.ping(),
                 storage.put([newer]),
@@ -256,9 +262,12 @@ async def test_waits_out_an_outage(milvus_server: servers.MilvusServer, tmp_path
         finally:
             await milvus_server.start()
         await _again(lambda: storage.put([newer]))
-        await _again(storage.ping)
+        await _again(lambda: storage.put(under_way))
+        await storage.ping()
         rows = await rows_of(milvus_server.url, [vcon.uuid], collection="shared")
         assert [row["text"] for row in rows] == ["After the outage."]
+        passages = set((await _count(milvus_server, [*whole, *under_way])).values())
+        assert len(passages) == 1  # each has all of them, once
         assert await storage.delete(vcon.uuid) is True
 
 

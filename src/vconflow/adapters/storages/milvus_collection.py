@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import grpc
+import grpc.aio
 from pymilvus import AsyncMilvusClient, DataType
 from pymilvus.exceptions import IndexNotExistException
 

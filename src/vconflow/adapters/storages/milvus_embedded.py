@@ -40,7 +40,10 @@ async def embedded_milvus(file: str) -> AsyncIterator[str]:
 def _start(path: str) -> str:
     from milvus_lite.server_manager import server_manager_instance
 
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Permanent(f"uri: {path}: {error.strerror}") from error
     url = server_manager_instance.start_and_get_uri(path)
     if url is None:
         raise Permanent(f"uri: {path} cannot be opened: does another process use it?")

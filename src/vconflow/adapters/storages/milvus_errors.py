@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import grpc
+import grpc.aio
 from pymilvus.exceptions import DataNotMatchException, MilvusException, ParamError
 from pymilvus.grpc_gen import common_pb2
 
@@ -40,9 +40,11 @@ def mapped_errors(forget: Callable[[], None]) -> Iterator[None]:
             # Without the message: it may quote the conversation.
             raise Permanent(f"Milvus refuses it: {type(error).__name__} ({error.code})") from None
         raise Retryable(f"Milvus: {_message(error)}") from error
-    except grpc.RpcError as error:
-        code = error.code() if isinstance(error, grpc.Call) else type(error)
-        raise Retryable(f"Milvus: {code.name if hasattr(code, 'name') else code}") from error
+    except grpc.aio.AioRpcError as error:
+        name = error.code().name
+        if error.code() in _REFUSED:
+            raise Permanent(f"Milvus refuses it: {name}") from None
+        raise Retryable(f"Milvus: {name}") from error
     except (OSError, TimeoutError) as error:
         raise Retryable(f"Milvus: {type(error).__name__}: {error}") from error
 

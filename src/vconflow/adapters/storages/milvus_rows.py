@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from vconflow.adapters.storages.milvus_text import (
     TRANSCRIPTS,
-    head,
     items,
+    metadata_of,
     passages,
     text_of,
 )
@@ -96,7 +96,7 @@ def _change_one(change: Change, rows: Sequence[Row], old: Sequence[Row], key: st
             kept.add(text)
             continue
         change.remove.append(row[key])
-        if new is not None and row.get("embedding_model") in (None, new.get("embedding_model")):
+        if new is not None and row.get("embedding_model") == new.get("embedding_model"):
             change.known[text] = row[key]
     change.insert += [row for text, row in texts.items() if text not in kept]
 
@@ -106,7 +106,7 @@ def _same(row: Row, new: Row, but: Collection[str]) -> bool:
 
 
 def _common(vcon: Vcon, stored: StoredVcon) -> Row:
-    metadata, analyses = head(vcon), items(vcon, "analysis")
+    metadata, analyses = metadata_of(vcon), items(vcon, "analysis")
     parties = items(vcon, "parties")
     types = {kind for item in analyses if isinstance(kind := item.get("type"), str)}
     return {

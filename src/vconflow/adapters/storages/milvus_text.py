@@ -9,7 +9,7 @@ import msgspec
 
 from vconflow.model.vcon import Vcon
 
-__all__ = ["TRANSCRIPTS", "head", "items", "passages", "text_of"]
+__all__ = ["TRANSCRIPTS", "items", "metadata_of", "passages", "text_of"]
 
 PASSAGE: Final = 300
 """Characters of a passage, some sentences: the vector of a longer one says less of each in it."""
@@ -41,7 +41,7 @@ def passages(vcon: Vcon) -> list[str]:
     return list(found)
 
 
-def head(vcon: Vcon) -> Mapping[str, Any]:
+def metadata_of(vcon: Vcon) -> Mapping[str, Any]:
     """The member `metadata`, which is none of the format's own; empty if it is no object."""
     value = vcon.get("metadata")
     return value if isinstance(value, dict) else {}
@@ -74,7 +74,7 @@ def _texts(vcon: Vcon) -> Iterator[str]:
 
 
 def _introduction(vcon: Vcon) -> Iterator[str]:
-    metadata = head(vcon)
+    metadata = metadata_of(vcon)
     for label, value in (
         ("Subject", vcon.get("subject")),
         ("Title", metadata.get("title")),
