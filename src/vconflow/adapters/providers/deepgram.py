@@ -4,12 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-import httpx
 import msgspec
 
-from vconflow.adapters.providers.credentials import Login
-from vconflow.adapters.providers.line import Line
-from vconflow.adapters.providers.requests import Answer, ask, refusal
+from vconflow.adapters.providers.requests import Answer, Caller, ask, refusal
 from vconflow.errors import ConfigError, Permanent, Problem
 from vconflow.ports.transcriber import Recording, Transcript
 from vconflow.ports.usage import Usage
@@ -29,20 +26,14 @@ class DeepgramTranscriber:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
-        login: Login,
-        line: Line,
-        timeout: float,
+        caller: Caller,
         model: str | None,
         options: Mapping[str, Any],
     ) -> None:
         if options.get("callback"):
             raise ConfigError([Problem((), "callback is not supported", "unsupported")])
-        self._client = client
-        self._url = f"{login.base_url}/v1/listen"
-        self._key = login.key
-        self._line = line
-        self._timeout = timeout
+        self._caller = caller
+        self._url = f"{caller.login.base_url}/v1/listen"
         self._model = str(model or options.get("model") or _MODEL)
         self._query = {
             name: value
@@ -54,7 +45,7 @@ class DeepgramTranscriber:
         query = dict(self._query)
         if language is not None and not query.get("detect_language"):
             query.setdefault("language", language)
-        headers = {"authorization": f"Token {self._key.reveal()}"}
+        headers = {"authorization": f"Token {self._caller.login.key.reveal()}"}
         content: bytes | Path
         if recording.file is not None:
             headers["content-type"] = recording.media_type
@@ -62,8 +53,8 @@ class DeepgramTranscriber:
         else:
             headers["content-type"] = "application/json"
             content = msgspec.json.encode({"url": recording.url})
-        async with self._line.call(self._model, self._timeout):
-            answer = await ask(self._client, self._url, headers, content, query)
+        async with self._caller.line.call(self._model, self._caller.timeout):
+            answer = await ask(self._caller.client, self._url, headers, content, query)
             if not 200 <= answer.status < 300:
                 code = answer.content.get("err_code") if isinstance(answer.content, dict) else ""
                 raise refusal(self.vendor, answer, code)
@@ -84,7 +75,7 @@ class DeepgramTranscriber:
         return Transcript(
             text=str(text),
             body=body,
-            usage=self._line.bill(self._model, usage),
+            usage=self._caller.line.bill(self._model, usage),
             confidence=alternative.get("confidence"),
             language=detected or language,
             duration=float(seconds),

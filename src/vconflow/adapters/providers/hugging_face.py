@@ -4,11 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
-import httpx
-
-from vconflow.adapters.providers.credentials import Login
-from vconflow.adapters.providers.line import Line
-from vconflow.adapters.providers.requests import Answer, ask, refusal
+from vconflow.adapters.providers.requests import Answer, Caller, ask, refusal
 from vconflow.errors import ConfigError, Permanent, Problem, Retryable
 from vconflow.ports.transcriber import Recording, Transcript
 from vconflow.ports.usage import Usage
@@ -30,10 +26,7 @@ class HuggingFaceTranscriber:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
-        login: Login,
-        line: Line,
-        timeout: float,
+        caller: Caller,
         model: str | None,
         options: Mapping[str, Any],
         *,
@@ -41,13 +34,11 @@ class HuggingFaceTranscriber:
     ) -> None:
         if unknown := next((name for name in options if name.lower() != "content-type"), None):
             raise ConfigError([Problem((), f"unknown option {unknown!r}", "unknown_option")])
-        self._client = client
+        self._caller = caller
         self._model = model or _MODEL
         path = "" if endpoint else f"/models/{quote(self._model)}"
-        self._url = f"{login.base_url}{path}"
-        self._key = login.key.reveal().removeprefix("Bearer ").strip()
-        self._line = line
-        self._timeout = timeout
+        self._url = f"{caller.login.base_url}{path}"
+        self._key = caller.login.key.reveal().removeprefix("Bearer ").strip()
         self._media_type = next((str(value) for value in options.values() if value), "")
 
     async def transcribe(self, recording: Recording, *, language: str | None = None) -> Transcript:
@@ -57,12 +48,12 @@ class HuggingFaceTranscriber:
             "accept": "application/json",
             "content-type": self._media_type or recording.media_type,
         }
-        async with self._line.call(self._model, self._timeout):
-            answer = await ask(self._client, self._url, headers, recording.file)
+        async with self._caller.line.call(self._model, self._caller.timeout):
+            answer = await ask(self._caller.client, self._url, headers, recording.file)
             if not 200 <= answer.status < 300:
                 raise _failure(self.vendor, answer)
         usage = Usage(self.vendor, self._model, audio_seconds=recording.duration or 0.0)
-        priced = self._line.bill(self._model, usage)
+        priced = self._caller.line.bill(self._model, usage)
         text = answer.content.get("text") if isinstance(answer.content, dict) else None
         if not isinstance(text, str):
             raise Permanent(f"{self.vendor}: an answer without a text")

@@ -22,7 +22,7 @@ from vconflow.adapters.providers.openai_completer import OpenAiCompleter
 from vconflow.adapters.providers.openai_embedder import OpenAiEmbedder
 from vconflow.adapters.providers.openai_transcriber import OpenAiTranscriber
 from vconflow.adapters.providers.prices import Prices
-from vconflow.adapters.providers.requests import open_requests
+from vconflow.adapters.providers.requests import Caller, open_requests
 from vconflow.adapters.providers.sharing import Sharing
 from vconflow.adapters.providers.wordllama import LocalEmbedder, open_wordllama
 from vconflow.errors import ConfigError, Problem
@@ -123,7 +123,8 @@ class _Providers:
         login = self._transcription_login(vendor, account)
         if vendor in ("deepgram", "hugging_face") and login.provider == vendor:
             async with self._plains.use(self._account(login, account)) as plain:
-                yield _plain_transcriber(vendor, plain, login, timeout, options)
+                caller = Caller(plain.client, login, plain.line, timeout)
+                yield _plain_transcriber(vendor, caller, options)
             return
         async with self._chats.use(self._account(login, account)) as chat:
             model = options.model or _MODELS[vendor]
@@ -175,18 +176,9 @@ class _Providers:
             yield _Local(model, self._line("local", 1))
 
 
-def _plain_transcriber(
-    vendor: str, plain: _Plain, login: Login, timeout: float, options: TranscriberOptions
-) -> Transcriber:
-    client, line = plain
+def _plain_transcriber(vendor: str, caller: Caller, options: TranscriberOptions) -> Transcriber:
+    model, given = options.model, options.options
     if vendor == "deepgram":
-        return DeepgramTranscriber(client, login, line, timeout, options.model, options.options)
-    return HuggingFaceTranscriber(
-        client,
-        login,
-        line,
-        timeout,
-        options.model,
-        options.options,
-        endpoint=options.account.base_url is not None,
-    )
+        return DeepgramTranscriber(caller, model, given)
+    endpoint = options.account.base_url is not None
+    return HuggingFaceTranscriber(caller, model, given, endpoint=endpoint)

@@ -11,19 +11,30 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import anyio
 import httpx
 import msgspec
 
 from vconflow.adapters.http import failure_of, mapped, origin_of, seconds_of
+from vconflow.adapters.providers.credentials import Login
+from vconflow.adapters.providers.line import Line
 from vconflow.errors import Permanent, Retryable
 
-__all__ = ["Answer", "ask", "open_requests", "refusal", "upload"]
+__all__ = ["Answer", "Caller", "ask", "open_requests", "refusal", "upload"]
 
 _CHUNK: Final = 256 * 1024
 _CODE: Final = re.compile(r"[A-Za-z_]{1,64}")
+
+
+class Caller(NamedTuple):
+    """What a transcriber calls with; `timeout` is in seconds for one call."""
+
+    client: httpx.AsyncClient
+    login: Login
+    line: Line
+    timeout: float
 
 
 class Answer(msgspec.Struct, frozen=True):
