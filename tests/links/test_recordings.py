@@ -427,7 +427,7 @@ def test_which_dialogs_are_recordings() -> None:
         (3, "AAAA", None, "recording.wav"),
         (4, None, "https://e.org/moved", "recording"),
         (5, "AAAA", None, "x.ogg"),
-        (6, "A", None, "recording.aac"),
+        (6, "AAAA", None, "recording.aac"),
     ]
 
 
