@@ -414,6 +414,12 @@ def test_which_dialogs_are_recordings() -> None:
         {"type": "recording", "body": "AAAA", "mimetype": "audio/x-wav"},
         {"type": "recording", "body": "https://e.org/moved", "body_type": "url"},
         {"type": "recording", "body": "AAAA", "filename": "../../etc/x.ogg"},
+        {
+            "type": "recording",
+            "body": "AAAA",
+            "filename": "x." + "y" * 300,
+            "mediatype": "audio/aac",
+        },
     )
     found = list(recorded_dialogs(vcon))
     assert [(item.index, item.body, item.url, item.filename) for item in found] == [
@@ -421,6 +427,7 @@ def test_which_dialogs_are_recordings() -> None:
         (3, "AAAA", None, "recording.wav"),
         (4, None, "https://e.org/moved", "recording"),
         (5, "AAAA", None, "x.ogg"),
+        (6, "AAAA", None, "recording.aac"),
     ]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import math
+import sys
 import wave
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,7 +79,7 @@ async def test_sentences_stay_whole(tmp_path: Path, form: str) -> None:
     assert all(seconds_of(piece) <= 8.0 for piece in pieces)
     whole = sum(seconds_of(piece) for piece in pieces)
     assert whole == pytest.approx(seconds_of(wav), abs=0.1)
-    for sentence, piece in zip(SENTENCES, pieces, strict=True) if form == "wav" else ():
+    for sentence, piece in list(zip(SENTENCES, pieces, strict=True))[:: 2 if form == "wav" else 3]:
         assert whisper(piece).text.split()[-1].lower() == sentence.split()[-1].lower()
 
 
@@ -95,6 +96,14 @@ async def test_by_the_clock(tmp_path: Path) -> None:
 )
 async def test_what_stays_whole(tmp_path: Path, content: bytes, duration: float | None) -> None:
     assert await pieces_of(written(tmp_path, content, duration), BY_SILENCE) == [content]
+
+
+async def test_without_the_extra_it_stays_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    content = conversation()
+    assert await pieces_of(written(tmp_path, content), BY_SILENCE) == [content]
 
 
 async def test_whoever_is_cancelled_leaves_nothing(tmp_path: Path) -> None:

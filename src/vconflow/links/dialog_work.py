@@ -32,7 +32,7 @@ async def for_each_dialog(
                 raise located(failure, f"dialog[{index}]") from failure
             except OSError as error:
                 # The name of a file says nothing to anybody.
-                reason = f"{type(error).__name__}: {error.strerror}"
+                reason = f"{type(error).__name__}: {error.strerror or 'failed'}"
                 raise Retryable(f"dialog[{index}]: {reason}") from error
 
     tries = (attempt(index, dialog) for index, dialog in dialogs.items())

@@ -51,11 +51,14 @@ class TranscribeOptions(
         """The options of the vendor's own link. Raises ValueError for those it does not have."""
         options = _VENDORS[self.vendor].options
         known = {field.encode_name for field in structs.fields(options)} | options.aliases.keys()
-        given = self.vendor_options.given()
-        if foreign := sorted({spelling for spelling, _ in given.values()} - known):
-            raise ValueError(f"vendor_options: {', '.join(foreign)}: not of {self.vendor}")
-        shared = {name: getattr(self, name) for name in TranscriptionOptions.__struct_fields__}
-        values = shared | {name: value for name, (_, value) in given.items()}
+        values = {name: getattr(self, name) for name in TranscriptionOptions.__struct_fields__}
+        spelled: dict[str, str] = {}
+        for name, spelling, value in self.vendor_options.given():
+            if spelling not in known:
+                raise ValueError(f"vendor_options: {self.vendor} has no option {spelling!r}")
+            if name in spelled:
+                raise ValueError(f"vendor_options: {spelled[name]!r} and {spelling!r} are the same")
+            spelled[name], values[name] = spelling, value
         for name in ("minimum_duration", "language"):
             if (value := getattr(self, name)) is not None:
                 values[name] = value

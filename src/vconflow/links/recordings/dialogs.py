@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -12,6 +12,8 @@ from vconflow.model.media_types import extension_of, plain
 from vconflow.model.vcon import Vcon
 
 __all__ = ["RecordedDialog", "recorded_dialogs"]
+
+_LONGEST_NAME: Final = 255
 
 
 class RecordedDialog(msgspec.Struct, frozen=True):
@@ -74,6 +76,6 @@ def _filename(given: object, url: str, media_type: str) -> str:
         path = ""
     for candidate in (given if isinstance(given, str) else "", path):
         name = PurePosixPath(candidate.replace("\\", "/")).name
-        if name.isprintable() and PurePosixPath(name).suffix:
+        if name.isprintable() and PurePosixPath(name).suffix and len(name) <= _LONGEST_NAME:
             return name
     return f"recording{extension_of(media_type)}"

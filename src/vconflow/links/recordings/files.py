@@ -58,8 +58,7 @@ class RecordingFiles:
         """
         self._require_media_type(dialog.media_type)
         check = ContentCheck(dialog.hashes if dialog.body is None else ())
-        suffix = PurePosixPath(dialog.filename).suffix
-        async with spooled(self._folder, suffix, self._limits.max_bytes, check) as spool:
+        async with spooled(self._folder, self._limits.max_bytes, check) as spool:
             said = ""
             if dialog.body is not None:
                 await to_the_end(spool.append, decoded(dialog.body, dialog.encoding))

@@ -6,7 +6,6 @@ models of speech listen to.
 
 import array
 import asyncio
-import importlib.util
 import math
 import operator
 import shutil
@@ -14,6 +13,7 @@ import threading
 import wave
 from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import asynccontextmanager, closing
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final
 from uuid import uuid4
@@ -23,7 +23,7 @@ import msgspec
 from vconflow.links.recordings.spool import PREFIX, to_the_end
 from vconflow.ports.transcriber import Recording
 
-__all__ = ["Cutting", "can_split", "cut_points", "in_pieces", "quiet_spans"]
+__all__ = ["Cutting", "cut_points", "in_pieces", "quiet_spans"]
 
 _RATE: Final = 16_000
 _SAMPLE_BYTES: Final = 2
@@ -48,18 +48,14 @@ class Stopped(Exception):
     """Nobody wants the pieces any more."""
 
 
-def can_split() -> bool:
-    """Whether the extra that decodes recordings is installed."""
-    return importlib.util.find_spec("av") is not None
-
-
 @asynccontextmanager
 async def in_pieces(recording: Recording, cutting: Cutting) -> AsyncIterator[list[Recording]]:
     """The recording in pieces, or just itself if it is short enough. They lie beside its file and
-    are gone when the context ends. What cannot be decoded is left whole: the model says why.
+    are gone when the context ends. What cannot be decoded, for which the extra may be missing, is
+    left whole: the model says why.
     """
     file, duration = recording.file, recording.duration
-    if file is None or (duration is not None and duration <= cutting.longest) or not can_split():
+    if file is None or (duration is not None and duration <= cutting.longest):
         yield [recording]
         return
     folder = file.with_name(f"{PREFIX}{uuid4().hex}")
@@ -83,8 +79,10 @@ async def _stoppable(file: Path, folder: Path, cutting: Cutting) -> list[Recordi
 
 def _split(file: Path, folder: Path, cutting: Cutting, stop: threading.Event) -> list[Recording]:
     """The pieces in order; none if the recording is short enough, or cannot be decoded."""
-    import av
-
+    try:
+        import av
+    except ModuleNotFoundError:
+        return []
     folder.mkdir(mode=0o700)
     pcm = folder / "pcm"
     try:
@@ -127,7 +125,10 @@ def _samples(file: Path) -> Generator[bytes]:
 
     resampler = av.AudioResampler(format="s16", layout="mono", rate=_RATE)
     with av.open(str(file)) as container:
-        for frame in container.decode(audio=0) if container.streams.audio else ():
+        if not container.streams.audio:
+            return
+        # None brings out what the resampler still holds.
+        for frame in chain(container.decode(audio=0), [None]):
             for resampled in resampler.resample(frame):
                 yield bytes(resampled.planes[0])[: resampled.samples * _SAMPLE_BYTES]
 

@@ -32,9 +32,8 @@ class Spool:
     What touches the disk, or takes its time, is to be called in a thread.
     """
 
-    def __init__(self, folder: Path, suffix: str, limit: int, check: ContentCheck) -> None:
+    def __init__(self, folder: Path, limit: int, check: ContentCheck) -> None:
         self._folder = folder
-        self._suffix = suffix
         self._limit = limit
         self._check = check
         self._file: BufferedWriter | None = None
@@ -46,7 +45,7 @@ class Spool:
     def create(self) -> None:
         """Make the file, which only this user can read. Raises OSError."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(self._suffix, PREFIX, self._folder)
+        descriptor, name = tempfile.mkstemp(prefix=PREFIX, dir=self._folder)
         self.path, self._file = Path(name), os.fdopen(descriptor, "wb")
 
     async def write(self, chunk: bytes) -> None:
@@ -81,11 +80,9 @@ class Spool:
 
 
 @asynccontextmanager
-async def spooled(
-    folder: Path, suffix: str, limit: int, check: ContentCheck
-) -> AsyncIterator[Spool]:
+async def spooled(folder: Path, limit: int, check: ContentCheck) -> AsyncIterator[Spool]:
     """A temporary file in `folder`, which is made if need be; gone when the context ends."""
-    spool = Spool(folder, suffix, limit, check)
+    spool = Spool(folder, limit, check)
     try:
         await to_the_end(spool.create)
         yield spool

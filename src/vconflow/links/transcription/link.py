@@ -1,7 +1,7 @@
 """Transcribing the recordings of a vCon, whoever does it."""
 
 import asyncio
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Self
@@ -49,7 +49,7 @@ class Plan(msgspec.Struct, frozen=True):
     cutting: Cutting | None = None
 
 
-class TranscriptionLink:
+class TranscriptionLink(ABC):
     """Adds a transcript of each recording that has none, several at a time.
 
     What was transcribed is kept when something else fails.

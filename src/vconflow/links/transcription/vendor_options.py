@@ -48,10 +48,10 @@ class VendorOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     silence_thresh: float | None = None
     silence_len: Annotated[float, Meta(gt=0)] | None = None
 
-    def given(self) -> dict[str, tuple[str, Any]]:
-        """What is set: the field of the vendor's link to the spelling used and the value."""
-        return {
-            _SPELLINGS.get(field.name, field.name): (field.encode_name, value)
+    def given(self) -> list[tuple[str, str, Any]]:
+        """What is set: the field of the vendor's link, the spelling used, and the value."""
+        return [
+            (_SPELLINGS.get(field.name, field.name), field.encode_name, value)
             for field in msgspec.structs.fields(self)
             if (value := getattr(self, field.name)) is not None
-        }
+        ]
