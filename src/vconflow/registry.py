@@ -133,7 +133,6 @@ BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
     Kind.TRACER: {
         "tracers.jlinc": Target("vconflow.adapters.tracers.jlinc:JlincTracer"),
     },
-    Kind.TRACER: {},
 }
 
 # Components of the reference conserver, past ones included: configurations that name them load.

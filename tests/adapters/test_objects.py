@@ -152,25 +152,25 @@ async def _errors_of(access: BucketAccess) -> list[VconflowError]:
 async def test_wrong_keys_are_said_and_not_shown(s3_access: BucketAccess) -> None:
     wrong = msgspec.structs.replace(s3_access, secret_access_key=Secret("topsecret"))
     for error in await _errors_of(wrong):
-        assert isinstance(error, Permanent)
+        assert isinstance(error, Retryable)
         assert "topsecret" not in repr(error)
         assert error.__cause__ is None
         assert s3_access.bucket in str(error)
     async with S3Objects().bucket(wrong) as opened:
-        with pytest.raises(Permanent, match="the secret access key is wrong"):
+        with pytest.raises(Retryable, match="the secret access key is wrong"):
             await opened.ping()
 
 
 async def test_a_stranger_is_denied(s3_server: servers.S3Server, s3_access: BucketAccess) -> None:
     stranger = s3_server.access(s3_access.bucket, key="test:stranger")
     for error in await _errors_of(stranger):
-        assert isinstance(error, Permanent)
+        assert isinstance(error, Retryable)
         assert "may not" in str(error)
 
 
 async def test_a_missing_bucket_is_named(s3_server: servers.S3Server) -> None:
     for error in await _errors_of(s3_server.access("no-such-bucket")):
-        assert isinstance(error, Permanent)
+        assert isinstance(error, Retryable)
         assert "'no-such-bucket'" in str(error)
         assert "no such bucket" in str(error)
 
@@ -269,7 +269,7 @@ async def _refusing(access: BucketAccess, answer: bytes) -> AsyncIterator[tuple[
         ("400 Bad", "RequestTimeout", "", Retryable, None),
         ("403 No", "RequestTimeTooSkewed", "", Retryable, None),
         ("400 Bad", "ExpiredToken", "", Retryable, None),
-        ("403 No", "InvalidAccessKeyId", "", Permanent, None),
+        ("403 No", "InvalidAccessKeyId", "", Retryable, None),
         ("400 Bad", "InvalidRequest", "", Permanent, None),
     ],
 )

@@ -386,7 +386,7 @@ async def test_names_the_one_that_is_refused(
 async def test_a_refused_key_is_said_and_not_shown(s3_access: BucketAccess, tmp_path: Path) -> None:
     wrong = msgspec.structs.replace(s3_access, secret_access_key=Secret("topsecret"))
     async with open_s3(wrong, tmp_path) as storage:
-        with pytest.raises(Permanent, match="the secret access key is wrong") as caught:
+        with pytest.raises(Retryable, match="the secret access key is wrong") as caught:
             await storage.ping()
         with pytest.raises(PartialFailure) as partial:
             await storage.put([stored()])

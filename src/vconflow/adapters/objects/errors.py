@@ -39,16 +39,18 @@ _DENIED = "these keys may not do that"
 _REGION = "the bucket is in another region"
 
 _CODES: Final[Mapping[str, _Meaning]] = {
-    "AccessDenied": _Meaning(Permanent, _DENIED),
-    "AllAccessDisabled": _Meaning(Permanent, _DENIED),
-    "AccountProblem": _Meaning(Permanent, _DENIED),
-    "InvalidAccessKeyId": _Meaning(Permanent, _KEYS),
-    "SignatureDoesNotMatch": _Meaning(Permanent, _SECRET),
-    "NoSuchBucket": _Meaning(Permanent, "there is no such bucket"),
-    "InvalidBucketName": _Meaning(Permanent, "that is no name of a bucket"),
-    "PermanentRedirect": _Meaning(Permanent, _REGION),
-    "AuthorizationHeaderMalformed": _Meaning(Permanent, _REGION),
-    "IllegalLocationConstraintException": _Meaning(Permanent, _REGION),
+    # Keys, rights and names are the same for every vCon: whoever runs this mends them, and until
+    # then vCons wait. None of them is to blame.
+    "AccessDenied": _Meaning(Retryable, _DENIED),
+    "AllAccessDisabled": _Meaning(Retryable, _DENIED),
+    "AccountProblem": _Meaning(Retryable, _DENIED),
+    "InvalidAccessKeyId": _Meaning(Retryable, _KEYS),
+    "SignatureDoesNotMatch": _Meaning(Retryable, _SECRET),
+    "NoSuchBucket": _Meaning(Retryable, "there is no such bucket"),
+    "InvalidBucketName": _Meaning(Retryable, "that is no name of a bucket"),
+    "PermanentRedirect": _Meaning(Retryable, _REGION),
+    "AuthorizationHeaderMalformed": _Meaning(Retryable, _REGION),
+    "IllegalLocationConstraintException": _Meaning(Retryable, _REGION),
     "EntityTooLarge": _Meaning(Permanent, "the object is too large"),
     "KeyTooLongError": _Meaning(Permanent, "the key is too long"),
     # Short-lived credentials, a clock, a quota: the same request succeeds later.
@@ -76,9 +78,9 @@ _CODES: Final[Mapping[str, _Meaning]] = {
 }
 _STATUS: Final[Mapping[int, _Meaning]] = {
     # For codes that nobody knows, and for answers to HEAD, which name none.
-    301: _Meaning(Permanent, _REGION),
-    403: _Meaning(Permanent, _DENIED),
-    404: _Meaning(Permanent, "there is no such bucket"),
+    301: _Meaning(Retryable, _REGION),
+    403: _Meaning(Retryable, _DENIED),
+    404: _Meaning(Retryable, "there is no such bucket"),
     408: _Meaning(Retryable),
     412: _Meaning(Conflict),
     425: _Meaning(Retryable),
@@ -88,7 +90,7 @@ _EXCEPTIONS: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     # The first that fits counts.
     (ParamValidationError, _Meaning(Permanent)),
     (InvalidRegionError, _Meaning(Permanent, "that is no region")),
-    (PartialCredentialsError, _Meaning(Permanent, "one of the two keys is missing")),
+    (PartialCredentialsError, _Meaning(Retryable, "one of the two keys is missing")),
     # The service of the machine that hands them out may be away.
     (NoCredentialsError, _Meaning(Retryable, "no keys, neither configured nor from AWS")),
     (ConnectTimeoutError, _Meaning(Retryable, "it takes too long to connect")),
