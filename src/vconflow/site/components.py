@@ -1,7 +1,7 @@
 """Opening the configured links and storages."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vconflow.config import Config, LinkConfig, RetryConfig, StorageConfig
@@ -14,6 +14,7 @@ from vconflow.ports.component import Resources
 from vconflow.ports.documents import DocumentSaver
 from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.http import HttpSender
+from vconflow.ports.modules import ModuleHost, NoModules
 from vconflow.site.component_pool import ComponentPool, Opened, Wanted
 
 __all__ = ["Components", "Parts", "Surroundings"]
@@ -28,10 +29,19 @@ class Surroundings:
     documents: DocumentSaver
     clock: Clock
     data_dir: Path
+    modules: ModuleHost = field(default_factory=NoModules)
 
     def of(self, name: str) -> Resources:
         """What the component of that name is given."""
-        return Resources(name, self.http, self.fetcher, self.documents, self.clock, self.data_dir)
+        return Resources(
+            name,
+            self.http,
+            self.fetcher,
+            self.documents,
+            self.clock,
+            self.data_dir,
+            modules=self.modules,
+        )
 
 
 @dataclass(frozen=True)
