@@ -18,7 +18,8 @@ class _Json:
 
     def get(self, name: str, *paths: object) -> dict[str, Any] | None:
         """The vCon."""
-        return current().read(_uuid(name))
+        uuid = _uuid(name)
+        return current().read(uuid)
 
     def set(self, name: str, path: object, obj: dict[str, Any]) -> bool:
         """Store the vCon."""
@@ -40,11 +41,13 @@ class _Redis:
 
     def expire(self, name: str, time: int) -> bool:
         """Let a vCon leave Redis so long after its chain."""
-        return current().expire(_uuid(name), time)
+        uuid = _uuid(name)
+        return current().expire(uuid, time)
 
     def exists(self, name: str) -> int:
         """Whether there is such a vCon."""
-        return int(current().read(_uuid(name)) is not None)
+        uuid = _uuid(name)
+        return int(current().read(uuid) is not None)
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(

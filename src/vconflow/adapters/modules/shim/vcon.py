@@ -1,6 +1,5 @@
 """`vcon`: the vCon object that modules of the reference work on."""
 
-import copy
 import hashlib
 import json
 from datetime import UTC, datetime
@@ -21,8 +20,9 @@ class Vcon:
     """A vCon as a dict, `vcon_dict`, which is a copy of what it is made of."""
 
     def __init__(self, vcon_dict: Item | str | None = None) -> None:
-        given = json.loads(vcon_dict) if isinstance(vcon_dict, str) else vcon_dict
-        self.vcon_dict: Item = copy.deepcopy(given or {})
+        # By way of JSON: whatever a vCon is nested like, that does not recurse.
+        text = vcon_dict if isinstance(vcon_dict, str) else json.dumps(vcon_dict or {})
+        self.vcon_dict: Item = json.loads(text)
 
     @classmethod
     def build_from_json(cls, json_string: str) -> Self:
@@ -128,7 +128,8 @@ class Vcon:
 
     def to_dict(self) -> Item:
         """A copy as a dict."""
-        return copy.deepcopy(self.vcon_dict)
+        copied: Item = json.loads(self.to_json())
+        return copied
 
     def to_json(self) -> str:
         """The JSON text."""
