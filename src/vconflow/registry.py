@@ -11,6 +11,7 @@ import enum
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
+from importlib.machinery import PathFinder
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, NamedTuple, Protocol, cast
 
@@ -174,7 +175,7 @@ def find(kind: Kind, module: str) -> Target:
         return Target(next(iter(found)).value)
     if meant := _bare_names(kind).get(name):
         raise UnknownModule(module, meant)
-    if name.startswith(NAMESPACES) and not is_installed(module):
+    if name.startswith(NAMESPACES) and not _is_theirs(module):
         near = difflib.get_close_matches(name, modules(kind), n=1, cutoff=0.7)
         raise UnknownModule(module, near[0] if near else None)
     if kind not in _CONTRACTS:
@@ -190,6 +191,15 @@ def is_installed(module: str) -> bool:
         return importlib.util.find_spec(module.partition(".")[0]) is not None
     except ValueError:  # no name, or that of a program
         return False
+
+
+def _is_theirs(module: str) -> bool:
+    """Whether somebody has put `links.own` where `links.tag` seems to be. Imports nothing."""
+    package, _, name = module.partition(".")
+    around = importlib.util.find_spec(package)
+    places = around.submodule_search_locations if around else None
+    inner = f"{package}.{name.partition('.')[0]}"
+    return places is not None and PathFinder.find_spec(inner, places) is not None
 
 
 def import_foreign(module: str) -> None:

@@ -168,7 +168,7 @@ def test_chains_that_use_what_is_not_built_are_held() -> None:
     held = {name: chain.held for name, chain in config.chains.items()}
     assert held == {
         "one": "not built yet: link 'summarize' (links.analyze)",
-        "two": "not built yet: link 'own' (my_module), storage 's3' (storage.s3), "
+        "two": "not installed: link 'own' (my_module); not built yet: storage 's3' (storage.s3), "
         "tracer 'jlinc' (tracers.jlinc)",
         "off": None,
         "runs": None,

@@ -151,7 +151,7 @@ def test_links_of_their_own_below_the_name_of_ours(tmp_path: Path) -> None:
 
 
 def test_tracers_of_third_parties_are_not_built() -> None:
-    with pytest.raises(registry.NotBuilt, match="acme.tracer is not built yet"):
+    with pytest.raises(registry.NotBuilt, match=r"acme\.tracer is not built yet"):
         registry.find(Kind.TRACER, "acme.tracer")
 
 
