@@ -9,10 +9,11 @@ import msgspec
 from vconflow.errors import Permanent, Retryable
 from vconflow.model.entry import Entry
 from vconflow.pipeline.breaker import Breakers
-from vconflow.pipeline.chain import Chain, Chains
+from vconflow.pipeline.chain import Chain, Chains, Step
 from vconflow.pipeline.commits import ROUNDS, Commits, Conflicted, Deleted, Lost
 from vconflow.pipeline.failure import Failures, storages_failed
 from vconflow.pipeline.fanout import Fanout, breaker_of
+from vconflow.pipeline.keeping import Keeper
 from vconflow.pipeline.lookup import Lookup, OutOfReach
 from vconflow.pipeline.removal import stored_vcon
 from vconflow.pipeline.run import Place, Run
@@ -152,13 +153,23 @@ class Processor:
         while run.next_link < len(steps) and not run.halted:
             step = steps[run.next_link]
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-            outcome = await run_step(run, step, remaining, self._breakers.of(step.breaker))
+            outcome = await self._run_step(run, step, remaining)
             run.keep(repeatable=step.repeatable)
             if outcome is not CONTINUE:
                 await self._follow(run, outcome)
             if step.paid and not run.halted:
                 # Paid for: a crash from here on must not buy it again.
                 await self._checkpoint(run)
+
+    async def _run_step(self, run: Run, step: Step, remaining: float | None) -> Outcome:
+        breaker = self._breakers.of(step.breaker)
+        if not step.paid:
+            return await run_step(run, step, remaining, breaker)
+        keeper = Keeper(self.commits, run)
+        try:
+            return await run_step(run, step, remaining, breaker, keeper)
+        finally:
+            await keeper.settled()
 
     async def _follow(self, run: Run, outcome: Outcome) -> None:
         match outcome:
@@ -206,8 +217,7 @@ class Processor:
 
     async def _checkpoint(self, run: Run, **changes: object) -> None:
         """Write the document together with how far it got: links must not run on their own work."""
-        progress = run.remember(attempts=0, stage="", due=0, **changes)
-        await self.commits.commit(run, Defer(progress))
+        await self.commits.commit(run, Defer(run.so_far(**changes)))
 
     async def _store(self, run: Run) -> None:
         left = run.chain.storages if run.storages_left is None else run.storages_left

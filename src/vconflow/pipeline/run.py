@@ -154,8 +154,12 @@ class Run:
     def keep(self, *, repeatable: bool) -> None:
         """The link that just ran succeeded: what it changed is safe from the next one's failure."""
         self.next_link += 1
-        self.safe = self.vcon.to_bytes()
+        self.hold()
         self.can_be_ahead = self.can_be_ahead and repeatable
+
+    def hold(self) -> None:
+        """What the links have changed so far is safe from a failure."""
+        self.safe = self.vcon.to_bytes()
 
     def undo(self) -> None:
         """Forget what a failing link changed."""
@@ -251,6 +255,10 @@ class Run:
             return None
         before, after = Vcon(self.base), Vcon(self.safe)
         return None if before.raw("parties") == after.raw("parties") else validate(self.safe)
+
+    def so_far(self, **changes: object) -> Progress:
+        """The progress when all went well up to here, with changes."""
+        return self.remember(attempts=0, stage="", due=0, **changes)
 
     def remember(self, **changes: object) -> Progress:
         """The progress to resume from, with changes."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import assert_never
 
 from vconflow.errors import Permanent, Retryable
@@ -33,13 +34,22 @@ class StepFailed(Exception):
         self.breakers = breakers
 
 
-async def run_step(run: Run, step: Step, remaining: float | None, breaker: Breaker) -> Outcome:
+async def run_step(
+    run: Run,
+    step: Step,
+    remaining: float | None,
+    breaker: Breaker,
+    keeper: Callable[[], Awaitable[None]] | None = None,
+) -> Outcome:
     """Run one link; `remaining` seconds are left of the chain's time. Raises StepFailed."""
     seconds = step.timeout if remaining is None else min(step.timeout, remaining)
     stage = f"link:{step.name}"
     _admit(stage, breaker)
     failed_before = run.progress.attempts if run.progress.stage == stage else 0
-    link_run = LinkRun(step.name, run.chain.name, run.entry.list, run.entry.id, failed_before + 1)
+    entry = run.entry
+    link_run = LinkRun(
+        step.name, run.chain.name, entry.list, entry.id, failed_before + 1, keeper=keeper
+    )
     started = time.perf_counter()
     try:
         outcome = _checked(await within(seconds, step.link(run.vcon, link_run)), step, run)

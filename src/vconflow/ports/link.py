@@ -1,5 +1,6 @@
 """One step of a chain."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -49,6 +50,7 @@ class LinkRun:
     list: str
     entry: str
     attempt: int = 1
+    keeper: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
     expire_seconds: int | None = field(default=None, init=False)
 
     @property
@@ -59,6 +61,17 @@ class LinkRun:
     def expire(self, seconds: int) -> None:
         """Let the document expire from Redis that many seconds after this chain has finished."""
         self.expire_seconds = seconds
+
+    async def keep(self) -> None:
+        """Write the vCon as it is by now, so that a crash does not take back what was paid for.
+
+        For links that are `paid` and make more than one call: after each result. What is kept also
+        outlives a failure of the link, whose next attempt finds it in the vCon. Elsewhere, and
+        while somebody else changes the vCon, it is kept when the link is done. Raises Unavailable
+        when the vCon was deleted meanwhile, or is not ours any more.
+        """
+        if self.keeper is not None:
+            await self.keeper()
 
 
 class Link(Protocol):
