@@ -144,8 +144,6 @@ def test_pre_releases_by_name(site: Site) -> None:
     ("requirement", "version"),
     [
         ("vcf-alpha>=2.0rc1", "2.0rc1"),
-        ("vcf-alpha~=2.0rc1", "2.0rc1"),
-        ("vcf-alpha", "1.0"),
         ("vcf-alpha>=1,!=3", "1.0"),
     ],
 )
@@ -179,7 +177,7 @@ def test_a_repository_by_its_name(site: Site, tmp_path: Path) -> None:
     repository = tmp_path / "repository"
     commit(repository, "1.0")
     env = {"GIT_CONFIG_GLOBAL": str(git_config(tmp_path, repository))}
-    site.configure(f"vcf_repo @ git+file://{repository}@main")
+    site.configure(f"vcf_repo @ git+file://{TOKEN}@{repository}@main")
     code, said = site.run(env=env)
     assert code == 0, said
     commit(repository, "1.1")

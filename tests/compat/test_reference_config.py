@@ -14,7 +14,7 @@ import yaml
 from vconflow import registry
 from vconflow.config import load
 from vconflow.config.loading import SECTIONS
-from vconflow.registry import BUILT_IN, Kind, is_installed
+from vconflow.registry import BUILT_IN, NOT_BUILT, Kind, is_installed
 
 FILE = Path(__file__).parents[2] / "samples" / "reference-config.yml"
 OURS = {"api_keys", "links.verify"}
