@@ -159,14 +159,18 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    folder: Path, redis_url: str, config: dict[str, Any], **environment: str
+    folder: Path,
+    redis_url: str,
+    config: dict[str, Any],
+    file: Path | None = None,
+    **environment: str,
 ) -> AsyncIterator[Served]:
-    """The application as `vconflow serve` opens it."""
+    """The application as `vconflow serve` opens it; `file` is where the configuration is."""
     settings = Settings.load(
         {"VCONFLOW_DATA_DIR": str(folder), "VCONFLOW_GRACE_SECONDS": "1", **environment}
     )
     read = await asyncio.to_thread(parse, json.dumps(config), {})
-    async with open_app(read, settings, redis_url=redis_url) as app:
+    async with open_app(read, settings, redis_url=redis_url, config_file=file) as app:
         transport = httpx.ASGITransport(app.asgi)
         async with httpx.AsyncClient(transport=transport, base_url="http://v") as client:
             yield Served(app, client)

@@ -154,14 +154,26 @@ async def test_hanging_ones_show_in_ready_and_the_others_go_on(
     trouble.RELEASE.clear()
 
 
-async def test_a_foreign_module_over_http(tmp_path: Path, valkey_url: str) -> None:
-    config = config_of(tmp_path, {"tag": link("acme.tagging", tags=["secret"])})
-    path = tmp_path / "config.yml"
-    path.write_text(json.dumps(config))
-    async with served(tmp_path, valkey_url, config) as it:
+async def test_a_module_in_a_configuration_over_http(tmp_path: Path, valkey_url: str) -> None:
+    config = config_of(tmp_path, {"tag": link("acme.tagging", tags=["hidden"])})
+    file = tmp_path / "config.yml"
+    file.write_text(json.dumps(config))
+    async with served(tmp_path, valkey_url, config, file) as it:
         shown = (await it.client.get("/config")).json()
         assert shown["links"]["tag"]["options"] == {"tags": ["***"]}
-        assert shown["storages"]["shelf"]["module"] == "acme.shelf"
+        assert shown["storages"]["shelf"]["options"] == {"path": "***"}
+        # What came back masked is what the file says; anything else is not for HTTP to say.
+        shown["chains"]["main"]["concurrency"] = 3
+        reply = await it.client.post("/config", json=shown)
+        assert reply.status_code == 204, reply.text
+        assert it.app.site.config.chains["main"].concurrency == 3
+        shown["storages"]["shelf"]["options"] = {"path": "/etc"}
+        reply = await it.client.post("/config", json=shown)
+        assert reply.status_code == 422
+        assert "only this server's configuration file may set options" in reply.text
+        await it.post(document_of(uuid := new_uuid()))
+        await it.popped(1)
+        assert (await it.vcon(uuid)).tags == ["hidden:tag"]
 
 
 @pytest.mark.parametrize("concurrency", [1, 64])

@@ -80,10 +80,14 @@ class ModuleCall:
         returned: ResultT = result
         return returned
 
+    def is_own(self, uuid: str) -> bool:
+        """Whether it is the vCon that this call is about."""
+        return _canonical(uuid) == self.uuid
+
     def read(self, uuid: str) -> dict[str, Any] | None:
         """A copy of a vCon, None when there is none."""
         self._require_going_on()
-        own = self._is_own(uuid) and self.document is not None
+        own = self.is_own(uuid) and self.document is not None
         document = self.document if own else self._ask(self._host.get(_canonical(uuid)))
         if document is None:
             return None
@@ -110,7 +114,7 @@ class ModuleCall:
     def enqueue(self, list_name: str, uuid: str) -> int:
         """Put a vCon on a list: this one when its chain has finished, another one now."""
         self._require_going_on()
-        if self._is_own(uuid) and self._may_change:
+        if self.is_own(uuid) and self._may_change:
             if list_name not in self.lists:
                 self.lists.append(list_name)
             return 1
@@ -119,7 +123,7 @@ class ModuleCall:
     def expire(self, uuid: str, seconds: int) -> bool:
         """Let this vCon leave Redis so long after its chain; False for any other."""
         self._require_going_on()
-        if not (self._is_own(uuid) and self._may_change):
+        if not (self.is_own(uuid) and self._may_change):
             return False
         self.expire_seconds = seconds
         return True
@@ -127,9 +131,6 @@ class ModuleCall:
     def tell(self, happened: Callable[..., None], *arguments: object) -> None:
         """Report an event of the module on the loop."""
         self._loop.call_soon_threadsafe(happened, *arguments)
-
-    def _is_own(self, uuid: str) -> bool:
-        return _canonical(uuid) == self.uuid
 
     def _require_going_on(self) -> None:
         if self._is_over:

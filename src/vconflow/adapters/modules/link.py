@@ -52,23 +52,30 @@ class ModuleLink:
 
     async def __call__(self, vcon: Vcon, run: LinkRun) -> Outcome:
         """Run the module. Raises what it raises, Permanent when it returns no uuid."""
-        call = ModuleCall(self._host, vcon.uuid, vcon.to_bytes(), may_change=True)
-        arguments = (call.uuid, run.link, copy.deepcopy(self._values))
+        call = ModuleCall(self._host, vcon.uuid, may_change=True)
+        work = partial(self._work, call, vcon, run.link)
         try:
-            returned = await self._host.call(
-                partial(call.run, self._function, *arguments), f"{self._name}.run"
-            )
+            outcome = await self._host.call(work, f"{self._name}.run")
         finally:
             call.end()
-        outcome = _outcome(returned, call)
-        if call.is_changed and call.document is not None:
-            take_over(vcon, call.document)
         if call.expire_seconds is not None:
             run.expire(call.expire_seconds)
         if isinstance(outcome, Replace):
             # The lists of this run get the vCon that takes its place.
             for name in call.lists:
                 await self._host.enqueue(call.uuid, name)
+        return outcome
+
+    def _work(self, call: ModuleCall, vcon: Vcon, link: str) -> Outcome:
+        """In the thread, which a large vCon may take its time in: the loop has no use for it.
+
+        The vCon of a call that was given up is never looked at again.
+        """
+        call.document = vcon.to_bytes()
+        returned = call.run(self._function, call.uuid, link, copy.deepcopy(self._values))
+        outcome = _outcome(returned, call)
+        if call.is_changed:
+            take_over(vcon, call.document)
         return outcome
 
 

@@ -48,13 +48,13 @@ class VconRedis:
         call = current()
         if call.read(vcon_id) is None:
             return -2
-        asked = call.expire_seconds if str(vcon_id) == call.uuid else None
+        asked = call.expire_seconds if call.is_own(vcon_id) else None
         return -1 if asked is None else asked
 
     def remove_expiry(self, vcon_id: str) -> bool:
         """Take back what was asked for in this call; whether anything was."""
         call = current()
-        asked = str(vcon_id) == call.uuid and call.expire_seconds is not None
+        asked = call.is_own(vcon_id) and call.expire_seconds is not None
         if asked:
             call.expire_seconds = None
         return asked
