@@ -149,7 +149,7 @@ async def test_beside_a_native_link(
     tmp_path: Path, shared_data: Path, valkey_url: str, capsys: Any
 ) -> None:
     """A module does the same as a native link, at a price that is shown here."""
-    documents = vcons(shared_data, 2000)
+    documents = vcons(shared_data, 1000)
     bulk = b"\n".join(documents.values())
     ndjson = {"content-type": "application/x-ndjson"}
     links = {
