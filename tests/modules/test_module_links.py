@@ -13,6 +13,7 @@ from module_support import Bench, bench, document_of, until
 from vconflow.adapters.modules.call import GivenUp
 from vconflow.adapters.modules.importing import import_module
 from vconflow.errors import Permanent, Retryable
+from vconflow.model.identifiers import new_uuid
 from vconflow.model.vcon import Vcon
 from vconflow.ports.link import CONTINUE, Halt, LinkRun, Outcome, Replace, Route
 from vconflow.telemetry.metrics import REGISTRY
@@ -86,6 +87,29 @@ async def test_numbers_of_items_that_it_leaves_alone_keep_their_text(at: Bench) 
     vcon = Vcon(document)
     await at.run("acme.tagging", vcon)
     assert attachment in vcon.to_bytes()
+
+
+async def test_equal_items_stay_two(at: Bench) -> None:
+    twice = [{"type": "n", "body": "x"}, {"type": "n", "body": "x"}]
+    vcon = Vcon(document_of(attachments=twice))
+    await at.run("acme.tagging", vcon, tags=["t"])
+    vcon.edit("attachments")[0]["body"] = "changed by the next link"
+    assert [item["body"] for item in vcon.attachments[:2]] == ["changed by the next link", "x"]
+
+
+async def test_another_uuid_when_its_own_goes_on_a_list(
+    at: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = new_uuid()
+
+    def run(vcon_uuid: str, link_name: str, opts: Any) -> str:
+        import_module("lib.queue").VconQueue().enqueue("a", vcon_uuid)
+        return other
+
+    monkeypatch.setattr("acme.waiting.run", run)
+    vcon = Vcon(document_of())
+    assert await at.run("acme.waiting", vcon) == Replace(other)
+    assert at.desk.lists == [("a", vcon.uuid)]
 
 
 async def test_a_coroutine_gets_a_loop_of_its_own(at: Bench) -> None:

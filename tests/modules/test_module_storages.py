@@ -1,5 +1,6 @@
 """Storages of the reference's contract."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from module_support import bench
+from module_support import bench, until
 
 from vconflow.adapters.modules.options import ModuleOptions
 from vconflow.adapters.modules.storage import ModuleStorage
@@ -86,3 +87,17 @@ async def test_one_that_cannot_delete(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setattr(storage, "_delete", None)
         await storage.put([vcon := stored()])
         assert await storage.delete(vcon.uuid) is False
+
+
+async def test_a_batch_that_hangs_does_not_take_all_threads(tmp_path: Path) -> None:
+    async with bench(tmp_path, most=64, most_stuck=64) as at:
+        values = {"path": str(tmp_path), "seconds": 0.3}
+        given = ModuleOptions(module="acme.shelf", values=values)
+        async with ModuleStorage.open(given, at.resources) as storage:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await storage.put([stored() for _ in range(40)])
+        assert at.threads.stuck == 8
+        await until(lambda: not at.threads.stuck)
+    # What they would have saved they could not even read any more.
+    assert not kept(tmp_path)

@@ -31,5 +31,12 @@ def take_over(vcon: Vcon, document: bytes) -> None:
 
 def _take_items(items: list[Any], before: list[Any], after: list[Any]) -> None:
     """Put every item in its new place; those that are known are taken as they were written."""
-    exact = {encode(plain): item for plain, item in zip(before, items, strict=True)}
-    items[:] = [exact.get(encode(value), value) for value in after]
+    exact: dict[bytes, list[Any]] = {}
+    for plain, item in zip(reversed(before), reversed(items), strict=True):
+        exact.setdefault(encode(plain), []).append(item)
+    items[:] = [_taken(exact.get(encode(value)), value) for value in after]
+
+
+def _taken(known: list[Any] | None, value: Any) -> Any:
+    # Each once: an item that stands there twice must not become one that is changed in both places.
+    return known.pop() if known else value

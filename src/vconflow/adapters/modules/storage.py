@@ -18,6 +18,9 @@ from vconflow.ports.modules import ModuleHost
 
 __all__ = ["ModuleStorage"]
 
+_AT_ONCE = 8
+"""Calls of one storage under way: when it hangs, a batch must not take all threads there are."""
+
 
 class ModuleStorage:
     """Calls `save` of a module in a thread for every vCon; the module sees that very revision.
@@ -35,6 +38,7 @@ class ModuleStorage:
         self._delete = contract.function_of(module, "delete")
         self._values = values
         self._host = host
+        self._free = asyncio.Semaphore(_AT_ONCE)
 
     @staticmethod
     def complaint_about(name: str) -> str:
@@ -74,7 +78,8 @@ class ModuleStorage:
 
     async def _call(self, function: Callable[..., Any], call: ModuleCall) -> object:
         work = partial(call.run, function, call.uuid, copy.deepcopy(self._values))
-        try:
-            return await self._host.call(work, f"{self._name}.{function.__name__}")
-        finally:
-            call.end()
+        async with self._free:
+            try:
+                return await self._host.call(work, f"{self._name}.{function.__name__}")
+            finally:
+                call.end()
