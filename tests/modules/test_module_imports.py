@@ -46,9 +46,9 @@ def test_a_package_of_the_modules_own_goes_first(tmp_path: Path) -> None:
     (tmp_path / "lib" / "queue.py").write_text("OWN = 'queue'\n")
     (tmp_path / "theirs.py").write_text(
         "import lib, lib.queue\nfrom lib.vcon_redis import VconRedis\n"
-        "print(lib.OWN, lib.queue.OWN, VconRedis.__module__)\n"
+        "SEEN = (lib.OWN, lib.queue.OWN, VconRedis.__module__)\n"
     )
-    assert said("import_module('theirs')", tmp_path) == (
+    assert said("print(*import_module('theirs').SEEN)", tmp_path) == (
         "True queue vconflow.adapters.modules.shim.vcon_redis"
     )
 
@@ -65,6 +65,11 @@ def test_nothing_is_served_before_a_module_is_imported() -> None:
     assert said(code) == "None None"
     code = "import_module('json')\nimport importlib.util as u; print(u.find_spec('lib') is None)"
     assert said(code) == "False"
+
+
+def test_what_it_prints_at_import_is_not_on_our_standard_output() -> None:
+    code = "import_module('acme.chatty'); print('ours')"
+    assert said(code, Path(__file__).parent / "theirs") == "ours"
 
 
 def test_what_is_not_served_is_not_found() -> None:

@@ -3,21 +3,27 @@
 import copy
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 from vconflow.adapters.modules.importing import import_module
+from vconflow.adapters.modules.options import ModuleOptions
+from vconflow.ports.modules import ModuleHost
 
-__all__ = ["complaint", "defaults", "function_of", "load"]
-
-
-def load(name: str) -> ModuleType:
-    """Import a module with what it imports of the reference. Blocks, and raises anything."""
-    return import_module(name)
+__all__ = ["complaint", "function_of", "opened"]
 
 
-def complaint(module: ModuleType, function: str, arguments: int) -> str:
-    """Why a module is not of the contract: which function is missing; empty when it is."""
+async def opened(options: ModuleOptions, host: ModuleHost) -> tuple[ModuleType, dict[str, Any]]:
+    """Import a module in a thread; also its default options with those given over them."""
+    name = options.module
+    module = await host.call(partial(import_module, name), f"import of {name}")
+    return module, copy.deepcopy({**getattr(module, "default_options", {}), **options.values})
+
+
+def complaint(name: str, function: str, arguments: int) -> str:
+    """Import a module; why it is not of the contract, empty when it is. Raises anything."""
+    module = import_module(name)
     found = getattr(module, function, None)
     if not callable(found):
         return f"{module.__name__} has no function {function}()"
@@ -30,11 +36,6 @@ def complaint(module: ModuleType, function: str, arguments: int) -> str:
     if not isinstance(getattr(module, "default_options", {}), Mapping):
         return f"{module.__name__}.default_options is no dict"
     return ""
-
-
-def defaults(module: ModuleType, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The module's default options with those of the configuration over them."""
-    return copy.deepcopy({**getattr(module, "default_options", {}), **values})
 
 
 def function_of(module: ModuleType, name: str) -> Callable[..., Any] | None:

@@ -8,6 +8,7 @@ then only what that package does not have is served from here.
 import importlib
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import MappingProxyType, ModuleType
@@ -37,7 +38,9 @@ def import_module(name: str) -> ModuleType:
     """Import a module of a third party. Raises whatever it raises."""
     if _FINDER not in sys.meta_path:
         sys.meta_path.append(_FINDER)
-    return importlib.import_module(name)
+    # Whoever started the process waits for a line on its standard output, which is ours.
+    with redirect_stdout(sys.stderr):
+        return importlib.import_module(name)
 
 
 class _Finder(MetaPathFinder):

@@ -1,9 +1,10 @@
 """A link of the reference's contract: `run(vcon_uuid, link_name, opts)` in a module."""
 
 import copy
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from types import ModuleType
 from typing import Any, ClassVar, Self
 
 from vconflow.adapters.modules import contract
@@ -29,26 +30,23 @@ class ModuleLink:
 
     options: ClassVar[type[Options]] = ModuleOptions
 
-    def __init__(
-        self, name: str, function: Callable[..., Any], values: dict[str, Any], host: ModuleHost
-    ) -> None:
-        self._name = name
-        self._function = function
+    def __init__(self, module: ModuleType, values: dict[str, Any], host: ModuleHost) -> None:
+        self._name = module.__name__
+        self._function = module.run
         self._values = values
         self._host = host
 
     @staticmethod
     def complaint_about(name: str) -> str:
         """Import the module; why it is no link, empty when it is one."""
-        return contract.complaint(contract.load(name), "run", 3)
+        return contract.complaint(name, "run", 3)
 
     @classmethod
     @asynccontextmanager
     async def open(cls, options: ModuleOptions, resources: Resources) -> AsyncIterator[Self]:
         """Import the module in a thread."""
-        name, host = options.module, resources.modules
-        module = await host.call(partial(contract.load, name), f"import of {name}")
-        yield cls(name, module.run, contract.defaults(module, options.values), host)
+        module, values = await contract.opened(options, resources.modules)
+        yield cls(module, values, resources.modules)
 
     async def __call__(self, vcon: Vcon, run: LinkRun) -> Outcome:
         """Run the module. Raises what it raises, Permanent when it returns no uuid."""

@@ -43,15 +43,14 @@ class ModuleStorage:
     @staticmethod
     def complaint_about(name: str) -> str:
         """Import the module; why it is no storage, empty when it is one."""
-        return contract.complaint(contract.load(name), "save", 2)
+        return contract.complaint(name, "save", 2)
 
     @classmethod
     @asynccontextmanager
     async def open(cls, options: ModuleOptions, resources: Resources) -> AsyncIterator[Self]:
         """Import the module in a thread."""
-        name, host = options.module, resources.modules
-        module = await host.call(partial(contract.load, name), f"import of {name}")
-        yield cls(module, contract.defaults(module, options.values), host)
+        module, values = await contract.opened(options, resources.modules)
+        yield cls(module, values, resources.modules)
 
     async def put(self, vcons: Sequence[StoredVcon]) -> None:
         """Save every vCon. Raises PartialFailure with what the module raised."""
