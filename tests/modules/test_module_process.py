@@ -39,9 +39,11 @@ def config_of(folder: Path, links: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def started(folder: Path, config: dict[str, Any], redis_url: str, **environment: str) -> Any:
+def started(
+    folder: Path, config: dict[str, Any], redis_url: str, name: str = "one", **environment: str
+) -> Any:
     environment = {"PYTHONPATH": THEIRS, "VCONFLOW_POISON_CRASHES": "1000", **environment}
-    return vconflow(folder, config, REDIS_URL=redis_url, **environment)
+    return vconflow(folder, config, name, REDIS_URL=redis_url, **environment)
 
 
 def client_of(process: VconflowProcess) -> httpx.AsyncClient:
@@ -114,6 +116,35 @@ async def test_killed_again_and_again(tmp_path: Path, shared_data: Path, valkey_
             await check_whole(client, tmp_path, documents)
         assert not redis.dead("in")
         assert max(Counter(calls.read_text().split()).values()) <= 2 + kills
+
+
+async def test_one_that_wakes_after_its_lease_changes_nothing(
+    tmp_path: Path, shared_data: Path, valkey_url: str
+) -> None:
+    """Frozen in the middle of `run`, taken over, and awake again: its late writes are refused."""
+    documents, released = vcons(shared_data, 5), tmp_path / "released"
+    calls = tmp_path / "calls"
+    links = {"slow": link("acme.trouble", how="sleep", seconds=1.5, unless=str(released))}
+    links["slow"]["options"]["calls"] = str(calls)
+    config, short = config_of(tmp_path, links), {"VCONFLOW_LEASE_SECONDS": "1.5"}
+    with redis_view(valkey_url) as redis:
+        async with started(tmp_path, config, valkey_url, name="one", **short) as one:
+            async with client_of(one) as client:
+                await Sender(client).post_all(documents)
+            await until(lambda: calls.exists() and len(calls.read_text().split()) == len(documents))
+            one.freeze()
+            released.touch()
+            async with (
+                started(tmp_path, config, valkey_url, name="two", **short) as two,
+                client_of(two) as client,
+            ):
+                await until(lambda: not redis.length("in"))
+                one.wake()
+                await until(lambda: one.log.read_text().count("lease_lost") == len(documents))
+                await pop_each(client, documents)
+                await check_whole(client, tmp_path, documents)
+        assert redis.ever_added("out") == len(documents)
+        assert not redis.dead("in")
 
 
 async def test_it_stops_in_time_though_threads_hang(
