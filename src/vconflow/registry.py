@@ -2,14 +2,16 @@
 
 To add a built-in link, storage or tracer, write its file and add one line to `BUILT_IN`. A package
 of somebody else offers its own through the entry points `vconflow.links`, `vconflow.storages` and
-`vconflow.tracers`, or is named in the configuration as `package.module:Class`.
+`vconflow.tracers`, or is named in the configuration as `package.module:Class`. A module of the
+reference's contract is named as `package.module`.
 """
 
 import difflib
 import enum
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib.machinery import PathFinder
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, NamedTuple, Protocol, cast
 
@@ -25,6 +27,8 @@ __all__ = [
     "Target",
     "UnknownModule",
     "find",
+    "import_foreign",
+    "is_installed",
     "is_ours",
     "load",
     "modules",
@@ -45,11 +49,15 @@ class Kind(enum.Enum):
 
 
 class Target(NamedTuple):
-    """Where a component's class is; `needs` is a package that only the extra `extra` installs."""
+    """Where a component's class is; `needs` is a package that only the extra `extra` installs.
+
+    `module` is one of the reference's contract that the class runs.
+    """
 
     path: str
     extra: str = ""
     needs: str = ""
+    module: str = ""
 
 
 class ComponentClass(Component[Any], Protocol):
@@ -72,7 +80,7 @@ class UnknownModule(RegistryError):
 
 
 class NotBuilt(RegistryError):
-    """The name is a known one, but this version of vconflow has no such component."""
+    """The name may be right, but there is no such component here now."""
 
 
 BUILT_IN: Mapping[Kind, Mapping[str, Target]] = {
@@ -161,6 +169,12 @@ NOT_BUILT: Mapping[Kind, frozenset[str]] = {
     Kind.TRACER: frozenset(),
 }
 
+_CONTRACTS: Mapping[Kind, str] = {
+    Kind.LINK: "vconflow.adapters.modules.link:ModuleLink",
+    Kind.STORAGE: "vconflow.adapters.modules.storage:ModuleStorage",
+}
+"""What runs modules of the reference's contract."""
+
 NAMESPACES = ("link.", "links.", "storage.", "storages.", "tracer.", "tracers.")
 
 
@@ -168,8 +182,9 @@ def find(kind: Kind, module: str) -> Target:
     """The class behind `module`, without importing it.
 
     `module` is `links.tag`, `storage.file` (also `storages.file`), the name of an entry point, or
-    `package.module:Class`. Raises NotBuilt for components of the reference that are missing here
-    and for third-party modules of its link contract, UnknownModule for what nothing knows.
+    `package.module:Class`, or a module of the reference's contract. Raises NotBuilt for components
+    of the reference that are missing here and for modules that are not installed, UnknownModule
+    for what nothing knows.
     """
     if ":" in module:
         return Target(module)
@@ -182,10 +197,40 @@ def find(kind: Kind, module: str) -> Target:
         return Target(next(iter(found)).value)
     if meant := _bare_names(kind).get(name):
         raise UnknownModule(module, meant)
-    if name.startswith(NAMESPACES):
+    if name.startswith(NAMESPACES) and not _is_theirs(module):
         near = difflib.get_close_matches(name, modules(kind), n=1, cutoff=0.7)
         raise UnknownModule(module, near[0] if near else None)
-    raise NotBuilt(f"the third-party module {module} cannot be run: its contract is not built yet")
+    if kind not in _CONTRACTS:
+        raise NotBuilt(f"{module} is not built yet")
+    if not is_installed(module):
+        raise NotBuilt(f"{module} is not installed")
+    return Target(_CONTRACTS[kind], module=module)
+
+
+def is_installed(module: str) -> bool:
+    """Whether there is such a module; of `package.module` only the package is looked for."""
+    try:
+        return importlib.util.find_spec(module.partition(".")[0]) is not None
+    except ValueError:  # no name, or that of a program
+        return False
+
+
+def _is_theirs(module: str) -> bool:
+    """Whether somebody has put `links.own` where `links.tag` seems to be. Imports nothing."""
+    package, _, name = module.partition(".")
+    around = importlib.util.find_spec(package)
+    places = around.submodule_search_locations if around else None
+    inner = f"{package}.{name.partition('.')[0]}"
+    return places is not None and PathFinder.find_spec(inner, places) is not None
+
+
+def import_foreign(module: str) -> None:
+    """Import a module of a third party, with what it imports of the reference conserver.
+
+    Raises RegistryError.
+    """
+    importing: Any = importlib.import_module("vconflow.adapters.modules.importing")
+    _guarded(module, lambda: importing.import_module(module))
 
 
 def is_ours(kind: Kind, module: str) -> bool:
@@ -206,18 +251,27 @@ def load(target: Target) -> type[ComponentClass]:
         extra = target.extra
         raise RegistryError(f"needs the extra '{extra}': pip install vconflow[{extra}]")
     path, _, name = target.path.partition(":")
-    try:
-        found = getattr(importlib.import_module(path), name, None)
-    # Importing runs foreign code, which may raise anything; each is a problem of this component.
-    except Exception as error:
-        kind = type(error).__name__
-        raise RegistryError(f"cannot import {path!r}: {kind}: {error}") from error
+    found: Any = getattr(_guarded(path, lambda: importlib.import_module(path)), name, None)
     if found is None:
         raise RegistryError(f"module {path!r} has no {name!r}")
     options = getattr(found, "options", None)
     if not (isinstance(options, type) and issubclass(options, Options) and hasattr(found, "open")):
         raise RegistryError(f"{target.path} is no component: it needs `options` and `open`")
+    if target.module:
+        complaint = _guarded(target.module, lambda: found.complaint_about(target.module))
+        if complaint:
+            raise RegistryError(complaint)
     return cast(type[ComponentClass], found)
+
+
+def _guarded(module: str, importing: Callable[[], Any]) -> Any:
+    """Import something. Raises RegistryError, whatever the foreign code in it raises."""
+    try:
+        return importing()
+    # Each is a problem of this component, and none is to end the process.
+    except (Exception, SystemExit) as error:
+        kind = type(error).__name__
+        raise RegistryError(f"cannot import {module!r}: {kind}: {error}") from error
 
 
 def _canonical(module: str) -> str:

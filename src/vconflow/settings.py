@@ -219,6 +219,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     vconflow_chain_concurrency: Annotated[
         Count, Meta(description="vCons under way at once per chain that does not say itself.")
     ] = 128
+    vconflow_module_threads: Annotated[
+        Count,
+        Meta(description="Calls of modules of the reference's contract under way at once."),
+    ] = 128
+    vconflow_module_stuck_threads: Annotated[
+        Count,
+        Meta(
+            description="Threads whose calls took too long and never came back, after which this "
+            "process calls no module any more until one does."
+        ),
+    ] = 64
     vconflow_max_waiting: Annotated[
         Count, Meta(description="Entries of a chain that wait for a retry before reading stops.")
     ] = 10000

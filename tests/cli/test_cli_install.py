@@ -140,6 +140,51 @@ def test_pre_releases_by_name(site: Site) -> None:
     assert site.imported("vcf_alpha") == "vcf_alpha 2.0rc1"
 
 
+@pytest.mark.parametrize(
+    ("requirement", "version"),
+    [
+        ("vcf-alpha>=2.0rc1", "2.0rc1"),
+        ("vcf-alpha>=1,!=3", "1.0"),
+    ],
+)
+def test_pre_releases_only_where_the_versions_name_one(
+    site: Site, requirement: str, version: str
+) -> None:
+    wheel(site.index, "vcf_alpha", "1.0")
+    wheel(site.index, "vcf_alpha", "2.0rc1")
+    site.configure(requirement)
+    assert site.run()[0] == 0
+    assert site.imported("vcf_alpha") == f"vcf_alpha {version}"
+
+
+def test_pip_names_of_all_sections(site: Site) -> None:
+    for name in ("vcf_alpha", "vcf_beta", "vcf_gamma", "vcf_delta"):
+        wheel(site.index, name, "1.0")
+    document = {
+        "imports": {"plain": "vcf_none", "alpha": {"module": "vcf_alpha", "pip_name": "vcf-alpha"}},
+        "links": {"b": {"module": "vcf_beta", "pip_name": "vcf-beta==1.0"}},
+        "storages": {"c": {"module": "vcf_gamma:Storage", "pip_name": "vcf-gamma>=1,<2"}},
+        "tracers": {"d": {"module": "vcf_delta", "pip_name": "${DELTA:-vcf-delta}"}},
+    }
+    site.config.write_text(json.dumps(document))
+    code, said = site.run()
+    assert code == 0, said
+    pins = json.loads(site.lock.read_text())["pins"]
+    assert [pin["name"] for pin in pins] == ["vcf_alpha", "vcf_beta", "vcf_delta", "vcf_gamma"]
+
+
+def test_a_repository_by_its_name(site: Site, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    commit(repository, "1.0")
+    env = {"GIT_CONFIG_GLOBAL": str(git_config(tmp_path, repository))}
+    site.configure(f"vcf_repo @ git+file://{TOKEN}@{repository}@main")
+    code, said = site.run(env=env)
+    assert code == 0, said
+    commit(repository, "1.1")
+    assert site.run(env=env)[0] == 0
+    assert site.imported("vcf_repo") == "vcf_repo 1.0"
+
+
 def test_a_repository_is_pinned_to_its_commit(site: Site, tmp_path: Path) -> None:
     repository = tmp_path / "repository"
     commit(repository, "1.0")

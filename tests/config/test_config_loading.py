@@ -170,8 +170,8 @@ def test_chains_that_use_what_is_not_built_are_held() -> None:
     held = {name: chain.held for name, chain in config.chains.items()}
     assert held == {
         "one": "not built yet: link 'summarize' (links.hugging_llm_link)",
-        "two": "not built yet: link 'own' (my_module), storage 'sftp' (storage.sftp), "
-        "tracer 'jlinc' (my_tracer)",
+        "two": "not installed: link 'own' (my_module); not built yet: storage 'sftp' "
+        "(storage.sftp), tracer 'jlinc' (my_tracer)",
         "off": None,
         "runs": None,
     }

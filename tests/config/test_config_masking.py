@@ -37,6 +37,17 @@ def test_secrets_by_their_type_also_in_lists_and_mappings() -> None:
     }
 
 
+def test_options_of_modules_of_the_contract_are_all_hidden() -> None:
+    config = read("""
+        links:
+          x: {module: strangers_module, options: {api: hidden, n: 5, t: {token: 7, on: true}}}
+    """)
+    assert mask(config)["links"]["x"] == {
+        "module": "strangers_module",
+        "options": {"api": "***", "n": 5, "t": {"token": "***", "on": True}},
+    }
+
+
 def test_a_union_without_secret_in_it_now_is_shown() -> None:
     assert masked_options("{mixed: plain}") == {"mixed": "plain"}
 

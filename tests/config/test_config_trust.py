@@ -237,3 +237,25 @@ def test_what_is_nested_too_deeply_is_refused() -> None:
     assert problem.type == "too_deep"
     while isinstance(document, dict):
         document = document.pop("x")
+
+
+def test_options_of_modules_of_the_contract_are_those_of_the_file() -> None:
+    """Whatever they name, a file, a host or a program, nobody but the module knows."""
+    file = {"links": {"x": {"module": "strangers_module", "options": {"path": "${USED}"}}}}
+    allowed = Allowances.of(file, ENV)
+    build(file, ENV, allowed)
+    for options in ({"path": "/etc"}, {}, {"path": "${USED}", "more": 1}):
+        document = link(module="strangers_module", options=options)
+        with pytest.raises(ConfigError) as caught:
+            build(document, ENV, allowed)
+        problem = caught.value.problems[-1]
+        assert (problem.place, problem.type) == ("links.x.options", "untrusted_options")
+
+
+def test_nothing_is_imported_that_the_file_does_not_import(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "strangers_module", raising=False)
+    assert kinds({"imports": {"x": "strangers_module"}}) == [("imports.x", "untrusted_module")]
+    assert kinds(link(module="strangers_module")) == [("links.x.module", "untrusted_module")]
+    assert "strangers_module" not in sys.modules

@@ -17,12 +17,17 @@ ADDED = {"job", "instance", "replica"}
 """Labels that scraping adds, and the supervisor of several replicas."""
 
 NOT_SHOWN = {
+    "vconflow_module_events_total",
+    "vconflow_module_threads_stuck",
+    "vconflow_module_value",
     "vconflow_replica_restarts_total",
     "vconflow_replicas",
     "vconflow_spans_total",
     "vconflow_storage_conflicts_total",
 }
-"""What the dashboard leaves out: what is seen better elsewhere."""
+"""What the dashboard leaves out: what is seen better elsewhere, and what only some installations
+have, each its own (modules of third parties).
+"""
 
 
 @cache

@@ -4,6 +4,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vconflow.adapters.clock import SystemClock
+    from vconflow.adapters.modules.host import Host, VconDesk
+    from vconflow.adapters.modules.link import ModuleLink
+    from vconflow.adapters.modules.storage import ModuleStorage
+    from vconflow.adapters.modules.threads import Threads
     from vconflow.adapters.redis.backend import RedisBackend
     from vconflow.adapters.storages.file import FileStorage
     from vconflow.adapters.storages.postgres import PostgresStorage
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from vconflow.ports.intake import Intake
     from vconflow.ports.ledger import Ledger
     from vconflow.ports.link import Link
+    from vconflow.ports.modules import ModuleHost, NoModules
     from vconflow.ports.storage import ReadableStorage, Storage
     from vconflow.ports.stream import EntryStream
     from vconflow.ports.tracer import Tracer
@@ -52,6 +57,11 @@ if TYPE_CHECKING:
 
     def spans(otel: OtelSpans) -> Spans:
         return otel
+
+    def modules(
+        threads: Threads, desk: VconDesk, link: ModuleLink, storage: ModuleStorage
+    ) -> tuple[list[ModuleHost], Link, Storage]:
+        return [Host(threads, desk), NoModules()], link, storage
 
     def backend(
         redis: RedisBackend,

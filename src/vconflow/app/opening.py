@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from starlette.types import ASGIApp
 from vconflow.adapters.clock import SystemClock
 from vconflow.adapters.fetch import open_fetcher
 from vconflow.adapters.http import open_http
+from vconflow.adapters.modules.host import Host
+from vconflow.adapters.modules.threads import Threads, open_threads
 from vconflow.adapters.objects import S3Objects
 from vconflow.adapters.providers import open_providers
 from vconflow.adapters.redis.backend import RedisBackend, open_backend
@@ -32,6 +34,7 @@ from vconflow.live_config import ConfigFile, LiveConfig, Watch, watching
 from vconflow.pipeline.breaker import Breakers
 from vconflow.pipeline.event_feed import EventFeed, open_event_feed
 from vconflow.pipeline.ingest import Ingest
+from vconflow.pipeline.lookup import Lookup
 from vconflow.pipeline.replica import Replica, open_replica
 from vconflow.settings import Settings
 from vconflow.site import Components, Site, Surroundings, open_pool, open_site
@@ -54,13 +57,20 @@ class App:
     watch: Watch
 
 
-class _Saver:
-    """Lets links store vCons, though links are opened before the way in that stores them."""
+class _Desk:
+    """Lets links store and read vCons, though links are opened before the ways in and out."""
 
     ingest: Ingest
+    lookup: Lookup
 
     async def save(self, document: bytes) -> str:
         return await self.ingest.save(document)
+
+    async def get(self, uuid: str) -> bytes | None:
+        return await self.lookup.get(uuid)
+
+    async def enqueue(self, uuid: str, list_name: str) -> bool:
+        return not await self.ingest.enqueue([uuid], list_name)
 
 
 @asynccontextmanager
@@ -87,14 +97,15 @@ async def open_app(
         spans = await enter(open_spans(enabled=settings.vconflow_otel, replica=replica_name))
         backend = await enter(open_backend(redis_url, redis_options(settings)))
         await tell_of_conserver_data(backend, config, settings.vcon_sorted_set_name)
-        saver, clock = _Saver(), SystemClock()
-        components = await enter(_open_components(settings, saver, clock, spans))
+        desk, clock = _Desk(), SystemClock()
+        threads = await enter(_open_threads(settings))
+        components = await enter(_open_components(settings, desk, clock, threads, spans))
         parts = await components.open(config)
         ports, policy = ports_of(backend, clock), policy_of(settings)
         replica, ingest, lookup = await enter(
             open_replica(ports, parts.chains, parts.fanout, policy, spans)
         )
-        saver.ingest = ingest
+        desk.ingest, desk.lookup = ingest, lookup
         site = await enter(open_site(config, parts, components, replica, backend.stream))
         most = settings.vconflow_max_event_streams
         feed = await enter(open_event_feed(backend.event_source, clock, limit=most))
@@ -109,7 +120,9 @@ async def open_app(
         followers = await enter(
             open_followers(site, settings, backend, ingest, clock, lambda: replica.stopping)
         )
-        readiness = Readiness(backend, lambda: replica.fanout, live, followers, redis_trouble)
+        readiness = Readiness(
+            backend, lambda: replica.fanout, live, followers, redis_trouble, threads
+        )
         opened = Opened(
             settings=settings,
             audit=audit,
@@ -128,9 +141,13 @@ async def open_app(
         yield App(build_asgi(services_of(opened)), replica, backend, site, feed, watch)
 
 
+def _open_threads(settings: Settings) -> AbstractAsyncContextManager[Threads]:
+    return open_threads(settings.vconflow_module_threads, settings.vconflow_module_stuck_threads)
+
+
 @asynccontextmanager
 async def _open_components(
-    settings: Settings, saver: _Saver, clock: SystemClock, spans: Spans | None
+    settings: Settings, desk: _Desk, clock: SystemClock, threads: Threads, spans: Spans | None
 ) -> AsyncIterator[Components]:
     async with (
         open_http() as http,
@@ -141,7 +158,16 @@ async def _open_components(
         data_dir = Path(settings.vconflow_data_dir)
         yield Components(
             pool,
-            Surroundings(http, fetcher, saver, S3Objects(), clock, data_dir, providers),
+            Surroundings(
+                http=http,
+                fetcher=fetcher,
+                documents=desk,
+                objects=S3Objects(),
+                clock=clock,
+                data_dir=data_dir,
+                providers=providers,
+                modules=Host(threads, desk),
+            ),
             Breakers(settings.vconflow_breaker_failures, clock.now),
             concurrency=settings.chain_concurrency,
             parallel=settings.conserver_parallel_storage,

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from vconflow.adapters.modules.threads import Threads
 from vconflow.adapters.redis.backend import RedisBackend
 from vconflow.api import Dependency
 from vconflow.live_config import LiveConfig
@@ -28,6 +29,7 @@ class Readiness:
     configuration: LiveConfig
     followers: Followers
     redis_trouble: Callable[[], str]
+    threads: Threads
 
     async def __call__(self) -> Sequence[Dependency]:
         fanout = self.fanout()
@@ -37,7 +39,8 @@ class Readiness:
         links = [_down(it) for it in fanout.breakers.open_ones if it.name.startswith(others)]
         refused = str(self.configuration.troubles)
         configuration = Dependency("configuration", not refused, 0.0, refused, required=False)
-        return [*measured, *links, configuration, *dependencies(self.followers)]
+        modules = _modules(self.threads.trouble)
+        return [*measured, *links, *modules, configuration, *dependencies(self.followers)]
 
     async def _redis(self) -> Dependency:
         try:
@@ -63,6 +66,10 @@ async def _storage(fanout: Fanout, name: str) -> Dependency:
     elapsed = (time.perf_counter() - started) * 1000
     # What is accepted while a storage is away waits for it: traffic may come all the same.
     return Dependency(f"storage:{name}", not error, round(elapsed, 2), error, required=False)
+
+
+def _modules(trouble: str) -> list[Dependency]:
+    return [Dependency("modules", False, 0.0, trouble, required=False)] if trouble else []
 
 
 def _down(breaker: Breaker) -> Dependency:

@@ -73,7 +73,8 @@ See [following another server](following.md).
 IMPORTS = """\
 ## Imports
 
-Each is the name of a module, or a mapping. They are installed, and not imported yet.
+Each is the name of a module, or a mapping. It is imported whenever the configuration is read; one
+that is not installed is named by a warning.
 """
 
 ROUTES_HEAD = """\
@@ -88,7 +89,7 @@ NOT_BUILT = """\
 
 Configurations that name these load with a warning. An enabled chain that uses one is held: it
 accepts vCons and keeps them in its lists until a version with the component starts. The same goes
-for third-party modules of the reference conserver's contract.
+for [modules of third parties](third-party.md) that are not installed.
 """
 
 

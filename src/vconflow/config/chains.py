@@ -118,11 +118,13 @@ def _check_names(raw: Any, components: Components, loc: Loc, findings: Findings)
 
 def _held(keys: ChainKeys, components: Components) -> str | None:
     """Why the chain cannot run with this version, naming every component that is missing."""
-    missing = ", ".join(_missing(keys, components))
-    return f"not built yet: {missing}" if missing else None
+    by_reason: dict[str, list[str]] = {}
+    for reason, text in _missing(keys, components):
+        by_reason.setdefault(reason, []).append(text)
+    return "; ".join(f"{reason}: {', '.join(texts)}" for reason, texts in by_reason.items()) or None
 
 
-def _missing(keys: ChainKeys, components: Components) -> Iterator[str]:
+def _missing(keys: ChainKeys, components: Components) -> Iterator[tuple[str, str]]:
     for what, names, known in (
         ("link", keys.links, components.links),
         ("storage", keys.storages, components.storages),
@@ -131,7 +133,8 @@ def _missing(keys: ChainKeys, components: Components) -> Iterator[str]:
         for name in names:
             component = known.get(name)
             if component and component.unbuilt:
-                yield f"{what} {name!r} ({component.module})"
+                reason = component.unbuilt.removeprefix(f"{component.module} is ")
+                yield reason, f"{what} {name!r} ({component.module})"
 
 
 def _check_lists(chains: Mapping[str, ChainConfig], findings: Findings) -> None:

@@ -27,7 +27,14 @@ __all__ = ["ComponentKeys", "read_links", "read_storages", "read_tracers"]
 class ComponentKeys(msgspec.Struct, kw_only=True):
     """What may be written about one link, storage or tracer."""
 
-    module: Annotated[str, Meta(min_length=1, description="A built-in, or `package.module:Class`.")]
+    module: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="A built-in, `package.module:Class`, or a module of the reference's "
+            "contract: see [modules of third parties](third-party.md).",
+        ),
+    ]
     options: Annotated[dict[str, Any], Meta(description="The options of the module.")] = {}
     timeout: Annotated[
         Positive,
@@ -150,7 +157,7 @@ def _find(
         component = registry.load(target)
     except registry.NotBuilt as missing:
         if is_trusted:
-            findings.warn(loc, str(missing), "not_built")
+            findings.warn(loc, _advice(str(missing), keys), "not_built")
             return _Found(unbuilt=str(missing))
         findings.error((*loc, "module"), untrusted(keys.module), "untrusted_module")
     except registry.UnknownModule as error:
@@ -159,8 +166,18 @@ def _find(
         findings.error(loc, str(error), "unusable_module")
     else:
         place = (*loc, "options")
-        options = convert_struct(component.options, keys.options, place, findings)
+        values = keys.options
+        if target.module:
+            values = {"module": target.module, "values": values}
+        options = convert_struct(component.options, values, place, findings)
         if options is not None and allowed is not None:
             allowed.check_paths(options, place, findings)
+            if target.module:
+                allowed.check_module_options(target.module, keys.options, place, findings)
         return _Found(target=target.path, options=options)
     return _Found()
+
+
+def _advice(missing: str, keys: ComponentKeys) -> str:
+    is_package = keys.pip_name and not registry.is_installed(keys.module)
+    return f"{missing}: run `vconflow install`" if is_package else missing

@@ -12,7 +12,7 @@ _HINTS: Final = {
     "duplicate": "Keep one of the two.",
     "duplicate_key": "Give everybody a key of their own.",
     "empty": "Write a value, or leave the whole entry out.",
-    "held": "It starts by itself with a version that has what is missing. To run without that, take"
+    "held": "It starts by itself when the server starts with what is missing. To run without, take"
     " it out of the chain; to accept nothing meanwhile, set `enabled: false`.",
     "ignored": "Nothing uses it: take it out, or put it into a section that begins with `x-` if it"
     " is a note.",
@@ -23,7 +23,7 @@ _HINTS: Final = {
     "no_ingress": "Name a list under `ingress_lists`, or set `enabled: false`.",
     "not_built": "The configuration loads all the same, and an enabled chain that uses it is held:"
     " it accepts vCons and keeps them in its lists.",
-    "not_imported": "`vconflow install` installs it; links and storages name their own modules.",
+    "not_installed": "Install it, see that PYTHONPATH leads to it, or take it out.",
     "syntax": "Everything after this place is unread: repair it first.",
     "unknown_key": "Correct the name or take it out.",
     "unknown_link": "Name a link of the section `links`, or add it there.",

@@ -108,7 +108,7 @@ def _build(
         "storages": components.storages,
         "tracers": components.tracers,
         "chains": chains,
-        "imports": read_imports(sections["imports"], findings),
+        "imports": read_imports(sections["imports"], findings, allowed),
         "access": read_access(sections["api_keys"], sections["ingress_auth"], lists, findings),
         "followers": read_followers(sections["followers"], lists, findings),
     }

@@ -83,7 +83,9 @@ def _mask_partners(entry: Any) -> Any:
 
 def _mask_component(entry: Any, options: type[Options] | None) -> Any:
     masked = _keep(entry, COMPONENT_KEYS)
-    if options is not None and isinstance(entry, dict) and isinstance(entry.get("options"), dict):
+    if options is None or options.is_open:
+        return masked
+    if isinstance(entry, dict) and isinstance(entry.get("options"), dict):
         masked["options"] = _mask_options(options, entry["options"])
     return masked
 

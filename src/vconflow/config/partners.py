@@ -4,8 +4,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from vconflow import registry
 from vconflow.config.conversion import convert_struct
 from vconflow.config.findings import Findings, Loc
+from vconflow.config.trust import Allowances
 from vconflow.config.types import FollowerConfig, ImportConfig
 
 __all__ = ["read_followers", "read_imports"]
@@ -46,14 +48,29 @@ def _is_address(url: str) -> bool:
     return is_http and not parts.query and not parts.fragment
 
 
-def read_imports(section: Mapping[str, Any], findings: Findings) -> dict[str, ImportConfig]:
-    """Read every import, given as a mapping or as the bare name of a module."""
+def read_imports(
+    section: Mapping[str, Any], findings: Findings, allowed: Allowances | None = None
+) -> dict[str, ImportConfig]:
+    """Import every module that is named, in a mapping or by itself, if it is installed."""
     imports = {}
     for name, raw in section.items():
         loc = ("imports", name)
         keys = {"module": raw} if isinstance(raw, str) else raw
         found = convert_struct(ImportConfig, keys, loc, findings, closed=False)
         if found:
-            findings.warn(loc, "is not imported yet", "not_imported")
             imports[name] = found
+            # One that is not allowed has been noted already.
+            if allowed is None or found.module in allowed.modules:
+                _import(found, loc, findings)
     return imports
+
+
+def _import(wanted: ImportConfig, loc: Loc, findings: Findings) -> None:
+    if not registry.is_installed(wanted.module):
+        advice = ": run `vconflow install`" if wanted.pip_name else ""
+        findings.warn(loc, f"{wanted.module} is not installed{advice}", "not_installed")
+        return
+    try:
+        registry.import_foreign(wanted.module)
+    except registry.RegistryError as error:
+        findings.error(loc, str(error), "unusable_module")

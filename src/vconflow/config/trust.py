@@ -31,12 +31,13 @@ class Allowances:
     """The foreign modules, packages (`pip_name`), variables and folders that the file names.
 
     `references` is where it refers to which variable, `destinations` where each of its components
-    sends what it knows.
+    sends what it knows, `module_options` what options each module has.
     """
 
     modules: frozenset[str]
     packages: frozenset[str]
     references: frozenset[tuple[Loc, str]]
+    module_options: tuple[tuple[str, Any], ...]
     destinations: Mapping[Loc, Any]
     folders: tuple[Path, ...]
 
@@ -50,6 +51,11 @@ class Allowances:
             modules=frozenset(module for _, module in _modules(expanded)),
             packages=frozenset(package for _, package in _packages(expanded)),
             references=frozenset((_place(loc), name) for loc, name in _variables(document, ())),
+            module_options=tuple(
+                (entry["module"], entry.get("options") or {})
+                for _, entry in _entries(expanded, *_COMPONENTS)
+                if isinstance(entry, dict) and isinstance(entry.get("module"), str)
+            ),
             destinations={loc: goes_to(entry) for loc, entry in _entries(document, *_SENDING)},
             folders=tuple(folders),
         )
@@ -96,6 +102,17 @@ class Allowances:
                     "is neither in the data folder nor below what the configuration file names"
                 )
                 findings.error((*loc, name), message, "untrusted_path")
+
+    def check_module_options(
+        self, module: str, options: dict[str, Any], loc: Loc, findings: Findings
+    ) -> None:
+        """Note options that a foreign module does not have in the file.
+
+        Which of them name a file, a program or an address nobody but the module knows.
+        """
+        if (module, options) not in self.module_options:
+            message = "only this server's configuration file may set options of a foreign module"
+            findings.error(loc, message, "untrusted_options")
 
     def check_packages(self, expanded: dict[str, Any], findings: Findings) -> None:
         """Note every package, and every import, that the file does not name."""

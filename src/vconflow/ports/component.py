@@ -17,6 +17,7 @@ from vconflow.ports.clock import Clock
 from vconflow.ports.documents import DocumentSaver
 from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.http import HttpSender
+from vconflow.ports.modules import ModuleHost, NoModules
 
 if TYPE_CHECKING:
     from vconflow.ports.objects import Objects  # which needs `Secret`
@@ -81,6 +82,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """
 
     aliases: ClassVar[dict[str, str]] = {}
+    is_open: ClassVar[bool] = False
+    """Whether the values are known to nobody but the component: they are all shown as secrets."""
 
 
 class NoOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,6 +103,7 @@ class Resources:
     data_dir: Path
     providers: "Providers"
     random: Callable[[], float] = field(default=random.random)
+    modules: ModuleHost = field(default_factory=NoModules)
 
 
 OptionsT = TypeVar("OptionsT", bound=Options, contravariant=True)

@@ -1,7 +1,7 @@
 """Opening the configured links, storages and tracers."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vconflow.config import Config, LinkConfig, RetryConfig, StorageConfig, TracerConfig
@@ -14,6 +14,7 @@ from vconflow.ports.component import Resources
 from vconflow.ports.documents import DocumentSaver
 from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.http import HttpSender
+from vconflow.ports.modules import ModuleHost, NoModules
 from vconflow.ports.objects import Objects
 from vconflow.ports.providers import Providers
 from vconflow.site.component_pool import ComponentPool, Opened, Wanted
@@ -33,6 +34,7 @@ class Surroundings:
     clock: Clock
     data_dir: Path
     providers: Providers
+    modules: ModuleHost = field(default_factory=NoModules)
 
     def of(self, name: str) -> Resources:
         """What the component of that name is given."""
@@ -45,6 +47,7 @@ class Surroundings:
             clock=self.clock,
             data_dir=self.data_dir,
             providers=self.providers,
+            modules=self.modules,
         )
 
 

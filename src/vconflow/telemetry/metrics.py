@@ -154,6 +154,12 @@ FOLLOWER_WAITING = _gauge(
 )
 FOLLOWER_PARKED = _gauge("follower_parked", "Ids whose vCon cannot be had.", "follower")
 
+MODULE_THREADS_STUCK = _gauge(
+    "module_threads_stuck", "Threads of modules whose calls took too long and go on."
+)
+MODULE_EVENTS = _counter("module_events_total", "What modules count, by their name.", "name")
+MODULE_VALUE = _gauge("module_value", "The newest value that modules measured.", "name")
+
 WAITING = _gauge("waiting", "Entries that wait for a retry or for a breaker.", "chain")
 INFLIGHT = _gauge("inflight", "Entries being processed.", "chain")
 LIST_DEPTH = _gauge("list_depth", "Entries that nobody has taken yet.", "list")

@@ -52,6 +52,12 @@ from vconflow.telemetry.events.http import (
     connection_refused,
     http_done,
 )
+from vconflow.telemetry.events.modules import (
+    module_back,
+    module_counted,
+    module_measured,
+    module_stuck,
+)
 from vconflow.telemetry.events.ownership import (
     lease_lost,
     recovered,
@@ -142,6 +148,10 @@ __all__ = [
     "list_measured",
     "list_reader_changed",
     "loop_lag",
+    "module_back",
+    "module_counted",
+    "module_measured",
+    "module_stuck",
     "package_installed",
     "parked",
     "partner_accepted",

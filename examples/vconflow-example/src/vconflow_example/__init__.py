@@ -1,0 +1,1 @@
+"""A link and a storage for vconflow."""
