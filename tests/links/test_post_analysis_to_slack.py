@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from slack_double import TOKEN, SlackDouble, answer, slack_double
 
+from slack_double import TOKEN, SlackDouble, answer, slack_double
 from vconflow.config import check
 from vconflow.errors import Permanent, Retryable
 from vconflow.links.post_analysis_to_slack import SlackLink, SlackOptions
