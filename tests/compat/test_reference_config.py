@@ -30,9 +30,15 @@ OURS_OF_SOME = {
     "links.check_and_tag": {"temperature"},
     "links.detect_engagement": {"response_format"},
     "links.jq_link": {"on_error", "seconds"},
+    "links.post_analysis_to_slack": {"timeout"},
+    "storage.milvus": {
+        *("azure_openai_api_key", "azure_openai_api_version", "azure_openai_endpoint"),
+        *("litellm_master_key", "litellm_proxy_url", "n_trees", "password", "pq_m", "pq_nbits"),
+        *("project", "token", "uri", "user"),
+    },
     "storage.webhook": {"signing_secret", "timeout"},
 }
-"""What other links of the reference have."""
+"""What only some of them may have besides: other links of the reference have it, or none."""
 PAST = {"links.deepgram", "links.script", "links.summary"}
 """What the reference once had."""
 

@@ -13,6 +13,7 @@ from occurrences import (
     providers,
     redis,
     replicas,
+    spans,
     vcons,
 )
 from occurrences.occurrence import UUID, Occurrence
@@ -32,6 +33,7 @@ TABLES = (
     providers,
     redis,
     replicas,
+    spans,
     vcons,
 )
 OCCURRENCES = [occurrence for table in TABLES for occurrence in table.OCCURRENCES]

@@ -43,6 +43,21 @@ OCCURRENCES = [
         "warning storage_failed",
     ),
     Occurrence(
+        lambda: events.tracer_done("jlinc", "ok", 0.1, "main", UUID, None),
+        {'tracer_seconds_count{"ok","jlinc"}': 1},
+        None,
+    ),
+    Occurrence(
+        lambda: events.tracer_done("jlinc", "failed", 0.1, "main", UUID, ERROR),
+        {'tracer_seconds_count{"failed","jlinc"}': 1},
+        "warning tracer_failed",
+    ),
+    Occurrence(
+        lambda: events.tracer_done("jlinc", "skipped", 0.0, "main", UUID, ERROR),
+        {'tracer_seconds_count{"skipped","jlinc"}': 1},
+        None,
+    ),
+    Occurrence(
         lambda: events.storage_conflict_restored("file", UUID),
         {'storage_conflicts_total{"file"}': 1},
         "info storage_conflict_restored",
