@@ -17,6 +17,7 @@ from vconflow.errors import ConfigError, Permanent, Retryable
 from vconflow.testing import servers
 from vconflow.testing.contracts.storage import stored
 
+OTHER = "Something else entirely, about trains and kettles."
 SENTENCE = "A very particular sentence about copper kettles on the moon."
 
 
@@ -73,10 +74,12 @@ async def test_the_score_is_the_cosine_whatever_the_metric(
 ) -> None:
     options = LOCAL | {"uri": str(tmp_path / "v.db"), "index_type": index, "metric_type": metric}
     async with opened(tmp_path, **options) as storage:
-        await storage.put([said(SENTENCE), said("Something else entirely, about trains.")])
+        await storage.put([said(SENTENCE), said(OTHER)])
         near, far = await storage.search(SENTENCE, 2)
+        one, two = await storage._vectors.of([SENTENCE, OTHER])
     assert near.score == pytest.approx(1, abs=1e-3)
-    assert -1 <= far.score < 0.7
+    assert far.score == pytest.approx(float(one @ two), abs=0.02)
+    assert far.score < 0.7
 
 
 async def test_the_fields_are_those_of_the_reference(tmp_path: Path) -> None:
