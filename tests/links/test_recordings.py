@@ -73,7 +73,7 @@ def vcon_of(*dialogs: dict[str, Any], version: str = "0.4.0") -> Vcon:
 
 
 def left_in(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 @asynccontextmanager
