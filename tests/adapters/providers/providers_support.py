@@ -41,11 +41,17 @@ PASSING = [
     pytest.param(Reply(headers=JSON, body=b'{"text": '), None, id="half-json"),
 ]
 STAYING = [
-    pytest.param(Reply(status, JSON, b'{"error": {"message": "' + KEY.encode() + b'"}}'), id=name)
-    for status, name in (
-        *((400, "bad"), (402, "unpaid"), (403, "forbidden"), (404, "unknown")),
-        *((413, "large"), (422, "odd")),
-    )
+    # With the key on its way to wherever the provider says.
+    pytest.param(Reply(307, {"Location": "/elsewhere"}), id="redirect"),
+    *[
+        pytest.param(
+            Reply(status, JSON, b'{"error": {"message": "' + KEY.encode() + b'"}}'), id=name
+        )
+        for status, name in (
+            *((400, "bad"), (402, "unpaid"), (403, "forbidden"), (404, "unknown")),
+            *((413, "large"), (422, "odd")),
+        )
+    ],
 ]
 
 

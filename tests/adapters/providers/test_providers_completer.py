@@ -117,6 +117,7 @@ async def test_what_stays(providers: Providers, openai: OpenAiServer, reply: Rep
         with pytest.raises(Permanent, match=f"status {reply.status}$") as caught:
             await ask(opened)
     staying(caught)
+    assert len(openai.calls) == 1
 
 
 async def test_a_wait_in_milliseconds(providers: Providers, openai: OpenAiServer) -> None:

@@ -31,19 +31,15 @@ class Line:
         link has a time limit of its own.
         """
         async with self._slots:
-            started, outcome = time.perf_counter(), "cancelled"
+            started, outcome = time.perf_counter(), "completed"
             try:
                 async with asyncio.timeout(timeout):
                     yield
-                outcome = "completed"
             except TimeoutError:
                 outcome = "retryable"
                 raise Retryable(f"{self.provider}: no answer in {timeout:g} s") from None
-            except Retryable:
-                outcome = "retryable"
-                raise
-            except Permanent:
-                outcome = "permanent"
+            except BaseException as error:
+                outcome = _word(error)
                 raise
             finally:
                 seconds = time.perf_counter() - started
@@ -61,3 +57,15 @@ class Line:
             cost=priced.cost,
         )
         return priced
+
+
+def _word(error: BaseException) -> str:
+    match error:
+        case Retryable():
+            return "retryable"
+        case Permanent():
+            return "permanent"
+        case asyncio.CancelledError():
+            return "cancelled"
+        case _:
+            return "failed"

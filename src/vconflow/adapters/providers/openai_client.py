@@ -8,7 +8,7 @@ import asyncio
 import importlib
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -49,24 +49,32 @@ async def open_client(login: Login) -> "AsyncIterator[AsyncOpenAI]":
         # All three log requests, some with headers and bodies.
         logging.getLogger(name).setLevel(logging.WARNING)
     # Reading the certificates takes tens of milliseconds.
-    client = await asyncio.to_thread(_make(openai, login))
+    client = await asyncio.to_thread(_make, openai, login)
     async with client:
         yield client
 
 
-def _make(openai: Any, login: Login) -> "Callable[[], AsyncOpenAI]":
-    plain = {"api_key": login.key.reveal(), "max_retries": 0, "timeout": None}
+def _make(openai: Any, login: Login) -> "AsyncOpenAI":
+    shared = {
+        "api_key": login.key.reveal(),
+        "max_retries": 0,
+        "timeout": None,
+        # A redirect would take Azure's key along to wherever it points.
+        "http_client": openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=None),
+    }
+    client: AsyncOpenAI
     if login.provider == "azure":
-        version = login.api_version
-        return lambda: openai.AsyncAzureOpenAI(
-            azure_endpoint=login.base_url, api_version=version, **plain
+        client = openai.AsyncAzureOpenAI(
+            azure_endpoint=login.base_url, api_version=login.api_version, **shared
         )
-    return lambda: openai.AsyncOpenAI(
-        base_url=login.base_url,
-        organization=login.organization,
-        project=login.project,
-        **plain,
-    )
+    else:
+        client = openai.AsyncOpenAI(
+            base_url=login.base_url,
+            organization=login.organization,
+            project=login.project,
+            **shared,
+        )
+    return client
 
 
 @contextmanager

@@ -65,9 +65,11 @@ class OpenAiTranscriber:
                     extra_body=fields,
                 )
             body = expect(self._line.provider, answer, openai.BaseModel).to_dict(mode="json")
-        return self._transcript(body, recording)
+        return self._transcript(body, recording, language)
 
-    def _transcript(self, body: dict[str, Any], recording: Recording) -> Transcript:
+    def _transcript(
+        self, body: dict[str, Any], recording: Recording, language: str | None
+    ) -> Transcript:
         usage = self._line.bill(self._model, self._usage(body, recording))
         text = body.get("text")
         if not isinstance(text, str):
@@ -78,7 +80,7 @@ class OpenAiTranscriber:
             body={"transcript": text} if self.vendor == "deepgram" else body,
             usage=usage,
             confidence=_confidence(body.get("segments")),
-            language=body.get("language"),
+            language=language or body.get("language"),
             duration=usage.audio_seconds or None,
         )
 

@@ -9,7 +9,7 @@ _log = get_logger()
 
 
 def provider_called(provider: str, model: str, outcome: str, seconds: float) -> None:
-    """A call ended: completed, retryable, permanent or cancelled."""
+    """A call ended: completed, retryable, permanent, cancelled, or failed as nothing may."""
     metrics.PROVIDER_CALLS(provider, model, outcome).inc()
     metrics.PROVIDER_SECONDS(provider, model).observe(seconds)
     if debug_enabled():

@@ -48,12 +48,14 @@ class ProviderServer(ABC):
     """Counts and records calls; answers each with a queued reply, by `decide`, or truly.
 
     `keys` are the credentials that are accepted, None accepts any that is there. `seconds` is how
-    long each call takes, `most_at_once` how many were under way at the same time.
+    long each call takes, `most_at_once` how many were under way at the same time. What the test's
+    own functions raise fails the test when the server is closed.
     """
 
     def __init__(self, decide: Decide | None, keys: Collection[str] | None) -> None:
         self.seconds = 0.0
         self.most_at_once = 0
+        self.errors: list[Exception] = []
         self.keys = keys
         self._decide = decide
         self._replies: deque[Reply] = deque()
@@ -127,6 +129,9 @@ class ProviderServer(ABC):
             reply = queued or self._truly(call)
             time.sleep(self.seconds + reply.delay)
             return replace(reply, delay=0.0)
+        except Exception as error:
+            self.errors.append(error)
+            raise
         finally:
             with self._news:
                 self._under_way -= 1
@@ -170,3 +175,5 @@ def served(server: ServerT) -> Iterator[ServerT]:
     finally:
         server.close()
         thread.join()
+    if server.errors:
+        raise server.errors[0]
