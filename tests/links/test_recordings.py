@@ -331,7 +331,7 @@ async def test_whoever_is_cancelled_leaves_nothing(
     server.answers["/hangs"] = body_of(CONTENT, "audio/wav", announced=20_000)
     for path, folder in (("/hangs", tmp_path), ("/a.wav", tmp_path)):
         task = asyncio.create_task(hold(files, dialog_of(url=server.url(path))))
-        while not left_in(folder):
+        while not left_in(folder) or path not in server.asked:
             await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -34,19 +34,23 @@ class RawHttpServer:
         self.tasks.add(asyncio.ensure_future(self._serve(reader, writer)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Clients that go away, even before they have asked, are part of the tests.
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await self._answer(reader, writer)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
         path = request.split(b" ")[1].decode()
         self.asked.append(path)
         answer = self.answers.get(path, OK)
-        with contextlib.suppress(ConnectionError):
-            for piece in [answer] if isinstance(answer, bytes) else answer:
-                writer.write(piece)
-                await writer.drain()
-            if path == "/hangs":
-                await reader.read()
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+        for piece in [answer] if isinstance(answer, bytes) else answer:
+            writer.write(piece)
+            await writer.drain()
+        if path == "/hangs":
+            await reader.read()
 
 
 def body_of(content: bytes, media_type: str = "", *, announced: int | None = None) -> bytes:
