@@ -16,6 +16,7 @@ import pytest
 from cli_process import ROOT, START_SECONDS, Process, environment, vconflow
 
 from vconflow import config
+from vconflow.registry import BUILT_IN
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FENCE = r"-->\n```(?:\w+)\n(?P<code>.*?)```"
@@ -105,6 +106,19 @@ def test_the_configuration_has_no_error() -> None:
     loaded = config.parse(example("config.yml"), {})
     assert not loaded.warnings
     assert loaded.chains["main"].storages == ("archive", "database")
+
+
+def test_every_component_is_in_a_table_with_its_extra() -> None:
+    rows = dict(re.findall(r"^\| `([\w.]+)` \|(.*)$", README, re.MULTILINE))
+    names = {name: target for named in BUILT_IN.values() for name, target in named.items()}
+    del names["links.deepgram"]  # an older name of links.deepgram_link
+    missing = [
+        name
+        for name, target in names.items()
+        if name not in rows or (target.extra and f"`{target.extra}`" not in rows[name])
+    ]
+    assert missing == []
+    assert not [name for name in rows if name.startswith("links.") and name not in names]
 
 
 @pytest.fixture(scope="module")
