@@ -25,12 +25,16 @@ OUR_OPTIONS = {
     *("provider_fetches", "provider_timeout"),
 }
 """Those that some component has and the reference has not."""
+USAGE_PORTAL = {"ai_usage_api_token", "send_ai_usage_data_to_url"}
 OURS_OF_SOME = {
     "links.analyze": {"response_format"},
     "links.check_and_tag": {"temperature"},
     "links.detect_engagement": {"response_format"},
+    "links.groq_whisper": USAGE_PORTAL,
+    "links.hugging_face_whisper": USAGE_PORTAL,
     "links.jq_link": {"on_error", "seconds"},
     "links.post_analysis_to_slack": {"timeout"},
+    "links.transcribe": USAGE_PORTAL,
     "storage.milvus": {
         *("azure_openai_api_key", "azure_openai_api_version", "azure_openai_endpoint"),
         *("litellm_master_key", "litellm_proxy_url", "n_trees", "password", "pq_m", "pq_nbits"),

@@ -249,6 +249,32 @@ class TestTranscribeContract(OfTranscription):
         return {"vendor": vendor.name, "vendor_options": vendor.options}
 
 
+# what is reported
+
+
+@pytest.mark.parametrize("name", LINKS)
+@pytest.mark.parametrize("recording", [b"one", b"low"])
+async def test_what_was_used_is_reported_to_the_portal_once(
+    vendors: dict[str, Vendor], resources: Resources, name: str, recording: bytes
+) -> None:
+    url, vendor = "https://portal.example/usage", vendors[name]
+    told = {"send_ai_usage_data_to_url": url, "ai_usage_api_token": Secret("portal-token")}
+    options = {"vendor": name, "vendor_options": vendor.options | told}
+    resources.http.errors[url] = Permanent("gone")  # type: ignore[attr-defined]
+    vcon = vcon_of(inline(recording))
+    async with opened(TranscribeLink, resources, options) as link:
+        assert await link(vcon, run_on(vcon)) == CONTINUE
+    (post,) = resources.http.posts  # type: ignore[attr-defined]
+    assert post.headers["authorization"] == "Bearer portal-token"
+    report = msgspec.json.decode(post.content)
+    assert (report["record_id"], report["type"]) == (vcon.uuid, "VCON_PROCESSING")
+    assert report["sub_type"] == f"{name.upper()}_TRANSCRIBE"
+    assert bool(vcon.analysis) == (recording == b"one" or name != "deepgram")
+    if name == "deepgram":
+        units = (report["unit_type"], report["input_units"], report["output_units"])
+        assert units == ("seconds", 90, 0)
+
+
 # what becomes of a vCon
 
 

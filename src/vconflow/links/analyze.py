@@ -1,8 +1,6 @@
 """Analyze: let a language model answer one prompt about each dialog."""
 
-from typing import Annotated, ClassVar
-
-from msgspec import Meta
+from typing import ClassVar
 
 from vconflow.links.analysis.answers import words
 from vconflow.links.analysis.asking import Answer, Asker, Question
@@ -15,9 +13,10 @@ from vconflow.links.analysis.options import (
     SystemPrompt,
     Temperature,
 )
-from vconflow.links.analysis.results import UsagePortal, total
+from vconflow.links.analysis.results import total
+from vconflow.links.usage_portal import PortalAccess, PortalToken, PortalUrl, UsagePortal
 from vconflow.model.vcon import Vcon
-from vconflow.ports.component import SECRET_URL, Options, Resources, Secret
+from vconflow.ports.component import Options, Resources
 from vconflow.ports.link import LinkRun
 
 __all__ = ["AnalyzeLink", "AnalyzeOptions"]
@@ -31,17 +30,8 @@ class AnalyzeOptions(DialogOptions, frozen=True, kw_only=True, forbid_unknown_fi
     analysis_type: AnalysisType = "summary"
     model: Model = "gpt-3.5-turbo-16k"
     temperature: Temperature = 0
-    send_ai_usage_data_to_url: Annotated[
-        str,
-        Meta(
-            pattern="^(https?://.|$)",
-            description="Where the tokens of each analysis are reported, once and at best effort.",
-            extra={SECRET_URL: True},
-        ),
-    ] = ""
-    ai_usage_api_token: Annotated[
-        Secret | None, Meta(description="Sent there as `Authorization: Bearer`.")
-    ] = None
+    send_ai_usage_data_to_url: PortalUrl = ""
+    ai_usage_api_token: PortalToken = None
 
 
 class AnalyzeLink(DialogLink[AnalyzeOptions, str]):
@@ -51,8 +41,8 @@ class AnalyzeLink(DialogLink[AnalyzeOptions, str]):
 
     def __init__(self, options: AnalyzeOptions, asker: Asker, resources: Resources) -> None:
         super().__init__(options, asker, resources)
-        url, token = options.send_ai_usage_data_to_url, options.ai_usage_api_token or Secret("")
-        self._portal = UsagePortal(url, token, resources.http, resources.clock) if url else None
+        portal = PortalAccess(options.send_ai_usage_data_to_url, options.ai_usage_api_token)
+        self._portal = UsagePortal.of(portal, resources)
 
     def question(self) -> Question[str]:
         prompt, system = self._options.prompt, self._options.system_prompt

@@ -76,4 +76,5 @@ class DeepgramLink(TranscriptionLink):
                 "api": options.api,
             },
             text_only=by_proxy,
+            portal=options.portal,
         )

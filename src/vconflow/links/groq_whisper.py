@@ -56,4 +56,5 @@ class GroqWhisperLink(TranscriptionLink):
             minimum_duration=options.minimum_duration,
             stated={"minimum_duration": options.minimum_duration, "model": options.model},
             media_type=options.content_type,
+            portal=options.portal,
         )

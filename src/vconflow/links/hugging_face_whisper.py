@@ -56,4 +56,5 @@ class HuggingFaceWhisperLink(TranscriptionLink):
             minimum_duration=options.minimum_duration,
             stated={"minimum_duration": options.minimum_duration},
             media_type=options.content_type,
+            portal=options.portal,
         )

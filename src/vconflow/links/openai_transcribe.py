@@ -111,4 +111,5 @@ class OpenaiTranscribeLink(TranscriptionLink):
                 "minimum_duration": options.minimum_duration,
             },
             cutting=options.cutting,
+            portal=options.portal,
         )

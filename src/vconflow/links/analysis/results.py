@@ -1,23 +1,15 @@
-"""How the work of a model is written into a vCon, and told to a portal of usage."""
+"""How the work of a model is written into a vCon."""
 
-import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from vconflow.errors import Permanent, Retryable
 from vconflow.links.analysis.asking import Answer, Asker
-from vconflow.model.dates import rfc3339
 from vconflow.model.vcon import Vcon
-from vconflow.ports.clock import Clock
-from vconflow.ports.component import Secret
-from vconflow.ports.http import HttpSender
 from vconflow.ports.usage import Usage
 
-__all__ = ["UsagePortal", "add_analysis", "total", "vendor_of"]
+__all__ = ["add_analysis", "total", "vendor_of"]
 
 # As the reference names who made the model behind a LiteLLM proxy.
 MAKERS = {
@@ -45,8 +37,6 @@ NAMES = {
     "meta-llama": "meta",
     "command": "cohere",
 }
-
-_PORTAL_SECONDS = 30.0
 
 
 def vendor_of(provider: str, model: str) -> str:
@@ -98,37 +88,3 @@ def add_analysis(
         vendor_schema={"model": asker.model, **asked},
         usage=usage,
     )
-
-
-@dataclass(frozen=True)
-class UsagePortal:
-    """Where the reference reports what was used, by `send_ai_usage_data_to_url`."""
-
-    url: str
-    token: Secret
-    http: HttpSender
-    clock: Clock
-
-    async def tell(self, uuid: str, sub_type: str, usage: Usage) -> None:
-        """Report the calls of one analysis. That it fails is no reason to pay for them again."""
-        report = {
-            "created_at": rfc3339(datetime.fromtimestamp(self.clock.now(), UTC)),
-            "record_id": uuid,
-            "type": "VCON_PROCESSING",
-            "sub_type": sub_type,
-            "unit_type": "tokens",
-            "input_units": usage.input_tokens,
-            "output_units": usage.output_tokens,
-            "ai_model": usage.model,
-        }
-        headers = {
-            "content-type": "application/json",
-            "authorization": f"Bearer {self.token.reveal()}",
-        }
-        with contextlib.suppress(Retryable, Permanent):
-            await self.http.post(
-                self.url,
-                content=msgspec.json.encode(report),
-                headers=headers,
-                timeout=_PORTAL_SECONDS,
-            )

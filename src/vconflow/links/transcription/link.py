@@ -15,6 +15,7 @@ from vconflow.links.recordings.files import RecordingFiles
 from vconflow.links.recordings.splitting import Cutting, in_pieces
 from vconflow.links.transcription.merging import merged
 from vconflow.links.transcription.options import TranscriptionOptions
+from vconflow.links.usage_portal import PortalAccess, UsagePortal
 from vconflow.model.media_types import UNKNOWN
 from vconflow.model.references import targets
 from vconflow.model.vcon import Vcon
@@ -34,7 +35,7 @@ class Plan(msgspec.Struct, frozen=True):
     `vendor` is what analyses say, `provider` whom to ask by which `transcriber` options. `stated`
     are the options that analyses repeat. `media_type` is that of recordings of which nobody says
     it; with `text_only` the body of an analysis is `{"transcript": ...}`. `cutting` says how long
-    recordings are cut, None sends them whole.
+    recordings are cut, None sends them whole. `portal` is told what was used.
     """
 
     vendor: str
@@ -47,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True):
     media_type: str = UNKNOWN
     text_only: bool = False
     cutting: Cutting | None = None
+    portal: PortalAccess = PortalAccess()
 
 
 class TranscriptionLink(ABC):
@@ -64,11 +66,13 @@ class TranscriptionLink(ABC):
         options: TranscriptionOptions,
         transcriber: Transcriber,
         files: RecordingFiles,
+        portal: UsagePortal | None,
     ) -> None:
         self._plan = plan
         self._options = options
         self._transcriber = transcriber
         self._files = files
+        self._portal = portal
         self.planned_seconds = options.fetch_timeout + options.provider_timeout
 
     @classmethod
@@ -85,7 +89,7 @@ class TranscriptionLink(ABC):
         await files.clear()
         account = resources.providers.transcriber(plan.provider, plan.transcriber)
         async with account as transcriber:
-            yield cls(plan, options, transcriber, files)
+            yield cls(plan, options, transcriber, files, UsagePortal.of(plan.portal, resources))
 
     async def __call__(self, vcon: Vcon, run: LinkRun) -> Outcome:
         """Transcribe what is not yet. Raises Permanent for a signed or encrypted vCon."""
@@ -98,9 +102,13 @@ class TranscriptionLink(ABC):
             transcript = await self._transcript(dialog, calls)
             if transcript is None:
                 return
-            async with adding:
-                self._add(vcon, index, transcript)
-                await run.keep()
+            if self._is_sure(transcript):
+                async with adding:
+                    self._add(vcon, index, transcript)
+                    await run.keep()
+            if self._portal is not None:
+                what = f"{self._plan.provider.upper()}_TRANSCRIBE"
+                await self._portal.tell(vcon.uuid, what, transcript.usage)
 
         await for_each_dialog(work, self._wanted(vcon), self._options.concurrency)
         return CONTINUE
@@ -124,15 +132,15 @@ class TranscriptionLink(ABC):
     async def _transcript(
         self, dialog: RecordedDialog, calls: asyncio.Semaphore
     ) -> Transcript | None:
-        """What was said; None if the recording is too short, or nobody can tell well enough."""
+        """What was said; None if the recording is too short."""
         async with self._recording(dialog) as recording:
             if self._is_short(recording.duration):
                 return None
-            transcript = await self._of_pieces(recording, calls)
+            return await self._of_pieces(recording, calls)
+
+    def _is_sure(self, transcript: Transcript) -> bool:
         confidence = transcript.confidence
-        if confidence is not None and confidence < self._plan.minimum_confidence:
-            return None
-        return transcript
+        return confidence is None or confidence >= self._plan.minimum_confidence
 
     async def _of_pieces(self, recording: Recording, calls: asyncio.Semaphore) -> Transcript:
         async def ask(piece: Recording) -> Transcript:

@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from vconflow.links.recordings.files import Limits
+from vconflow.links.usage_portal import PortalAccess, PortalToken, PortalUrl
 from vconflow.ports.component import Options
 
 __all__ = ["ContentType", "MinimumDuration", "TranscriptionOptions"]
@@ -60,6 +61,13 @@ class TranscriptionOptions(Options, frozen=True, kw_only=True, forbid_unknown_fi
             "Otherwise they are fetched here and uploaded."
         ),
     ] = False
+    send_ai_usage_data_to_url: PortalUrl = ""
+    ai_usage_api_token: PortalToken = None
+
+    @property
+    def portal(self) -> PortalAccess:
+        """Where to report what was used."""
+        return PortalAccess(self.send_ai_usage_data_to_url, self.ai_usage_api_token)
 
     @property
     def limits(self) -> Limits:

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from vconflow.ports.component import Secret
+from vconflow.links.usage_portal import HTTP_OR_NOTHING
+from vconflow.ports.component import SECRET_URL, Secret
 
 __all__ = ["VendorOptions"]
 
@@ -47,6 +48,10 @@ class VendorOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     use_silence_chunking: bool | None = None
     silence_thresh: float | None = None
     silence_len: Annotated[float, Meta(gt=0)] | None = None
+    send_ai_usage_data_to_url: Annotated[
+        Annotated[str, Meta(pattern=HTTP_OR_NOTHING)] | None, Meta(extra={SECRET_URL: True})
+    ] = None
+    ai_usage_api_token: Secret | None = None
 
     def given(self) -> list[tuple[str, str, Any]]:
         """What is set: the field of the vendor's link, the spelling used, and the value."""
