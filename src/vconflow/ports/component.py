@@ -59,6 +59,11 @@ class Secret:
         """Return the credential itself, for the driver only."""
         return self._value
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing in it: `${NAME:-}` of a variable that is not set."""
+        return not self._value.strip()
+
     def __repr__(self) -> str:
         return "Secret('***')"
 

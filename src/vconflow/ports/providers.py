@@ -20,7 +20,8 @@ class Account(msgspec.Struct, frozen=True):
     OPENAI_API_KEY, else what stands here in the same order. But a `base_url` is a server of its
     own: it takes the `api_key` that stands here and none of the environment. `timeout` is
     in seconds for one call, `concurrency` how many calls of the account may be under way at the
-    same time; None leaves both to the settings.
+    same time; None leaves both to the settings. What is blank counts as not given: `${NAME:-}` of a
+    variable that is not set.
     """
 
     api_key: Secret | None = None
@@ -34,6 +35,13 @@ class Account(msgspec.Struct, frozen=True):
     litellm_master_key: Secret | None = None
     timeout: float | None = None
     concurrency: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            blank = value.is_blank if isinstance(value, Secret) else not str(value).strip()
+            if blank:
+                msgspec.structs.force_setattr(self, name, None)
 
 
 class TranscriberOptions(msgspec.Struct, frozen=True):

@@ -96,15 +96,18 @@ def test_keys_of_vendors(vendor: str, variable: str) -> None:
     assert login.base_url.startswith("https://")
     own = vendor_login(vendor, OWN_SERVER, environment({variable: "env"}))
     assert (own.base_url, own.key.reveal()) == ("http://own.example/v1", "own")
-    with pytest.raises(ConfigError, match=f"no account: set {variable}"):
-        vendor_login(vendor, Account(), Environment())
+    for nothing in (Account(), Account(api_key=Secret(" "), base_url="")):
+        with pytest.raises(ConfigError, match=f"no account: set {variable}"):
+            vendor_login(vendor, nothing, Environment())
 
 
 @pytest.mark.parametrize(
     ("given", "why"),
     [
         (Account(), "no account: set LITELLM_PROXY_URL"),
+        (Account(api_key=Secret("")), "no account: set LITELLM_PROXY_URL"),
         (Account(base_url="http://own"), "base_url needs a key"),
+        (Account(base_url="http://own", api_key=Secret("")), "base_url needs a key"),
         (Account(base_url="own:8000", api_key=Secret("own-key")), "must begin with https://"),
     ],
 )

@@ -53,7 +53,7 @@ def language_login(account: Account, environment: Environment) -> Login:
     if not logins:
         raise _missing(
             "no account: set LITELLM_PROXY_URL with LITELLM_MASTER_KEY, AZURE_OPENAI_ENDPOINT with "
-            "AZURE_OPENAI_API_KEY, or OPENAI_API_KEY"
+            "AZURE_OPENAI_API_KEY, or OPENAI_API_KEY, in the environment or the options"
         )
     login = logins[0]
     if login.provider != "openai":

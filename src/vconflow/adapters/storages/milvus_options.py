@@ -1,6 +1,6 @@
 """Options of the storage `milvus`, and the account that its embeddings are paid from."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -125,15 +125,14 @@ def index_parameters(options: MilvusOptions) -> dict[str, int]:
 
 def account(options: MilvusOptions) -> Account:
     """The account at the provider of the embeddings."""
-    given: dict[str, Any] = {
-        "api_key": options.api_key,
-        "base_url": options.base_url,
-        "organization": options.organization,
-        "project": options.project,
-        "azure_endpoint": options.azure_openai_endpoint,
-        "azure_api_key": options.azure_openai_api_key,
-        "azure_api_version": options.azure_openai_api_version,
-        "litellm_proxy_url": options.litellm_proxy_url,
-        "litellm_master_key": options.litellm_master_key,
-    }
-    return Account(**{name: value or None for name, value in given.items()})
+    return Account(
+        api_key=options.api_key,
+        base_url=options.base_url,
+        organization=options.organization,
+        project=options.project,
+        azure_endpoint=options.azure_openai_endpoint,
+        azure_api_key=options.azure_openai_api_key,
+        azure_api_version=options.azure_openai_api_version,
+        litellm_proxy_url=options.litellm_proxy_url,
+        litellm_master_key=options.litellm_master_key,
+    )

@@ -139,17 +139,17 @@ class ModelOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return self.provider_timeout or PLANNED_SECONDS
 
     def account(self) -> Account:
-        """The account that the options name; what is empty counts as not given."""
+        """The account that the options name."""
         return Account(
-            api_key=_given(self.openai_api_key),
-            base_url=self.base_url or None,
-            organization=self.organization or None,
-            project=self.project or None,
-            azure_endpoint=self.azure_endpoint or None,
-            azure_api_key=_given(self.azure_api_key),
-            azure_api_version=self.azure_api_version or None,
-            litellm_proxy_url=self.litellm_proxy_url or None,
-            litellm_master_key=_given(self.litellm_master_key),
+            api_key=self.openai_api_key,
+            base_url=self.base_url,
+            organization=self.organization,
+            project=self.project,
+            azure_endpoint=self.azure_endpoint,
+            azure_api_key=self.azure_api_key,
+            azure_api_version=self.azure_api_version,
+            litellm_proxy_url=self.litellm_proxy_url,
+            litellm_master_key=self.litellm_master_key,
             timeout=self.provider_timeout,
         )
 
@@ -161,7 +161,3 @@ class DialogOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     concurrency: Annotated[
         int, Meta(ge=1, description="Calls about one vCon that are under way at a time.")
     ] = 8
-
-
-def _given(secret: Secret | None) -> Secret | None:
-    return secret if secret is not None and secret.reveal().strip() else None

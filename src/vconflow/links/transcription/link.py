@@ -145,7 +145,9 @@ class TranscriptionLink(ABC):
     async def _of_pieces(self, recording: Recording, calls: asyncio.Semaphore) -> Transcript:
         async def ask(piece: Recording) -> Transcript:
             async with calls:
-                return await self._transcriber.transcribe(piece, language=self._plan.language)
+                return await self._transcriber.transcribe(
+                    piece, language=self._plan.language or None
+                )
 
         if self._plan.cutting is None:
             return await ask(recording)
