@@ -249,7 +249,7 @@ def load(target: Target) -> type[ComponentClass]:
     """Import a component's class. Raises RegistryError when that is not possible."""
     if target.needs and importlib.util.find_spec(target.needs) is None:
         extra = target.extra
-        raise RegistryError(f"needs the extra '{extra}': pip install vconflow[{extra}]")
+        raise RegistryError(f"needs the extra '{extra}': pip install 'vconflow[{extra}]'")
     path, _, name = target.path.partition(":")
     found: Any = getattr(_guarded(path, lambda: importlib.import_module(path)), name, None)
     if found is None:

@@ -99,7 +99,7 @@ def test_unknown_names(kind: Kind, module: str, meant: str | None) -> None:
     [
         (
             Target("vconflow.adapters.storages.file:FileStorage", "turbo", "no_such_package"),
-            r"needs the extra 'turbo': pip install vconflow\[turbo\]",
+            r"needs the extra 'turbo': pip install 'vconflow\[turbo\]'",
         ),
         (Target("no_such_package:Link"), "cannot import 'no_such_package': ModuleNotFoundError"),
         (Target("strangers_broken:Link"), "cannot import .*: RuntimeError: no such device"),

@@ -44,7 +44,7 @@ async def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.Monke
 
     monkeypatch.delitem(sys.modules, "vconflow.telemetry.otel")
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ConfigError, match=r"VCONFLOW_OTEL: .*pip install vconflow\[otel\]"):
+    with pytest.raises(ConfigError, match=r"VCONFLOW_OTEL: .*pip install 'vconflow\[otel\]'"):
         async with open_spans(enabled=True):
             pass
 

@@ -83,7 +83,7 @@ async def open_spans(*, enabled: bool, replica: str = "") -> AsyncIterator[Spans
     try:
         from vconflow.telemetry.otel import open_otel
     except ModuleNotFoundError as error:
-        message = "needs the extra 'otel': pip install vconflow[otel]"
+        message = "needs the extra 'otel': pip install 'vconflow[otel]'"
         raise ConfigError([Problem(("VCONFLOW_OTEL",), message, "missing_extra")]) from error
     async with open_otel(replica) as spans:
         yield spans

@@ -35,7 +35,7 @@ class S3Objects:
     @asynccontextmanager
     async def bucket(self, access: BucketAccess) -> AsyncIterator[Bucket]:
         if importlib.util.find_spec("aioboto3") is None:
-            raise Permanent("needs the extra 's3': pip install vconflow[s3]")
+            raise Permanent("needs the extra 's3': pip install 'vconflow[s3]'")
         # Half a second of reading Python files, the first time.
         await asyncio.to_thread(importlib.import_module, "vconflow.adapters.objects.bucket")
         from vconflow.adapters.objects.bucket import S3Bucket

@@ -22,7 +22,7 @@ _users: Final[Counter[str]] = Counter()
 async def embedded_milvus(file: str) -> AsyncIterator[str]:
     """Serve a file on a loopback port; yields the URL. Raises Permanent when that cannot be."""
     if find_spec("milvus_lite") is None:
-        raise Permanent("uri: needs the extra 'milvus-lite': pip install vconflow[milvus-lite]")
+        raise Permanent("uri: needs the extra 'milvus-lite': pip install 'vconflow[milvus-lite]'")
     logging.getLogger("milvus_lite").setLevel(logging.WARNING)
     # Its server reports with a traceback whatever it cannot do, such as being asked for the time.
     logging.getLogger("grpc._server").setLevel(logging.CRITICAL)
