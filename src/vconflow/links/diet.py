@@ -11,16 +11,16 @@ from vconflow.links.dialog_work import for_each_dialog
 from vconflow.links.dieting.bodies import BucketMover, MediaMover, PostMover, replace_body
 from vconflow.links.dieting.parts import remove_attachments, remove_system_prompts
 from vconflow.model.vcon import Vcon
-from vconflow.ports.component import SECRET_URL, Options, Resources, Secret
+from vconflow.ports.component import SECRET_URL, Options, Resources
 from vconflow.ports.link import CONTINUE, LinkRun, Outcome
-from vconflow.ports.objects import BucketAccess
+from vconflow.ports.objects import AccountOptions
 
 __all__ = ["DietLink", "DietOptions"]
 
 _UPLOADS = 4
 
 
-class DietOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DietOptions(AccountOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of the link `diet`."""
 
     remove_dialog_body: Annotated[
@@ -59,14 +59,6 @@ class DietOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(description="The bucket for bodies, as `[s3_path/]uuid/dialog-index-hash.extension`."),
     ] = ""
     s3_path: Annotated[str, Meta(description="What the names of objects begin with.")] = ""
-    aws_access_key_id: Annotated[
-        Secret | None, Meta(description="The access key. Unset: the usual sources of AWS.")
-    ] = None
-    aws_secret_access_key: Annotated[Secret | None, Meta(description="The secret key.")] = None
-    aws_region: Annotated[str, Meta(description="The region of the bucket.")] = "us-east-1"
-    endpoint_url: Annotated[
-        str | None, Meta(description="The server, if it is not that of AWS.")
-    ] = None
     presigned_url_expiration: Annotated[
         Annotated[int, Meta(ge=1, le=604800)] | None,
         Meta(
@@ -94,7 +86,7 @@ class DietLink:
         async with AsyncExitStack() as stack:
             mover: MediaMover | None = None
             if options.s3_bucket:
-                bucket = resources.objects.bucket(_access(options))
+                bucket = resources.objects.bucket(options.access(options.s3_bucket))
                 seconds = options.presigned_url_expiration
                 opened = await stack.enter_async_context(bucket)
                 mover = BucketMover(opened, options.s3_path, seconds or 3600)
@@ -130,13 +122,3 @@ class DietLink:
             if isinstance(dialog, dict) and "body" in dialog and dialog.get("body_type") != "url"
         }
         await for_each_dialog(work, dialogs, _UPLOADS)
-
-
-def _access(options: DietOptions) -> BucketAccess:
-    return BucketAccess(
-        bucket=options.s3_bucket,
-        access_key_id=options.aws_access_key_id,
-        secret_access_key=options.aws_secret_access_key,
-        region=options.aws_region,
-        endpoint_url=options.endpoint_url,
-    )

@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Annotated, Final, Protocol
 
 import msgspec
+from msgspec import Meta
 
-from vconflow.ports.component import Secret
+from vconflow.ports.component import Options, Secret
 
 __all__ = [
     "ANYTHING",
     "MULTIPART_FROM",
     "NOTHING",
+    "AccountOptions",
     "Bucket",
     "BucketAccess",
     "FoundObject",
@@ -27,6 +29,46 @@ NOTHING: Final = ""
 """A `put` is for a key that nothing has."""
 MULTIPART_FROM: Final = 16 * 1024 * 1024
 """Objects of so many bytes are sent in parts, unless said otherwise."""
+_REGION: Final = "us-east-1"
+
+
+class AccountOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who asks which server, among the options of whatever uses a bucket."""
+
+    aws_access_key_id: Annotated[
+        Secret | None,
+        Meta(
+            description="The access key. Without keys those of the usual places are used: the "
+            "environment (`AWS_ACCESS_KEY_ID`), the files of the AWS CLI, the role of the machine."
+        ),
+    ] = None
+    aws_secret_access_key: Annotated[Secret | None, Meta(description="Its secret.")] = None
+    aws_region: Annotated[str, Meta(description="The region of the bucket.")] = _REGION
+    endpoint_url: Annotated[
+        str | None,
+        Meta(description="The server, for one that is not Amazon's, as `http://minio:9000`."),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if (_given(self.aws_access_key_id) is None) != (_given(self.aws_secret_access_key) is None):
+            raise ValueError("aws_access_key_id and aws_secret_access_key belong together")
+        if self.endpoint_url and not self.endpoint_url.startswith(("http://", "https://")):
+            raise ValueError("endpoint_url must begin with http:// or https://")
+
+    def access(self, bucket: str, multipart_from: int = MULTIPART_FROM) -> "BucketAccess":
+        """What opens the bucket; what is blank counts as not given."""
+        return BucketAccess(
+            bucket=bucket,
+            access_key_id=_given(self.aws_access_key_id),
+            secret_access_key=_given(self.aws_secret_access_key),
+            region=self.aws_region or _REGION,
+            endpoint_url=self.endpoint_url or None,
+            multipart_from=multipart_from,
+        )
+
+
+def _given(secret: Secret | None) -> Secret | None:
+    return None if secret is None or secret.is_blank else secret
 
 
 class BucketAccess(msgspec.Struct, frozen=True):
@@ -38,7 +80,7 @@ class BucketAccess(msgspec.Struct, frozen=True):
     bucket: str
     access_key_id: Secret | None = None
     secret_access_key: Secret | None = None
-    region: str = "us-east-1"
+    region: str = _REGION
     endpoint_url: str | None = None
     multipart_from: int = MULTIPART_FROM
 

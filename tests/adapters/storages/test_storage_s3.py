@@ -388,9 +388,9 @@ async def test_a_refused_key_is_said_and_not_shown(s3_access: BucketAccess, tmp_
     async with open_s3(wrong, tmp_path) as storage:
         with pytest.raises(Retryable, match="the secret access key is wrong") as caught:
             await storage.ping()
-        with pytest.raises(PartialFailure) as partial:
+        with pytest.raises(Retryable) as refused:
             await storage.put([stored()])
-    assert "topsecret" not in repr((caught.value, partial.value.failures))
+    assert "topsecret" not in repr((caught.value, refused.value))
 
 
 async def test_an_outage_opens_the_breaker_and_passes(tmp_path: Path) -> None:
@@ -443,6 +443,12 @@ async def test_what_a_cut_connection_left_is_put_again(
 
 
 # options
+
+
+def test_what_is_blank_counts_as_not_given() -> None:
+    keys = {"aws_access_key_id": Secret(""), "aws_secret_access_key": Secret(" ")}
+    options = S3Options(aws_bucket="b", aws_region="", endpoint_url="", **keys)
+    assert options.access("b") == BucketAccess("b")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 from vconflow.adapters.storages.places import folder_of, raise_failures, uuid_in_path
 from vconflow.adapters.storages.s3_layout import Keys, Pointer, labels_of, rev_of
-from vconflow.adapters.storages.s3_options import S3Options, access_of
+from vconflow.adapters.storages.s3_options import S3Options
 from vconflow.errors import Conflict, Permanent, Retryable
 from vconflow.model.entry import StoredVcon
 from vconflow.ports.component import Options, Resources
@@ -41,7 +41,8 @@ class S3Storage:
     @asynccontextmanager
     async def open(cls, options: S3Options, resources: Resources) -> AsyncIterator[Self]:
         """Open the bucket without connecting."""
-        async with resources.objects.bucket(access_of(options)) as bucket:
+        access = options.access(options.aws_bucket, options.multipart_threshold)
+        async with resources.objects.bucket(access) as bucket:
             yield cls(bucket, options)
 
     async def put(self, vcons: Sequence[StoredVcon]) -> None:
