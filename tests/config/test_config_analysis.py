@@ -55,7 +55,7 @@ def test_what_is_empty_counts_as_not_given() -> None:
         ("{temperature: warm}", "links.x.options.temperature: expected number"),
         ("{context_tokens: 5}", "links.x.options.context_tokens: expected int >= 512"),
         ("{source: {text: body}}", "links.x.options.source: object contains unknown field text"),
-        ("{only_if: {section: tags}}", "links.x.options.only_if.section: "),
+        ("{only_if: {section: tags}}", "links.x.options.only_if.section: expected one"),
         ("{only_if: {section: analysis}}", "links.x.options.only_if: needs section, type (or"),
         (
             "{send_ai_usage_data_to_url: portal}",

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
-from vconflow.config.field_types import alternatives, choices
+from vconflow.config.field_types import alternatives, choices, items_of, values_of
 from vconflow.config.findings import Findings, Loc, nearest
 from vconflow.ports.component import Secret
 
@@ -153,12 +153,21 @@ def _explain(text: str, kind: inspect.Type) -> tuple[str, Loc]:
         if key or index
     )
     if message.startswith("Invalid enum value"):
-        allowed = choices(kind)
+        allowed = [value for found in _types_at(kind, inner) for value in choices(found)]
         message = "expected one of " + ", ".join(map(repr, allowed)) if allowed else "not allowed"
     elif re.fullmatch(r"Expected `str[^`]*`, got `(int|float|number|bool)`", message):
         message += ": put it in quotes"
     message = re.sub(r"`(\w+)", lambda found: "`" + KINDS.get(found[1], found[1]), message)
     return message[:1].lower() + message[1:].replace("`", ""), inner
+
+
+def _types_at(kind: inspect.Type, place: Loc) -> list[inspect.Type]:
+    """The types of what is at a place within a value."""
+    found = [kind]
+    for step in place:
+        inner = [items_of(it) if isinstance(step, int) else values_of(it, step) for it in found]
+        found = [it for kinds in inner for it in kinds]
+    return found
 
 
 def _kind_of(value: Any) -> str:

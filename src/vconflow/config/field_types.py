@@ -14,8 +14,10 @@ __all__ = [
     "description_of",
     "is_secret",
     "is_secret_url",
+    "items_of",
     "local_paths",
     "plain",
+    "values_of",
 ]
 
 NAMES: dict[type[inspect.Type], str] = {
@@ -74,6 +76,26 @@ def _mark(kind: inspect.Type, mark: str) -> Any:
     if not isinstance(kind, inspect.Metadata):
         return None
     return (kind.extra or {}).get(mark) or _mark(kind.type, mark)
+
+
+def values_of(kind: inspect.Type, key: str) -> list[inspect.Type]:
+    """What may stand under a key of a value of this type, a mapping or an object."""
+    found: list[inspect.Type] = []
+    for member in alternatives(kind):
+        if isinstance(member, inspect.DictType):
+            found.append(member.value_type)
+        elif isinstance(member, inspect.StructType):
+            found += [field.type for field in member.fields if field.encode_name == key]
+    return found
+
+
+def items_of(kind: inspect.Type) -> list[inspect.Type]:
+    """What may stand in a list of this type."""
+    return [
+        member.item_type
+        for member in alternatives(kind)
+        if isinstance(member, inspect.VarTupleType | inspect.ListType)
+    ]
 
 
 def choices(kind: inspect.Type) -> tuple[str | int | None, ...]:

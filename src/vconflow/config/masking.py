@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import inspect
 
 from vconflow.config.access import API_KEY_KEYS, PARTNER_KEYS
-from vconflow.config.field_types import alternatives, is_secret, is_secret_url
+from vconflow.config.field_types import is_secret, is_secret_url, items_of, values_of
 from vconflow.config.types import ChainConfig, Config
 from vconflow.config.urls import MASK, TELLING, is_reference, mask_credentials, mask_secret_url
 from vconflow.ports.component import Options
@@ -117,9 +117,9 @@ def _mask_typed(kind: inspect.Type, value: Any) -> Any:
     if is_secret(kind):
         return _mask_all(value)
     if isinstance(value, dict):
-        return {key: _mask_by(_values_of(kind, key), item) for key, item in value.items()}
+        return {key: _mask_by(values_of(kind, key), item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_mask_by(_items_of(kind), item) for item in value]
+        return [_mask_by(items_of(kind), item) for item in value]
     if isinstance(value, str) and is_secret_url(kind):
         return mask_secret_url(value)
     return _mask_urls(value)
@@ -132,24 +132,6 @@ def _mask_by(kinds: list[inspect.Type], value: Any) -> Any:
     if kinds and not any(is_secret(kind) or is_secret_url(kind) for kind in kinds):
         return _mask_urls(value)
     return _mask_all(value)
-
-
-def _values_of(kind: inspect.Type, key: str) -> list[inspect.Type]:
-    found: list[inspect.Type] = []
-    for member in alternatives(kind):
-        if isinstance(member, inspect.DictType):
-            found.append(member.value_type)
-        elif isinstance(member, inspect.StructType):
-            found += [field.type for field in member.fields if field.encode_name == key]
-    return found
-
-
-def _items_of(kind: inspect.Type) -> list[inspect.Type]:
-    return [
-        member.item_type
-        for member in alternatives(kind)
-        if isinstance(member, inspect.VarTupleType | inspect.ListType)
-    ]
 
 
 def _mask_untyped(key: str, value: Any) -> Any:
