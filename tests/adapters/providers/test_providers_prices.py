@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from vconflow.adapters.providers import Prices
 from vconflow.app.options import prices_of
 from vconflow.errors import ConfigError
 from vconflow.ports.usage import Usage
+from vconflow.registry import BUILT_IN, Kind, load
 from vconflow.settings import Settings
 
 
@@ -75,3 +77,16 @@ def test_a_file_that_holds_no_prices(tmp_path: Path, text: str, why: str) -> Non
 def test_a_file_of_prices_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"VCONFLOW_PRICES_FILE: .* cannot be read: No such file"):
         Prices.read(tmp_path / "none.yml")
+
+
+def test_what_links_ask_by_default_has_a_price() -> None:
+    asked: dict[str, set[str]] = {"openai": set(), "groq": set()}
+    for target in BUILT_IN[Kind.LINK].values():
+        for field in msgspec.structs.fields(load(target).options):
+            if field.name == "model" and isinstance(field.default, str):
+                asked["groq" if "groq" in target.path else "openai"].add(field.default)
+    assert len(asked["openai"]) > 4
+    for provider, models in asked.items():
+        for model in models:
+            usage = Usage(provider, model, input_tokens=1000, audio_seconds=60.0)
+            assert Prices().cost(usage, model), model

@@ -40,6 +40,7 @@ DEFAULT: Final[dict[str, dict[str, Price]]] = {
         **_per_model(
             {
                 "gpt-3.5-turbo": (0.5, 1.5),
+                "gpt-3.5-turbo-16k": (3.0, 4.0),
                 "gpt-4": (30.0, 60.0),
                 "gpt-4-turbo": (10.0, 30.0),
                 "gpt-4.1": (2.0, 8.0),
