@@ -22,6 +22,7 @@ class OpenaiTranscribeOptions(
     aliases: ClassVar[dict[str, str]] = {
         "openai_api_key": "api_key",
         "api_key": "api_key",
+        "OPENAI_BASE_URL": "base_url",
         "organization_key": "organization",
         "project_key": "project",
     }

@@ -25,6 +25,7 @@ class MilvusOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         "LITELLM_MASTER_KEY": "litellm_master_key",
         "LITELLM_PROXY_URL": "litellm_proxy_url",
         "OPENAI_API_KEY": "api_key",
+        "OPENAI_BASE_URL": "base_url",
         "openai_api_key": "api_key",
         "organization_key": "organization",
         "project_key": "project",

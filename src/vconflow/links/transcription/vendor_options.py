@@ -15,6 +15,7 @@ _SPELLINGS: Final = {
     "openai_api_key": "api_key",
     "bare_api_key": "api_key",
     "api_url": "base_url",
+    "openai_base_url": "base_url",
 }
 """Fields that are further spellings of others."""
 
@@ -31,6 +32,7 @@ class VendorOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     bare_api_key: Secret | None = msgspec.field(name="API_KEY", default=None)
     base_url: str | None = None
     api_url: str | None = msgspec.field(name="API_URL", default=None)
+    openai_base_url: str | None = msgspec.field(name="OPENAI_BASE_URL", default=None)
     model: str | None = None
     api: dict[str, Any] | None = None
     language: str | None = None
