@@ -17,6 +17,7 @@ from vconflow.testing.webhook_receiver import Reply, WebhookReceiver, webhook_re
 NO_DATA = {
     "Accepted by source B",
     "Refused and failed B",
+    "Links and tracers by outcome B",
     "Stopped reading A",
     "New dead letters, and what became of old ones B",
     "Tried again and parked B",
@@ -36,7 +37,9 @@ NO_DATA = {
     "Tokens per second A",
     "Recordings transcribed, in seconds per second A",
 }
-"""Queries about what does not happen here: partners, followers, outages, dying replicas, models."""
+"""Queries about what does not happen here: partners, followers, tracers, outages, dying replicas,
+models.
+"""
 
 
 @pytest.fixture
