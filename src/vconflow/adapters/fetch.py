@@ -47,7 +47,10 @@ async def open_fetcher(allow: Iterable[str] = ()) -> AsyncIterator[Fetcher]:
         ssl_context=certificates, network_backend=backend, max_connections=_CONNECTIONS
     )
     async with pool:
-        yield _GuardedFetcher(pool, backend)
+        try:
+            yield _GuardedFetcher(pool, backend)
+        finally:
+            backend.close()
 
 
 class _Answer:
