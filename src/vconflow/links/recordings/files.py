@@ -120,7 +120,9 @@ def _look_at(path: Path) -> tuple[float | None, str]:
     """The length of uncompressed WAV, and the media type, as far as the file itself tells."""
     with path.open("rb") as file:
         looks_like = recognized(file.read(12))
-    with contextlib.suppress(wave.Error, EOFError), wave.open(str(path), "rb") as wav:
+    # RuntimeError: it seeks by sizes in the header, which may be anything.
+    unreadable = (wave.Error, EOFError, RuntimeError)
+    with contextlib.suppress(*unreadable), wave.open(str(path), "rb") as wav:
         _, _, rate, frames, _, _ = wav.getparams()
         # Whoever wrote it while it was recorded may have left the number of frames open.
         there = path.stat().st_size // max(wav.getnchannels() * wav.getsampwidth(), 1)
