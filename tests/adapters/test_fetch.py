@@ -10,7 +10,7 @@ import pytest
 
 from vconflow.adapters.addresses import Allowed, Refused
 from vconflow.adapters.fetch import open_fetcher
-from vconflow.errors import ConfigError, Permanent, Retryable
+from vconflow.errors import ConfigError, Permanent, Retryable, SourceAway
 from vconflow.ports.fetcher import Fetcher
 from vconflow.testing.raw_http_server import RawHttpServer, raw_http_server
 
@@ -279,7 +279,7 @@ async def test_names_that_nobody_answers_for_hold_up_nobody_else(
             await asyncio.to_thread(lambda: None)
         answered.set()
         results = await asyncio.gather(*waiting, return_exceptions=True)
-    assert {type(result) for result in results} == {Retryable}
+    assert {type(result) for result in results} == {SourceAway}
 
 
 def resolve_as(monkeypatch: pytest.MonkeyPatch, names: Callable[[str], list[str] | None]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import Permanent, Retryable, SourceAway
 
 __all__ = ["Failure", "joined", "located"]
 
@@ -15,7 +15,9 @@ def joined(failures: Sequence[Failure], message: str) -> Failure:
     if not retryable:
         return Permanent(message)
     waits = [failure.retry_after for failure in retryable if failure.retry_after is not None]
-    return Retryable(message, retry_after=max(waits, default=None))
+    only_sources = all(isinstance(failure, SourceAway) for failure in retryable)
+    kind = SourceAway if only_sources else Retryable
+    return kind(message, retry_after=max(waits, default=None))
 
 
 def located(failure: Failure, place: str) -> Failure:
