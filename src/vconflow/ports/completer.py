@@ -8,7 +8,11 @@ import msgspec
 from vconflow.errors import Permanent
 from vconflow.ports.usage import Usage
 
-__all__ = ["Completer", "Completion", "InputTooLong", "Message"]
+__all__ = ["Completer", "Completion", "InputTooLong", "Message", "Misconfigured"]
+
+
+class Misconfigured(Permanent):
+    """The key, its rights or the model are refused: whatever is sent, until somebody mends it."""
 
 
 class InputTooLong(Permanent):
