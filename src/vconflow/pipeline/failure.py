@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from vconflow.errors import Permanent, Retryable, SourceAway, Unavailable
+from vconflow.errors import Overloaded, Permanent, Retryable, SourceAway, Unavailable
 from vconflow.pipeline.breaker import Breakers, Paused
 from vconflow.pipeline.fanout import Fanout, breaker_of
 from vconflow.pipeline.retry import RetryPolicy, asked_to_wait, is_outage, is_retryable
@@ -46,8 +46,8 @@ class Failures:
         progress = self._failed_again(run, failed)
         if not is_retryable(failed.error):
             return self._bury(run, failed, progress)
-        if isinstance(failed.error, Unavailable):
-            # Redis was away, which is nobody's fault and costs no attempt.
+        if isinstance(failed.error, Unavailable | Overloaded):
+            # Redis was away, or its turn did not come: nobody's fault, and it costs no attempt.
             uncounted = msgspec.structs.replace(progress, attempts=progress.attempts - 1)
             return self._defer(run, failed, uncounted)
         if self._breakers.all_open(failed.breakers):
