@@ -8,11 +8,7 @@ import msgspec
 from vconflow.errors import Permanent
 from vconflow.ports.usage import Usage
 
-__all__ = ["Completer", "Completion", "InputTooLong", "Message", "Misconfigured"]
-
-
-class Misconfigured(Permanent):
-    """The key, its rights or the model are refused: whatever is sent, until somebody mends it."""
+__all__ = ["Completer", "Completion", "InputTooLong", "Message"]
 
 
 class InputTooLong(Permanent):

@@ -142,33 +142,13 @@ async def test_a_provider_that_is_away_is_waited_for(
         assert [row["text"] for row in await storage._rows.of([old.uuid])] == ["What is there now."]
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"api_key": "sk-wrong"}, "401"),
-        ({"embedding_model": "text-of-old", "embedding_dim": 32}, "have 64 numbers, not 32"),
-    ],
-)
-async def test_what_is_wrong_with_the_account_is_no_vcons_fault(
-    openai: OpenAiServer, paid: dict[str, Any], tmp_path: Path, options: dict[str, Any], words: str
-) -> None:
-    """They wait for whoever mends it. The key is not shown."""
-    async with opened(tmp_path, **(paid | options)) as storage:
-        with pytest.raises(Retryable, match=words) as caught:
-            await storage.put([said("A text.")])
-        assert "sk-wrong" not in str(caught.value)
-
-
-async def test_a_model_that_is_gone_is_waited_for(
+async def test_a_refused_key_is_said_without_it(
     openai: OpenAiServer, paid: dict[str, Any], tmp_path: Path
 ) -> None:
-    async with opened(tmp_path, **paid) as storage:
-        openai.answer(failure(404, "model_not_found"))
-        with pytest.raises(Retryable, match="404"):
+    async with opened(tmp_path, **(paid | {"api_key": "sk-wrong"})) as storage:
+        with pytest.raises((Permanent, Retryable), match="401") as caught:
             await storage.put([said("A text.")])
-        openai.answer(failure(400, "invalid_request_error"))
-        with pytest.raises(Permanent, match="400"):
-            await storage.put([said("A text.")])
+        assert "sk-wrong" not in str(caught.value)
 
 
 # On a real server

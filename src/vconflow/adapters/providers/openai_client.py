@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from vconflow.adapters.http import seconds_of
 from vconflow.adapters.providers.credentials import Login
 from vconflow.errors import ConfigError, Permanent, Problem, Retryable
-from vconflow.ports.completer import InputTooLong, Misconfigured
+from vconflow.ports.completer import InputTooLong
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -25,7 +25,6 @@ __all__ = ["expect", "import_client", "mapped_errors", "open_client"]
 T = TypeVar("T")
 
 _RETRYABLE_STATUS: Final = frozenset({408, 409, 425, 429})
-_MISCONFIGURED_STATUS: Final = frozenset({401, 403, 404})
 _CODE: Final = re.compile(r"[a-z_]{1,64}")
 _TOO_LONG_STATUS: Final = frozenset({400, 413, 500})
 # OpenAI and Azure have the code `context_length_exceeded`; vLLM, llama.cpp and proxies only say it.
@@ -121,7 +120,7 @@ def _of_status(provider: str, error: "APIStatusError") -> Retryable | Permanent:
         return InputTooLong(message)
     if status in _RETRYABLE_STATUS or status >= 500:
         return Retryable(message, retry_after=_wait(error.response.headers))
-    return (Misconfigured if status in _MISCONFIGURED_STATUS else Permanent)(message)
+    return Permanent(message)
 
 
 def _wait(headers: Mapping[str, str]) -> float | None:

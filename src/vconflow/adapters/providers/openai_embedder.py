@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 from vconflow.adapters.providers.line import Line
 from vconflow.adapters.providers.openai_client import expect, mapped_errors
 from vconflow.errors import Permanent
-from vconflow.ports.completer import Misconfigured
 from vconflow.ports.usage import Usage
 
 if TYPE_CHECKING:
@@ -57,8 +56,7 @@ class OpenAiEmbedder:
         if len(vectors) != len(texts):
             raise Permanent(f"{provider}: {len(vectors)} vectors for {len(texts)} texts")
         if odd := next((len(vector) for vector in vectors if len(vector) != self.dim), None):
-            message = f"{provider}: vectors of {model} have {odd} numbers, not {self.dim}"
-            raise Misconfigured(message)
+            raise Permanent(f"{provider}: vectors of {model} have {odd} numbers, not {self.dim}")
         return vectors
 
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from vconflow.adapters.storages.milvus_options import MilvusOptions, account
 from vconflow.adapters.storages.milvus_rows import VECTOR, Change, Wanted, changes, wanted
-from vconflow.errors import InvalidVcon, PartialFailure, Permanent, Retryable
+from vconflow.errors import InvalidVcon, PartialFailure, Permanent
 from vconflow.model.entry import StoredVcon
-from vconflow.ports.completer import Misconfigured
 from vconflow.ports.component import Options, Resources
 from vconflow.ports.semantic_index import SemanticHit
 
@@ -103,12 +102,7 @@ class MilvusStorage:
         )
         missing = list({row["text"]: None for row in change.insert if row["text"] not in vectors})
         if missing:
-            try:
-                embedded = await self._vectors.of(missing)
-            except Misconfigured as error:
-                # No vCon's fault: they wait until it is mended, as for a password of Milvus.
-                raise Retryable(str(error)) from error
-            vectors |= zip(missing, embedded, strict=True)
+            vectors |= zip(missing, await self._vectors.of(missing), strict=True)
         for row in change.insert:
             row[VECTOR] = vectors[row["text"]]
 
