@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,21 +91,9 @@ class Bench:
 async def bench(folder: Path, *, most: int = 8, most_stuck: int = 4) -> AsyncIterator[Bench]:
     async with open_threads(most, most_stuck) as threads:
         desk = Desk()
-        given = resources_for(folder)
         host = Host(threads, desk)
-        yield Bench(
-            threads,
-            desk,
-            Resources(
-                given.name,
-                given.http,
-                given.fetcher,
-                desk,
-                given.clock,
-                given.data_dir,
-                modules=host,
-            ),
-        )
+        resources = replace(resources_for(folder), documents=desk, modules=host)
+        yield Bench(threads, desk, resources)
 
 
 @dataclass

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import pytest
 from module_support import bench, until
 
 from vconflow.adapters.modules.options import ModuleOptions
+from vconflow.adapters.modules.returned import document_of
 from vconflow.adapters.modules.storage import ModuleStorage
-from vconflow.errors import PartialFailure
+from vconflow.errors import PartialFailure, Permanent
 from vconflow.pipeline.breaker import Breakers
 from vconflow.pipeline.fanout import Fanout, StorageUnit
 from vconflow.ports.storage import Storage
 from vconflow.testing.contracts.storage import AWKWARD, StorageContract, stored
+from vconflow.testing.memory_storage import MemoryStorage
 
 
 @asynccontextmanager
@@ -101,3 +104,52 @@ async def test_a_batch_that_hangs_does_not_take_all_threads(tmp_path: Path) -> N
         await until(lambda: not at.threads.stuck)
     # What they would have saved they could not even read any more.
     assert not kept(tmp_path)
+
+
+async def test_get_is_asked_after_whoever_reads_exactly(tmp_path: Path) -> None:
+    exact, vcon = MemoryStorage(), stored(members=',"n":1.50')
+    async with shelf(tmp_path) as storage:
+        units = {
+            "shelf": StorageUnit("shelf", storage, recall=storage.recall),
+            "exact": StorageUnit("exact", exact),
+        }
+        fanout = Fanout(units)
+        await fanout.store(vcon, ["shelf", "exact"])
+        assert await fanout.get(vcon.uuid) == (vcon.document, {})
+        await exact.delete(vcon.uuid)
+        document, failures = await fanout.get(vcon.uuid)
+        assert failures == {}
+        assert json.loads(document or b"") == json.loads(vcon.document)
+        assert not fanout.any_readable(["shelf"])
+        assert await fanout.get(stored().uuid) == (None, {})
+
+
+@pytest.mark.parametrize(
+    ("there", "message"),
+    [('["no", "vcon"]', "is no vCon"), (stored().document.decode(), "another vCon")],
+)
+async def test_what_get_returns_is_looked_at(tmp_path: Path, there: str, message: str) -> None:
+    uuid = stored().uuid
+    (tmp_path / f"{uuid}.json").write_text(there)
+    async with shelf(tmp_path) as storage:
+        assert storage.recall is not None
+        with pytest.raises(Permanent, match=message):
+            await storage.recall(uuid)
+
+
+def test_forms_of_what_get_returns() -> None:
+    vcon = stored()
+    given = json.loads(vcon.document)
+    for returned in (given, vcon.document, vcon.document.decode(), _Object(given)):
+        assert json.loads(document_of(returned, vcon.uuid) or b"") == given
+    assert [document_of(returned, vcon.uuid) for returned in (None, {}, "")] == [None] * 3
+    with pytest.raises(Permanent, match="returned object"):
+        document_of(object(), vcon.uuid)
+
+
+@dataclass
+class _Object:
+    members: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.members

@@ -16,7 +16,7 @@ from vconflow.pipeline.cancelling import foreign_call
 from vconflow.pipeline.retry import RetryPolicy, is_outage
 from vconflow.pipeline.storage_writer import StorageUnit, StorageWriter
 from vconflow.pipeline.usage import Usage
-from vconflow.ports.storage import ReadableStorage, Storage
+from vconflow.ports.storage import ReadableStorage, Recall, Storage
 from vconflow.telemetry import events
 from vconflow.telemetry.spans import Spans
 
@@ -31,7 +31,7 @@ def breaker_of(storage: str) -> str:
     return f"storage:{storage}"
 
 
-def _is_readable(storage: Storage) -> TypeGuard[ReadableStorage]:
+def _gets(storage: Storage) -> TypeGuard[ReadableStorage]:
     return storage.readable
 
 
@@ -110,23 +110,30 @@ class Fanout:
         return None
 
     async def get(self, uuid: str) -> tuple[bytes | None, dict[str, Exception]]:
-        """Ask the readable storages in configured order; also what failed on the way."""
+        """Ask the storages in configured order, those that are readable before the others.
+
+        Also what failed on the way.
+        """
         failures: dict[str, Exception] = {}
-        for name, unit in self._units.items():
-            if _is_readable(unit.storage):
-                try:
-                    async with foreign_call(unit.timeout):
-                        document = await unit.storage.get(uuid)
-                # The next storage may still have it.
-                except Exception as error:  # noqa: BLE001
-                    events.storage_done(name, "read_failed", 0.0, 1, error)
-                    failures[name] = error
-                    if is_outage(error):
-                        self._writers[name].breaker.failed(error)
-                else:
-                    if document is not None:
-                        return document, failures
+        for name, read in self._readers():
+            try:
+                async with foreign_call(self._units[name].timeout):
+                    document = await read(uuid)
+            # The next storage may still have it.
+            except Exception as error:  # noqa: BLE001
+                events.storage_done(name, "read_failed", 0.0, 1, error)
+                failures[name] = error
+                if is_outage(error):
+                    self._writers[name].breaker.failed(error)
+            else:
+                if document is not None:
+                    return document, failures
         return None, failures
+
+    def _readers(self) -> list[tuple[str, Recall]]:
+        readable = [(name, it.storage.get) for name, it in self._units.items() if _gets(it.storage)]
+        recalling = [(name, it.recall) for name, it in self._units.items() if it.recall is not None]
+        return [*readable, *recalling]
 
     async def delete(
         self, uuid: str, names: Sequence[str] | None = None

@@ -10,7 +10,7 @@ from vconflow.pipeline.batcher import Batcher
 from vconflow.pipeline.breaker import Breaker
 from vconflow.pipeline.cancelling import foreign_call
 from vconflow.pipeline.retry import RetryPolicy, is_outage
-from vconflow.ports.storage import Storage
+from vconflow.ports.storage import Recall, Storage
 from vconflow.telemetry import events
 from vconflow.telemetry.spans import Spans
 
@@ -32,6 +32,7 @@ class StorageUnit:
     max_items: int = 64
     max_bytes: int = 16 * 1024 * 1024
     parallel: int = 2
+    recall: Recall | None = None
 
 
 class StorageWriter:

@@ -5,12 +5,17 @@ from typing import Any, Protocol
 
 import msgspec
 
+from vconflow.errors import Permanent
 from vconflow.ports.completer import Completer
 from vconflow.ports.component import Secret
 from vconflow.ports.embedder import Embedder
 from vconflow.ports.transcriber import Transcriber
 
-__all__ = ["Account", "Providers", "TranscriberOptions"]
+__all__ = ["Account", "AccountRefused", "Providers", "TranscriberOptions"]
+
+
+class AccountRefused(Permanent):
+    """The provider refuses the key, or knows no such model: what it was asked is not to blame."""
 
 
 class Account(msgspec.Struct, frozen=True):

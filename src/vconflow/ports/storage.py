@@ -1,11 +1,15 @@
 """Where finished vCons are kept."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, Protocol
 
 from vconflow.model.entry import StoredVcon
 
-__all__ = ["ReadableStorage", "Storage"]
+__all__ = ["ReadableStorage", "Recall", "Storage"]
+
+Recall = Callable[[str], Awaitable[bytes | None]]
+"""Gives a vCon by its uuid, though not as it was written. A storage may have such a `recall`: GET
+asks it when nothing that is readable has the vCon; nothing expires from Redis on account of it."""
 
 
 class Storage(Protocol):

@@ -147,6 +147,7 @@ class Components:
             max_items=config.batch.items,
             max_bytes=config.batch.bytes,
             parallel=config.batch.parallel,
+            recall=getattr(item.component, "recall", None),
         )
 
     async def _step(self, name: str, config: LinkConfig, opened: list[Opened]) -> Step:

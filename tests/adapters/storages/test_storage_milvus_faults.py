@@ -12,7 +12,7 @@ import pytest
 from milvus_support import LOCAL, letters, opened, rows_of, said
 
 from vconflow.adapters.storages.milvus import MilvusStorage
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import Retryable
 from vconflow.model.entry import StoredVcon
 from vconflow.testing import servers
 from vconflow.testing.contracts.storage import stored
@@ -142,11 +142,11 @@ async def test_a_provider_that_is_away_is_waited_for(
         assert [row["text"] for row in await storage._rows.of([old.uuid])] == ["What is there now."]
 
 
-async def test_a_refused_key_is_said_without_it(
+async def test_a_refused_key_is_said_without_it_and_blames_no_vcon(
     openai: OpenAiServer, paid: dict[str, Any], tmp_path: Path
 ) -> None:
     async with opened(tmp_path, **(paid | {"api_key": "sk-wrong"})) as storage:
-        with pytest.raises((Permanent, Retryable), match="401") as caught:
+        with pytest.raises(Retryable, match="401") as caught:
             await storage.put([said("A text.")])
         assert "sk-wrong" not in str(caught.value)
 

@@ -11,10 +11,12 @@ from typing import Any, ClassVar, Self
 from vconflow.adapters.modules import contract
 from vconflow.adapters.modules.call import ModuleCall
 from vconflow.adapters.modules.options import ModuleOptions
+from vconflow.adapters.modules.returned import document_of
 from vconflow.errors import PartialFailure
 from vconflow.model.entry import StoredVcon
 from vconflow.ports.component import Options, Resources
 from vconflow.ports.modules import ModuleHost
+from vconflow.ports.storage import Recall
 
 __all__ = ["ModuleStorage"]
 
@@ -25,8 +27,9 @@ _AT_ONCE = 8
 class ModuleStorage:
     """Calls `save` of a module in a thread for every vCon; the module sees that very revision.
 
-    Its `get` is never called: it returns a dict, which says no more how the vCon was written, so
-    that nothing may rely on it. Which of two revisions is newer such a module cannot tell.
+    `get` of a module returns a dict, which says no more how the vCon was written: it is asked when
+    nobody else has the vCon, and nothing relies on it. Which of two revisions is newer such a
+    module cannot tell.
     """
 
     options: ClassVar[type[Options]] = ModuleOptions
@@ -36,6 +39,8 @@ class ModuleStorage:
         self._name = module.__name__
         self._save = module.save
         self._delete = contract.function_of(module, "delete")
+        self._get = contract.function_of(module, "get")
+        self.recall: Recall | None = None if self._get is None else self._recall
         self._values = values
         self._host = host
         self._free = asyncio.Semaphore(_AT_ONCE)
@@ -68,6 +73,11 @@ class ModuleStorage:
         if self._delete is None:
             return False
         return bool(await self._call(self._delete, ModuleCall(self._host, uuid)))
+
+    async def _recall(self, uuid: str) -> bytes | None:
+        """What the module has, encoded anew. Raises Permanent for what is no such vCon."""
+        assert self._get is not None
+        return document_of(await self._call(self._get, ModuleCall(self._host, uuid)), uuid)
 
     async def ping(self) -> None:
         """Nothing: the contract has no such call."""

@@ -16,6 +16,7 @@ from vconflow.adapters.http import seconds_of
 from vconflow.adapters.providers.credentials import Login
 from vconflow.errors import ConfigError, Permanent, Problem, Retryable
 from vconflow.ports.completer import InputTooLong
+from vconflow.ports.providers import AccountRefused
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -25,6 +26,7 @@ __all__ = ["expect", "import_client", "mapped_errors", "open_client"]
 T = TypeVar("T")
 
 _RETRYABLE_STATUS: Final = frozenset({408, 409, 425, 429})
+_REFUSED_STATUS: Final = frozenset({401, 403, 404})
 _CODE: Final = re.compile(r"[a-z_]{1,64}")
 _TOO_LONG_STATUS: Final = frozenset({400, 413, 500})
 # OpenAI and Azure have the code `context_length_exceeded`; vLLM, llama.cpp and proxies only say it.
@@ -120,7 +122,7 @@ def _of_status(provider: str, error: "APIStatusError") -> Retryable | Permanent:
         return InputTooLong(message)
     if status in _RETRYABLE_STATUS or status >= 500:
         return Retryable(message, retry_after=_wait(error.response.headers))
-    return Permanent(message)
+    return AccountRefused(message) if status in _REFUSED_STATUS else Permanent(message)
 
 
 def _wait(headers: Mapping[str, str]) -> float | None:

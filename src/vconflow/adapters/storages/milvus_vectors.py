@@ -6,7 +6,9 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from vconflow.errors import Retryable
 from vconflow.ports.embedder import Embedder
+from vconflow.ports.providers import AccountRefused
 
 __all__ = ["UnitVectors"]
 
@@ -24,8 +26,16 @@ class UnitVectors:
         self._embedder = embedder
 
     async def of(self, texts: Sequence[str]) -> list[Vector]:
-        """A vector per text, in order. Raises what the embedder raises."""
-        return await asyncio.to_thread(_unit, await self._embedder.embed(texts))
+        """A vector per text, in order. Raises what the embedder raises.
+
+        A refused account is Retryable: whoever runs this mends it, and until then vCons wait, as
+        they do for any storage that cannot be written to.
+        """
+        try:
+            vectors = await self._embedder.embed(texts)
+        except AccountRefused as error:
+            raise Retryable(str(error)) from None
+        return await asyncio.to_thread(_unit, vectors)
 
     @staticmethod
     def sound(vectors: Mapping[KeyT, Sequence[float]]) -> dict[KeyT, Vector]:
