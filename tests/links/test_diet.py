@@ -184,7 +184,7 @@ async def test_a_body_that_did_not_arrive_stays(
     }
     vcon = vcon_of(RECORDING)
     async with opened(resources, **options) as link:
-        with pytest.raises(Permanent, match=r"^dialog\[0\]: ") as caught:
+        with pytest.raises(Retryable, match=r"^dialog\[0\]: ") as caught:
             await link(vcon, run())
     assert "s3cr3t" not in str(caught.value)
     assert not vcon.changed
