@@ -8,7 +8,8 @@ VconflowError
 │   └── RevisionMismatch     If-Match named another revision
 ├── Retryable            try again later: an outage, a timeout, a 5xx
 │   ├── Unavailable          Redis or the service itself cannot take work now
-│   └── Overloaded           more work is under way than we allow
+│   ├── Overloaded           more work is under way than we allow
+│   └── SourceAway           what this one vCon points to cannot be fetched now
 ├── Permanent            trying again cannot help: a refused credential, a 4xx, a poison vCon
 └── PartialFailure       some items of a batch failed; names them
 
@@ -31,6 +32,7 @@ __all__ = [
     "Problem",
     "Retryable",
     "RevisionMismatch",
+    "SourceAway",
     "Unavailable",
     "VconflowError",
 ]
@@ -110,6 +112,13 @@ class Unavailable(Retryable):
 
 class Overloaded(Retryable):
     """More requests are waiting than vconflow holds in memory."""
+
+
+class SourceAway(Retryable):
+    """What this one vCon points to cannot be fetched now: a recording at its URL, say.
+
+    Whoever wrote the vCon chose where that is, so nobody else's work waits for it.
+    """
 
 
 class Permanent(VconflowError):

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from vconflow.adapters.addresses import Allowed, Refused
 from vconflow.adapters.fetch import open_fetcher
-from vconflow.errors import ConfigError, Permanent, Retryable
+from vconflow.errors import ConfigError, Permanent, Retryable, SourceAway
 from vconflow.ports.fetcher import Fetcher
 from vconflow.testing.raw_http_server import RawHttpServer, raw_http_server
 
@@ -256,15 +257,39 @@ def test_addresses_wrapped_in_others() -> None:
     Allowed().check("x", ["2002:808:808::", "64:ff9b::808:808", "::ffff:8.8.8.8", "8.8.8.8"])
 
 
+async def test_names_that_nobody_answers_for_hold_up_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The loop's own threads read files, also for those who fetch nothing."""
+    answered = threading.Event()
+
+    def silent(host: str) -> list[str] | None:
+        if host.endswith(".silent"):
+            answered.wait(30)
+        return None
+
+    resolve_as(monkeypatch, silent)
+    async with open_fetcher() as fetcher:
+        waiting = [
+            asyncio.create_task(fetcher.fetch(f"http://{n}.silent/", limit=1, timeout=30))
+            for n in range(64)
+        ]
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(20):
+            await asyncio.to_thread(lambda: None)
+        answered.set()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(result) for result in results} == {SourceAway}
+
+
 def resolve_as(monkeypatch: pytest.MonkeyPatch, names: Callable[[str], list[str] | None]) -> None:
     """Answer look-ups of these names; let the system do the others."""
-    loop = asyncio.get_running_loop()
-    system = loop.getaddrinfo
+    system = socket.getaddrinfo
 
-    async def getaddrinfo(host: Any, port: Any, **options: Any) -> Any:
+    def getaddrinfo(host: Any, port: Any, *args: Any, **options: Any) -> Any:
         found = names(host)
         if found is None:
-            return await system(host, port, **options)
+            return system(host, port, *args, **options)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (text, port)) for text in found]
 
-    monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)

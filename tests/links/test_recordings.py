@@ -176,6 +176,20 @@ async def test_the_length_of_a_wav_is_read_from_it(inline: RecordingFiles, tmp_p
         assert recording.duration is None
 
 
+async def test_a_wav_with_impossible_sizes_is_of_unknown_length(
+    inline: RecordingFiles, tmp_path: Path
+) -> None:
+    file = tmp_path / "made.wav"
+    with wave.open(str(file), "wb") as made:
+        made.setparams((1, 2, 8000, 0, "NONE", ""))
+        made.writeframes(b"\0" * 800)
+    content = bytearray(file.read_bytes())
+    # A first chunk that says it is longer than all of them together.
+    content[16:20] = (1 << 20).to_bytes(4, "little")
+    async with opened(inline, dialog_of(body=b64url(bytes(content)))) as recording:
+        assert (recording.duration, recording.media_type) == (None, "audio/wav")
+
+
 @pytest.mark.parametrize(
     ("begins", "expected"),
     [

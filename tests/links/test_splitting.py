@@ -12,6 +12,8 @@ from typing import Any
 import av
 import pytest
 
+from vconflow.errors import Permanent
+from vconflow.links.recordings import splitting
 from vconflow.links.recordings.splitting import Cutting, cut_points, in_pieces, quiet_spans
 from vconflow.links.transcription.merging import merged
 from vconflow.ports.transcriber import Recording, Transcript
@@ -104,6 +106,20 @@ async def test_without_the_extra_it_stays_whole(
     monkeypatch.setitem(sys.modules, "av", None)
     content = conversation()
     assert await pieces_of(written(tmp_path, content), BY_SILENCE) == [content]
+
+
+async def test_what_is_endless_is_refused_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splitting, "_LONGEST_SECONDS", 3600)
+    silent = io.BytesIO()
+    with wave.open(silent, "wb") as made:
+        made.setparams((1, 1, 8000, 0, "NONE", ""))
+        made.writeframes(b"\x80" * 8000 * 3700)
+    recording = written(tmp_path, silent.getvalue())
+    with pytest.raises(Permanent, match="longer than 1 hours"):
+        await pieces_of(recording, BY_SILENCE)
+    assert list(tmp_path.iterdir()) == [recording.file]
 
 
 async def test_whoever_is_cancelled_leaves_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,24 @@ def test_nothing_is_served_before_a_module_is_imported() -> None:
 def test_what_it_prints_at_import_is_not_on_our_standard_output() -> None:
     code = "import_module('acme.chatty'); print('ours')"
     assert said(code, Path(__file__).parent / "theirs") == "ours"
+
+
+def test_imports_at_the_same_time_leave_our_standard_output_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, seconds in (("first_in", 0.3), ("last_out", 0.6)):
+        (tmp_path / f"{name}.py").write_text(f"import time\ntime.sleep({seconds})\n")
+    before = sys.stdout
+    threads = [
+        threading.Thread(target=import_module, args=[name]) for name in ("first_in", "last_out")
+    ]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.1)
+    for thread in threads:
+        thread.join()
+    assert sys.stdout is before
 
 
 def test_what_is_not_served_is_not_found() -> None:

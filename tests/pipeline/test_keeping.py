@@ -11,7 +11,7 @@ from pipeline_support import LinkFunction, site, step, unit, until, vcon
 from redis.asyncio import Redis
 from stops_support import change
 
-from vconflow.errors import Retryable, Unavailable
+from vconflow.errors import Permanent, Retryable, Unavailable
 from vconflow.model.vcon import Vcon
 from vconflow.pipeline.chain import Chain
 from vconflow.ports.link import CONTINUE, LinkRun, Outcome
@@ -244,3 +244,35 @@ async def test_a_link_that_is_not_paid_keeps_nothing_early(valkey_url: str) -> N
         await it.submit(document)
         await it.settled()
         assert found == [document]
+
+
+async def test_what_a_link_left_behind_keeps_nothing(valkey_url: str) -> None:
+    """Else half of what the next link does would be kept, though that fails."""
+    late: list[Exception] = []
+    tasks: list[asyncio.Task[None]] = []
+    changed = asyncio.Event()
+
+    async def first(vcon: Vcon, run: LinkRun) -> Outcome:
+        async def linger() -> None:
+            await changed.wait()
+            try:
+                await run.keep()
+            except RuntimeError as error:
+                late.append(error)
+
+        tasks.append(asyncio.create_task(linger()))
+        return CONTINUE
+
+    async def second(vcon: Vcon, run: LinkRun) -> Outcome:
+        vcon.add_tag("half", "x")
+        changed.set()
+        await asyncio.gather(*tasks)
+        raise Permanent("no")
+
+    steps = (step("first", first, paid=True), step("second", second))
+    async with site(valkey_url, Chain("main", steps, lists=("in",))) as it:
+        (uuid,) = await it.submit(vcon())
+        await it.settled()
+        assert len(await it.dead()) == 1
+        assert Vcon(await it.lookup.get(uuid) or b"").tags == []
+        assert len(late) == 1

@@ -9,6 +9,8 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 import httpcore
@@ -20,6 +22,7 @@ __all__ = ["Allowed", "GuardedBackend", "Refused"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_LOOK_UPS: Final = 16
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _NOT_PUBLIC: Final[tuple[Network, ...]] = tuple(
     ipaddress.ip_network(text)
@@ -93,10 +96,17 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
     def __init__(self, allowed: Allowed) -> None:
         self._allowed = allowed
         self._inner = httpcore.AnyIOBackend()
+        # Names of strangers may take half a minute to fail: not in the few threads in which
+        # everybody else reads files.
+        self._threads = ThreadPoolExecutor(_LOOK_UPS, "look-up")
+
+    def close(self) -> None:
+        """Begin no more look-ups."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def resolve(self, host: str, port: int) -> list[str]:
         """The addresses of a host, all of which may be connected to; else raises Refused."""
-        addresses = await _resolve(host, port)
+        addresses = await _resolve(self._threads, host, port)
         self._allowed.check(host, addresses)
         return addresses
 
@@ -134,9 +144,10 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-async def _resolve(host: str, port: int) -> list[str]:
+async def _resolve(threads: ThreadPoolExecutor, host: str, port: int) -> list[str]:
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(threads, look_up)
     except (OSError, UnicodeError) as error:
         raise httpcore.ConnectError(f"the name cannot be resolved: {error}") from error
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))

@@ -12,7 +12,7 @@ import httpcore
 from vconflow import __version__
 from vconflow.adapters.addresses import Allowed, GuardedBackend, Refused
 from vconflow.adapters.http import failure_of, origin_of, seconds_of
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import Permanent, Retryable, SourceAway
 from vconflow.ports.fetcher import Download, Fetcher
 
 __all__ = ["open_fetcher"]
@@ -47,7 +47,10 @@ async def open_fetcher(allow: Iterable[str] = ()) -> AsyncIterator[Fetcher]:
         ssl_context=certificates, network_backend=backend, max_connections=_CONNECTIONS
     )
     async with pool:
-        yield _GuardedFetcher(pool, backend)
+        try:
+            yield _GuardedFetcher(pool, backend)
+        finally:
+            backend.close()
 
 
 class _Answer:
@@ -122,13 +125,13 @@ def _failures(url: str) -> Iterator[None]:
     try:
         yield
     except TimeoutError:
-        raise Retryable(f"GET {origin_of(url)}: not there in time") from None
+        raise SourceAway(f"GET {origin_of(url)}: not there in time") from None
     except Refused as error:
         raise Permanent(f"GET {origin_of(url)}: {error}") from None
     except _LASTING as error:
         raise Permanent(f"GET {origin_of(url)}: {type(error).__name__}") from None
     except _PASSING as error:
-        raise Retryable(f"GET {origin_of(url)}: {type(error).__name__}") from None
+        raise SourceAway(f"GET {origin_of(url)}: {type(error).__name__}") from None
 
 
 def _checked(url: str) -> str:
@@ -163,7 +166,10 @@ def _target(response: httpcore.Response, url: str) -> str:
 def _check_status(response: httpcore.Response, url: str) -> None:
     if response.status != 200:
         asked = seconds_of(_header(response, b"retry-after") or None)
-        raise failure_of("GET", url, response.status, asked)
+        failure = failure_of("GET", url, response.status, asked)
+        if isinstance(failure, Retryable):
+            raise SourceAway(str(failure), retry_after=failure.retry_after)
+        raise failure
 
 
 def _header(response: httpcore.Response, name: bytes) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from vconflow.errors import Permanent, Retryable, Unavailable
+from vconflow.errors import Overloaded, Permanent, Retryable, SourceAway, Unavailable
 from vconflow.pipeline.breaker import Breakers, Paused
 from vconflow.pipeline.fanout import Fanout, breaker_of
 from vconflow.pipeline.retry import RetryPolicy, asked_to_wait, is_outage, is_retryable
@@ -46,13 +46,16 @@ class Failures:
         progress = self._failed_again(run, failed)
         if not is_retryable(failed.error):
             return self._bury(run, failed, progress)
-        if isinstance(failed.error, Unavailable):
-            # Redis was away, which is nobody's fault and costs no attempt.
+        if isinstance(failed.error, Unavailable | Overloaded):
+            # Redis was away, or its turn did not come: nobody's fault, and it costs no attempt.
             uncounted = msgspec.structs.replace(progress, attempts=progress.attempts - 1)
             return self._defer(run, failed, uncounted)
         if self._breakers.all_open(failed.breakers):
             return self._park(run, failed, progress)
         if progress.attempts < self._policy(run, failed.stage).attempts:
+            return self._defer(run, failed, progress)
+        if isinstance(failed.error, SourceAway) and self._none_succeeded(run, failed, failed.stage):
+            # It may be our own way out that is broken: that must not empty a queue.
             return self._defer(run, failed, progress)
         if self._works_for_nobody(run, failed):
             for name in failed.breakers:
@@ -80,10 +83,14 @@ class Failures:
         """
         if failed.stage.startswith("link:") or not failed.breakers:
             return False
+        return self._none_succeeded(run, failed, *failed.breakers)
+
+    def _none_succeeded(self, run: Run, failed: StepFailed, *breakers: str) -> bool:
+        """Whether nobody got through what these guard since the last attempt at the same step."""
         if run.progress.stage != failed.stage:
             return True
         since = run.progress.last_failure / 1000
-        return all(self._breakers.of(name).last_success <= since for name in failed.breakers)
+        return all(self._breakers.of(name).last_success <= since for name in breakers)
 
     def _park(self, run: Run, failed: StepFailed, progress: Progress) -> Defer:
         """Have it wait; what it tried during the outage does not count."""

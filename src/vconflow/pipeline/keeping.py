@@ -18,9 +18,13 @@ class Keeper:
         self._run = run
         self._turn = asyncio.Lock()
         self._under_way: set[asyncio.Task[None]] = set()
+        self._is_over = False
 
     async def __call__(self) -> None:
         """See `LinkRun.keep`."""
+        if self._is_over:
+            # What is written now would undo what was decided about the entry.
+            raise RuntimeError("this link has ended: what it left behind is kept no more")
         # A link that runs out of its time must not leave open what became of the commit.
         task = asyncio.create_task(self._keep())
         self._under_way.add(task)
@@ -28,7 +32,8 @@ class Keeper:
         await asyncio.shield(task)
 
     async def settled(self) -> None:
-        """Wait until nothing is being written."""
+        """Wait until nothing is being written; from now on nothing will be."""
+        self._is_over = True
         try:
             while self._under_way:
                 await asyncio.wait(self._under_way)

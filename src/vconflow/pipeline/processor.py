@@ -23,6 +23,7 @@ from vconflow.pipeline.tracers import later, tell_tracers
 from vconflow.ports.documents import Document
 from vconflow.ports.ledger import Defer, Finish, Progress
 from vconflow.ports.link import CONTINUE, Continue, Halt, Outcome, Replace, Route
+from vconflow.ports.time_left import ends_in
 from vconflow.telemetry import events
 from vconflow.telemetry.spans import Spans
 
@@ -181,7 +182,8 @@ class Processor:
             return await run_step(run, step, remaining, breaker)
         keeper = Keeper(self.commits, run)
         try:
-            return await run_step(run, step, remaining, breaker, keeper)
+            with ends_in(step.timeout if remaining is None else min(step.timeout, remaining)):
+                return await run_step(run, step, remaining, breaker, keeper)
         finally:
             await keeper.settled()
 

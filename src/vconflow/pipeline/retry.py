@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vconflow.errors import PartialFailure, Permanent, Retryable, Unavailable
+from vconflow.errors import (
+    Overloaded,
+    PartialFailure,
+    Permanent,
+    Retryable,
+    SourceAway,
+    Unavailable,
+)
 
 __all__ = ["RetryPolicy", "asked_to_wait", "is_outage", "is_retryable"]
 
@@ -47,8 +54,9 @@ def is_outage(error: BaseException) -> bool:
     """Whether it tells that a link's or storage's service is away, rather than of this one vCon.
 
     An exception nobody expected is more likely a bug, and a bug must not stop a chain. When Redis
-    is away, so is everything else.
+    is away, so is everything else. Where a vCon points to is its own affair, and how much is under
+    way is ours.
     """
     return isinstance(error, Retryable | TimeoutError | OSError) and not isinstance(
-        error, Unavailable
+        error, Unavailable | Overloaded | SourceAway
     )

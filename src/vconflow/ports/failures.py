@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import Overloaded, Permanent, Retryable, SourceAway
 
 __all__ = ["Failure", "joined", "located"]
 
@@ -15,7 +15,15 @@ def joined(failures: Sequence[Failure], message: str) -> Failure:
     if not retryable:
         return Permanent(message)
     waits = [failure.retry_after for failure in retryable if failure.retry_after is not None]
-    return Retryable(message, retry_after=max(waits, default=None))
+    return _kind(retryable)(message, retry_after=max(waits, default=None))
+
+
+def _kind(failures: Sequence[Retryable]) -> type[Retryable]:
+    """What they are all together: the one that says most of what there is to wait for."""
+    kinds = {type(failure) for failure in failures}
+    if kinds == {Overloaded}:
+        return Overloaded
+    return SourceAway if kinds <= {Overloaded, SourceAway} else Retryable
 
 
 def located(failure: Failure, place: str) -> Failure:

@@ -21,7 +21,7 @@ class Download(Protocol):
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises `Permanent` past the limit, `Retryable` when it breaks."""
+        """The body as it comes. Raises `Permanent` past the limit, `SourceAway` when it breaks."""
         ...
 
 
@@ -35,7 +35,7 @@ class Fetcher(Protocol):
 
         `timeout` is in seconds for the whole exchange, reading included. Raises `Permanent` for a
         URL that is refused (not http or https, a private address, a redirect to one), for a body
-        that is too large and for statuses that do not pass; `Retryable` for the rest.
+        that is too large and for statuses that do not pass; `SourceAway` for the rest.
         """
         ...
 
@@ -46,7 +46,7 @@ class Fetcher(Protocol):
     async def check(self, url: str) -> None:
         """Raise `Permanent` for a URL that is refused before anything is sent; nothing is asked.
 
-        Its name is looked up: `Retryable` if that is not possible now. Where the answer would
+        Its name is looked up: `SourceAway` if that is not possible now. Where the answer would
         redirect to is not known.
         """
         ...

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from typing import Any
 
 import pytest
@@ -90,6 +91,15 @@ def test_sentences_stay_whole_and_long_ones_are_cut_between_words() -> None:
 def test_what_has_no_blanks_is_cut_anyway() -> None:
     found = _passages(**_analysis("\U0001f600" * 700))
     assert [len(passage) for passage in found] == [300, 100]  # the same text counts once
+
+
+def test_the_time_grows_with_the_text_and_not_faster() -> None:
+    def seconds(words: int) -> float:
+        started = time.process_time()
+        assert len(_passages(**_analysis("a " * words))) == 2
+        return time.process_time() - started
+
+    assert seconds(4_000_000) < 9 * seconds(1_000_000)  # it was 16 times that and more
 
 
 def test_a_vcon_has_3000_passages_at_most() -> None:

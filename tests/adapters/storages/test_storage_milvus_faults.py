@@ -151,6 +151,15 @@ async def test_a_refused_key_is_said_without_it_and_blames_no_vcon(
         assert "sk-wrong" not in str(caught.value)
 
 
+async def test_vectors_of_another_length_blame_no_vcon(
+    openai: OpenAiServer, paid: dict[str, Any], tmp_path: Path
+) -> None:
+    other = {"embedding_model": "text-of-old", "embedding_dim": 32}
+    async with opened(tmp_path, **(paid | other)) as storage:
+        with pytest.raises(Retryable, match="have 64 numbers, not 32"):
+            await storage.put([said("A text.")])
+
+
 # On a real server
 
 

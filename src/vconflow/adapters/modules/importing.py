@@ -7,6 +7,7 @@ then only what that package does not have is served from here.
 
 import importlib
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from importlib.abc import Loader, MetaPathFinder
@@ -39,8 +40,33 @@ def import_module(name: str) -> ModuleType:
     if _FINDER not in sys.meta_path:
         sys.meta_path.append(_FINDER)
     # Whoever started the process waits for a line on its standard output, which is ours.
-    with redirect_stdout(sys.stderr):
+    with _STDOUT_SPARED:
         return importlib.import_module(name)
+
+
+class _SparedStdout:
+    """Redirected while anybody is inside: two that do it each for itself leave it so for ever."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._redirection = redirect_stdout(sys.stderr)
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._redirection = redirect_stdout(sys.stderr)
+                self._redirection.__enter__()
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._redirection.__exit__(None, None, None)
+
+
+_STDOUT_SPARED = _SparedStdout()
 
 
 class _Finder(MetaPathFinder):

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from vconflow.adapters.providers.prices import Prices
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import Overloaded, Permanent, Retryable
+from vconflow.ports.time_left import seconds_left
 from vconflow.ports.usage import Usage
 from vconflow.telemetry import events
 
@@ -27,10 +28,10 @@ class Line:
     async def call(self, model: str, timeout: float) -> AsyncIterator[None]:
         """Wait for a slot and make a call inside, of `timeout` seconds at most.
 
-        Raises Retryable when that time is over. Waiting for the slot is not counted: for that the
-        link has a time limit of its own.
+        Raises Retryable when that time is over. Waiting for the slot is not counted. Raises
+        Overloaded when it takes so long that the link might be ended in the middle of the call.
         """
-        async with self._slots:
+        async with self._slot(timeout):
             started, outcome = time.perf_counter(), "completed"
             try:
                 async with asyncio.timeout(timeout):
@@ -44,6 +45,20 @@ class Line:
             finally:
                 seconds = time.perf_counter() - started
                 events.provider_called(self.provider, model, outcome, seconds)
+
+    @asynccontextmanager
+    async def _slot(self, timeout: float) -> AsyncIterator[None]:
+        left = seconds_left() if self._slots.locked() else None
+        try:
+            async with asyncio.timeout(None if left is None else max(left - timeout, 0.0)):
+                await self._slots.acquire()
+        except TimeoutError:
+            message = f"{self.provider}: as many calls as may be at once are under way"
+            raise Overloaded(message) from None
+        try:
+            yield
+        finally:
+            self._slots.release()
 
     def bill(self, model: str, usage: Usage) -> Usage:
         """Put the price to what a call used, and count both by the model that was asked for."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from vconflow.adapters.providers.line import Line
 from vconflow.adapters.providers.openai_client import expect, mapped_errors
 from vconflow.errors import Permanent
+from vconflow.ports.providers import AccountRefused
 from vconflow.ports.usage import Usage
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class OpenAiEmbedder:
         if len(vectors) != len(texts):
             raise Permanent(f"{provider}: {len(vectors)} vectors for {len(texts)} texts")
         if odd := next((len(vector) for vector in vectors if len(vector) != self.dim), None):
-            raise Permanent(f"{provider}: vectors of {model} have {odd} numbers, not {self.dim}")
+            message = f"{provider}: vectors of {model} have {odd} numbers, not {self.dim}"
+            raise AccountRefused(message)
         return vectors
 
 

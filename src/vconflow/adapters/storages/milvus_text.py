@@ -135,14 +135,15 @@ def _cut(text: str) -> Iterator[str]:
 
 def _pieces(text: str) -> Iterator[str]:
     for sentence in _ENDS.split(text):
-        rest = " ".join(sentence.split())
-        while len(rest) > PASSAGE:
-            end = rest.rfind(" ", 1, PASSAGE + 1)
-            end = PASSAGE if end < 0 else end
-            yield rest[:end]
-            rest = rest[end:].lstrip()
-        if rest:
-            yield rest
+        words, start = " ".join(sentence.split()), 0
+        # By index: copying the rest each time would take hours for megabytes without a full stop.
+        while len(words) - start > PASSAGE:
+            end = words.rfind(" ", start + 1, start + PASSAGE + 1)
+            end = start + PASSAGE if end < 0 else end
+            yield words[start:end]
+            start = end + (words[end] == " ")
+        if start < len(words):
+            yield words[start:]
 
 
 def _clean(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import Permanent, SourceAway
 from vconflow.links.recordings.content_check import ContentCheck
 from vconflow.links.recordings.dialogs import RecordedDialog
 from vconflow.links.recordings.inline import decoded
@@ -53,7 +53,7 @@ class RecordingFiles:
         """The recording of a dialog as a file, gone when the context ends.
 
         Raises Permanent for a body or URL that is no good, a wrong media type, too large a
-        recording and one that is not what its content_hash says; Retryable when fetching fails
+        recording and one that is not what its content_hash says; SourceAway when fetching fails
         for the moment; OSError when the disk does.
         """
         self._require_media_type(dialog.media_type)
@@ -96,10 +96,10 @@ class RecordingFiles:
                     await spool.write(chunk)
                 await spool.flush()
                 return download.media_type
-        except Retryable as failure:
-            # Whoever wrote the URL must not say for how long all others wait.
+        except SourceAway as failure:
+            # Whoever wrote the URL must not say for how long its vCon occupies us.
             asked = min(failure.retry_after or 0.0, _LONGEST_WAIT) or None
-            raise Retryable(str(failure), retry_after=asked) from failure
+            raise SourceAway(str(failure), retry_after=asked) from failure
 
     def _require_media_type(self, media_type: str) -> None:
         if media_type not in GENERIC and not is_among(media_type, self._limits.media_types):
@@ -120,7 +120,9 @@ def _look_at(path: Path) -> tuple[float | None, str]:
     """The length of uncompressed WAV, and the media type, as far as the file itself tells."""
     with path.open("rb") as file:
         looks_like = recognized(file.read(12))
-    with contextlib.suppress(wave.Error, EOFError), wave.open(str(path), "rb") as wav:
+    # RuntimeError: it seeks by sizes in the header, which may be anything.
+    unreadable = (wave.Error, EOFError, RuntimeError)
+    with contextlib.suppress(*unreadable), wave.open(str(path), "rb") as wav:
         _, _, rate, frames, _, _ = wav.getparams()
         # Whoever wrote it while it was recorded may have left the number of frames open.
         there = path.stat().st_size // max(wav.getnchannels() * wav.getsampwidth(), 1)

@@ -20,6 +20,7 @@ from uuid import uuid4
 
 import msgspec
 
+from vconflow.errors import Permanent
 from vconflow.links.recordings.spool import PREFIX, to_the_end
 from vconflow.ports.transcriber import Recording
 
@@ -31,6 +32,8 @@ _WINDOW: Final = _RATE // 100
 """Samples whose loudness is one value: 10 ms."""
 _FULL_SCALE: Final = 32768.0
 _SHORTEST_SECONDS: Final = 1.0
+_LONGEST_SECONDS: Final = 24 * 3600
+"""Silence takes a hundredth of the bytes that it becomes: one recording must not fill the disk."""
 _COPIED_AT_ONCE: Final = 1024 * 1024
 
 
@@ -112,6 +115,8 @@ def _decode(file: Path, decoded: BinaryIO, stop: threading.Event) -> list[float]
         for samples in decoding:
             if stop.is_set():
                 raise Stopped
+            if decoded.tell() > _LONGEST_SECONDS * _RATE * _SAMPLE_BYTES:
+                raise Permanent(f"the recording is longer than {_LONGEST_SECONDS // 3600} hours")
             decoded.write(samples)
             left.frombytes(samples)
             whole = len(left) // _WINDOW * _WINDOW
