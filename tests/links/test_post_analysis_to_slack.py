@@ -4,18 +4,18 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
 
 from slack_double import TOKEN, SlackDouble, answer, slack_double
 from vconflow.config import check
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import ConfigError, Permanent, Retryable
 from vconflow.links.post_analysis_to_slack import SlackLink, SlackOptions
 from vconflow.model.identifiers import new_uuid
 from vconflow.model.vcon import Vcon
-from vconflow.ports.component import Resources
+from vconflow.ports.component import Resources, Secret
 from vconflow.ports.link import CONTINUE, Link, LinkRun
 from vconflow.testing.contracts import LinkContract, resources_for
 from vconflow.testing.servers import free_port
@@ -24,6 +24,11 @@ from vconflow.testing.webhook_receiver import Reply
 
 class TestSlackContract(LinkContract):
     link_class = SlackLink
+    link_options: ClassVar[dict[str, Any]] = {
+        "token": Secret("xoxb"),
+        "default_channel_name": "alerts",
+    }
+    needs = frozenset({"token", "default_channel_name"})
 
 
 @pytest.fixture
@@ -252,14 +257,13 @@ async def test_a_refused_token_is_not_told(slack: SlackDouble, resources: Resour
 
 
 @pytest.mark.parametrize("missing", ["token", "default_channel_name"])
-async def test_needs_token_and_channel_once_there_is_something_to_post(
+async def test_needs_token_and_channel_from_the_start(
     slack: SlackDouble, resources: Resources, missing: str
 ) -> None:
-    async with opened(slack, resources, **{missing: None}) as link:
-        vcon = vcon_with(SUMMARY)
-        assert await link(vcon, KeepingRun(vcon)) == CONTINUE
-        with pytest.raises(Permanent, match="token and default_channel_name"):
-            await link(vcon_with(REVIEW), KeepingRun(vcon))
+    with pytest.raises(ConfigError) as caught:
+        async with opened(slack, resources, **{missing: None}):
+            pass
+    assert [problem.place for problem in caught.value.problems] == [missing]
 
 
 @pytest.mark.parametrize("letter", ["x", "&"])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pipeline_support import unit
 
 from vconflow.model.entry import StoredVcon
-from vconflow.pipeline.fanout import Fanout
+from vconflow.pipeline.fanout import Fanout, StorageUnit
 from vconflow.testing.contracts.storage import stored
 from vconflow.testing.memory_storage import MemoryStorage
 
@@ -40,3 +40,14 @@ async def test_what_a_chain_has_under_way_is_written_in_two_batches_at_the_same_
     results = await asyncio.gather(*(fanout.store(vcon, ["a"]) for vcon in vcons))
     assert results == [{}] * 128
     assert [len(batch) for batch in storage.batches] == [64, 64]
+
+
+async def test_nothing_relies_on_a_storage_that_forgets() -> None:
+    keeps = StorageUnit("keeps", MemoryStorage())
+    forgets = StorageUnit("forgets", MemoryStorage(), forgets=True)
+    fanout = Fanout({"keeps": keeps, "forgets": forgets})
+    assert not fanout.any_readable(["forgets"])
+    assert fanout.any_readable(["forgets", "keeps"])
+    vcon = stored()
+    await fanout.store(vcon, ["forgets"])
+    assert await fanout.get(vcon.uuid) == (vcon.document, {})

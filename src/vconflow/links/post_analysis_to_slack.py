@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 import msgspec
 from msgspec import Meta
 
-from vconflow.errors import Permanent
+from vconflow.errors import ConfigError, Problem
 from vconflow.links.slack.channels import Channels, NoSuchChannel, open_channels
 from vconflow.links.slack.message import (
     blocks_of,
@@ -84,8 +84,12 @@ class SlackLink:
     @classmethod
     @asynccontextmanager
     async def open(cls, options: SlackOptions, resources: Resources) -> AsyncIterator[Self]:
-        """Open the client of Slack without connecting."""
+        """Open the client of Slack without connecting. Raises ConfigError."""
         token = options.token.reveal() if options.token else ""
+        if not token:
+            raise _missing("token", "set the bot's token")
+        if not (options.default_channel_name or options.channel_name):
+            raise _missing("default_channel_name", "name the channel to post to")
         async with open_channels(token, options.base_url, options.timeout) as channels:
             yield cls(options, channels)
 
@@ -105,8 +109,6 @@ class SlackLink:
         )
 
     async def _post(self, vcon: Vcon, index: int, run: LinkRun) -> None:
-        if self._options.token is None or not self._default:
-            raise Permanent("posting to Slack needs the options token and default_channel_name")
         team, dealer = team_and_dealer(vcon)
         text = self._text(vcon, index)
         url = self._options.url and details_url(self._options.url, vcon.uuid)
@@ -142,3 +144,7 @@ class SlackLink:
                 return body_text(analysis)
         # Somebody has to look at it all the same.
         return f"(there is no {wanted})"
+
+
+def _missing(option: str, message: str) -> ConfigError:
+    return ConfigError([Problem((option,), message, "missing")])

@@ -68,8 +68,9 @@ class Fanout:
         return self._units[name].retry if name in self._units else RetryPolicy()
 
     def any_readable(self, names: Sequence[str]) -> bool:
-        """Whether one of these storages gives back what it was given."""
-        return any(self._units[name].storage.readable for name in names if name in self._units)
+        """Whether one of these storages gives back what it was given, however late."""
+        units = [self._units[name] for name in names if name in self._units]
+        return any(unit.storage.readable and not unit.forgets for unit in units)
 
     async def store(
         self, vcon: StoredVcon, names: Sequence[str], note: Note | None = None

@@ -22,7 +22,8 @@ class StorageUnit:
     """An opened storage and how it is used.
 
     `timeout` is in seconds for one batch; `parallel` batches are under way at the same time. They
-    are smaller than what a chain has under way, so that its links go on meanwhile.
+    are smaller than what a chain has under way, so that its links go on meanwhile. One that
+    `forgets` can be read for a while only: no document leaves Redis because it has it.
     """
 
     name: str
@@ -33,6 +34,7 @@ class StorageUnit:
     max_bytes: int = 16 * 1024 * 1024
     parallel: int = 2
     recall: Recall | None = None
+    forgets: bool = False
 
 
 class StorageWriter:

@@ -9,7 +9,8 @@ __all__ = ["ReadableStorage", "Recall", "Storage"]
 
 Recall = Callable[[str], Awaitable[bytes | None]]
 """Gives a vCon by its uuid, though not as it was written. A storage may have such a `recall`: GET
-asks it when nothing that is readable has the vCon; nothing expires from Redis on account of it."""
+asks it when nothing that is readable has the vCon; nothing expires from Redis on account of it. Nor
+does it on account of a readable one that says `forgets`."""
 
 
 class Storage(Protocol):

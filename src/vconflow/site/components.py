@@ -148,6 +148,7 @@ class Components:
             max_bytes=config.batch.bytes,
             parallel=config.batch.parallel,
             recall=getattr(item.component, "recall", None),
+            forgets=bool(getattr(item.component, "forgets", False)),
         )
 
     async def _step(self, name: str, config: LinkConfig, opened: list[Opened]) -> Step:

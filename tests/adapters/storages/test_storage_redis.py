@@ -77,8 +77,10 @@ async def test_keeps_for_ever_when_told(
 ) -> None:
     vcon = stored()
     async with opened(valkey_url, resources, prefix="kept", expires="1") as storage:
+        assert storage.forgets
         await storage.put([vcon])
     async with opened(valkey_url, resources, prefix="kept", expires=expires) as storage:
+        assert not storage.forgets
         await storage.put([vcon])
     assert [commands.ttl(name) for name in commands.keys("*")] == [-1, -1]
 

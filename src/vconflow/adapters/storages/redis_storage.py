@@ -79,6 +79,7 @@ class RedisStorage:
         self._script_hash = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
         self._prefix = options.prefix
         self._expires = str(options.expires or 0)
+        self.forgets = bool(options.expires)
 
     @classmethod
     @asynccontextmanager

@@ -29,15 +29,17 @@ DOCUMENT = (
 class LinkContract:
     """Subclass it and name your class in `link_class`; pytest runs every test on your link.
 
-    `link_options` are the options to test with, as they stand in a configuration. `changes` names
-    the top-level members that the link may change. A link whose second run changes the vCon again
-    sets `idempotent` to False and says why.
+    `link_options` are the options to test with, as they stand in a configuration; `needs` names
+    those of them without which the link does not open although they have defaults. `changes` names
+    the top-level members that it may change. A link whose second run changes the vCon again sets
+    `idempotent` to False and says why.
     """
 
     pytestmark = pytest.mark.asyncio
     link_class: ClassVar[Any]
     link_options: ClassVar[dict[str, Any]] = {}
     changes: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset()
     idempotent: ClassVar[bool] = True
 
     @pytest.fixture
@@ -65,7 +67,7 @@ class LinkContract:
     async def test_opens_with_default_options(self, resources: Resources) -> None:
         fields = msgspec.structs.fields(self._options_class())
         required = {field.encode_name for field in fields if field.required}
-        given = {name: self.link_options[name] for name in required}
+        given = {name: self.link_options[name] for name in required | self.needs}
         options = msgspec.convert(given, self._options_class(), strict=False)
         async with self.link_class.open(options, resources) as link:
             assert callable(link)
