@@ -28,6 +28,7 @@ FLOWS = {
     "model": 2,
     "replicas": 2,
     "start": 1,
+    "storages": 2,
     "soak_memory": 10,
     "growth.depth": 5,
     "growth.chains": 10,
@@ -35,7 +36,10 @@ FLOWS = {
     "growth.lists": 10,
 }
 """All of them in the order of a full run, and how many comparisons each takes, about."""
-LONG = ("soak_memory", "growth.depth", "growth.chains", "growth.sizes", "growth.lists")
+LONG = (
+    *("storages", "soak_memory"),
+    *("growth.depth", "growth.chains", "growth.sizes", "growth.lists"),
+)
 """Those that take so long that they have to be named."""
 DEFAULT = Options()
 QUICK = {"seconds": 1.0, "windows": 3}
@@ -95,11 +99,11 @@ def main(
     json_file: Path | None,
     **choices: object,
 ) -> None:
-    """Measure the named flows, by default all but the last five, which take long.
+    """Measure the named flows, by default all but the last six, which take long.
 
     The flows: http_to_stream, get_hot, get_miss, chain, http_to_file, http_to_postgres,
     http_to_fanout, accept_and_process, latency, io_bound_link, idle_latency, model, replicas,
-    start, soak_memory, growth.depth, growth.chains, growth.sizes, growth.lists
+    start, storages, soak_memory, growth.depth, growth.chains, growth.sizes, growth.lists
     """
     log.configure("error")
     options = Options(**choices | (QUICK if quick else {}))  # type: ignore[arg-type]  # by click

@@ -44,6 +44,7 @@ FLOWS = {
         "start, CPU until ready, bare",
         "start, idle memory, bare",
     ],
+    "storages": ["storages, slowest", "storages, sum"],
     "soak_memory": [
         "soak_memory, Redis per waiting vCon",
         "soak_memory, Redis per finished vCon",
