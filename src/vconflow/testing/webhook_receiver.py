@@ -125,7 +125,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers.get("content-length", "0"))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        received = Received(self.path, headers, self.rfile.read(length))
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client died in the middle of it: that was no request
+            self.close_connection = True
+            return
+        received = Received(self.path, headers, body)
         reply = self.server.receiver.record(received)
         if reply.delay:
             time.sleep(reply.delay)
