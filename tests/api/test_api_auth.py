@@ -174,9 +174,9 @@ async def test_rotation_under_load_refuses_no_request(tmp_path: Path) -> None:
                 group.create_task(call())
             for generation in range(1, 40):
                 # In place, as `echo > file` does it: truncated first, filled after.
-                with await asyncio.to_thread(file.open, "w") as writing:
+                with file.open("w") as writing:
                     await asyncio.sleep(0.005)
-                    await asyncio.to_thread(writing.write, f"{generation - 1}\n{generation}\n")
+                    writing.write(f"{generation - 1}\n{generation}\n")
                 current = generation
                 while answered[generation] < 8:
                     await asyncio.sleep(0.001)

@@ -69,27 +69,34 @@ class KeyFile:
     async def _look(self) -> None:
         known = None if self._leaving else self._stamp
         try:
-            read = await asyncio.to_thread(_read_if_changed, self._path, known)
+            read = await asyncio.to_thread(_read_if_changed, self._path, known, self._wall)
         except (OSError, UnicodeDecodeError) as error:
             _log.warning("api_key_file_unreadable", error=type(error).__name__)
             return
         if read is None:
             return
-        self._stamp, lines = read
+        self._stamp, lines, age = read
         listed = {line: _name(line) for line in lines}
-        is_fresh = self._wall() - self._stamp[0] / 1e9 < _GRACE
-        self._leaving = is_fresh and not self.keys.keys() <= listed.keys()
+        self._leaving = age < _GRACE and not self.keys.keys() <= listed.keys()
         found = self.keys | listed if self._leaving else listed
         if found != self.keys:
             self.keys = found
 
 
-def _read_if_changed(file: Path, known: _Stamp | None) -> tuple[_Stamp, Iterable[str]] | None:
+def _read_if_changed(
+    file: Path, known: _Stamp | None, wall: Callable[[], float]
+) -> tuple[_Stamp, Iterable[str], float] | None:
+    """The stamp, the lines and how many seconds ago the file was written.
+
+    The age is that of the moment of reading: the event loop may be late to look at the answer.
+    """
     status = file.stat()
     stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
     if stamp == known:
         return None
-    return stamp, [text for line in file.read_text().splitlines() if (text := line.strip())]
+    age = wall() - status.st_mtime_ns / 1e9
+    lines = [text for line in file.read_text().splitlines() if (text := line.strip())]
+    return stamp, lines, age
 
 
 def _name(key: str) -> str:
