@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from vconflow.adapters.redis.backend import RedisBackend, RedisOptions, open_backend
+from vconflow.pipeline.cancelling import cancel_all
 from vconflow.ports.ledger import Bury, Commit, Progress
 from vconflow.ports.stream import ReadRequest
 from vconflow.testing.contracts.backend import accept, fill, vcon
@@ -160,7 +161,5 @@ async def test_two_replicas_share(backend: RedisBackend, other: RedisBackend, li
             await accept(backend, vcon(), names[number * 7 % lists])
         while found.total() < 200:
             await asyncio.sleep(0.01)
-    for reader in readers:
-        reader.cancel()
-    await asyncio.gather(*readers, return_exceptions=True)
+    await cancel_all(readers)  # the driver may take a cancellation for an error of its own
     assert len(found) == found.total() == 200
