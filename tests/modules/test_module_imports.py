@@ -70,7 +70,7 @@ def test_nothing_is_served_before_a_module_is_imported() -> None:
 
 
 def test_what_it_prints_at_import_is_not_on_our_standard_output() -> None:
-    code = "import_module('acme.chatty'); print('ours')"
+    code = "import_module('ajax.chatty'); print('ours')"
     assert said(code, Path(__file__).parent / "theirs") == "ours"
 
 
@@ -122,7 +122,7 @@ def problems(**sections: Any) -> list[str]:
 
 
 def test_a_module_is_found_and_checked() -> None:
-    read = config(links={"t": {"module": "acme.tagging", "options": {"tags": ["a"], "x": {}}}})
+    read = config(links={"t": {"module": "ajax.tagging", "options": {"tags": ["a"], "x": {}}}})
     link = read.links["t"]
     assert link.target == "vconflow.adapters.modules.link:ModuleLink"
     assert link.options.values == {"tags": ["a"], "x": {}}
@@ -132,11 +132,17 @@ def test_a_module_is_found_and_checked() -> None:
 @pytest.mark.parametrize(
     ("module", "words"),
     [
-        ("acme.no_link", "acme.no_link.run() cannot be called with 3 values: too many positional"),
-        ("acme.bad_options", "acme.bad_options.default_options is no dict"),
-        ("acme.shelf", "acme.shelf has no function run()"),
-        ("acme.nothing", "cannot import 'acme.nothing': ModuleNotFoundError: No module named"),
-        ("acme.ending", "cannot import 'acme.ending': SystemExit: no licence"),
+        (
+            "ajax.no_link",
+            "ajax.no_link.run() cannot be called with 3 values: too many positional",
+        ),
+        ("ajax.bad_options", "ajax.bad_options.default_options is no dict"),
+        ("ajax.shelf", "ajax.shelf has no function run()"),
+        (
+            "ajax.nothing",
+            "cannot import 'ajax.nothing': ModuleNotFoundError: No module named",
+        ),
+        ("ajax.ending", "cannot import 'ajax.ending': SystemExit: no licence"),
     ],
 )
 def test_a_module_that_is_no_link(module: str, words: str) -> None:
@@ -145,8 +151,8 @@ def test_a_module_that_is_no_link(module: str, words: str) -> None:
 
 
 def test_a_module_that_is_no_storage() -> None:
-    assert problems(storages={"s": {"module": "acme.tagging"}}) == [
-        "storages.s: acme.tagging has no function save()"
+    assert problems(storages={"s": {"module": "ajax.tagging"}}) == [
+        "storages.s: ajax.tagging has no function save()"
     ]
 
 
@@ -176,8 +182,8 @@ def test_links_of_their_own_below_the_name_of_ours(tmp_path: Path) -> None:
 
 
 def test_tracers_of_third_parties_are_not_built() -> None:
-    with pytest.raises(registry.NotBuilt, match=r"acme\.tracer is not built yet"):
-        registry.find(Kind.TRACER, "acme.tracer")
+    with pytest.raises(registry.NotBuilt, match=r"ajax\.tracer is not built yet"):
+        registry.find(Kind.TRACER, "ajax.tracer")
 
 
 def test_imports_in_all_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,8 +193,8 @@ def test_imports_in_all_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     read = config(
         imports={
             "a": "acme_old_form",
-            "b": {"module": "acme_new_form", "pip_name": "acme"},
-            "c": {"module": "acme_nowhere", "pip_name": "acme-nowhere>=1"},
+            "b": {"module": "acme_new_form", "pip_name": "ajax"},
+            "c": {"module": "acme_nowhere", "pip_name": "ajax-nowhere>=1"},
             "d": "acme_nowhere.deep",
         }
     )
@@ -200,6 +206,6 @@ def test_imports_in_all_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_import_that_fails_is_an_error() -> None:
-    assert problems(imports={"e": "acme.ending"}) == [
-        "imports.e: cannot import 'acme.ending': SystemExit: no licence"
+    assert problems(imports={"e": "ajax.ending"}) == [
+        "imports.e: cannot import 'ajax.ending': SystemExit: no licence"
     ]

@@ -19,7 +19,7 @@ from vconflow.ports.link import CONTINUE, Halt, LinkRun, Outcome, Replace, Route
 from vconflow.telemetry.metrics import REGISTRY
 from vconflow.testing.contracts.link import DOCUMENT
 
-trouble: Any = import_module("acme.trouble")
+trouble: Any = import_module("ajax.trouble")
 
 
 @pytest.fixture
@@ -38,32 +38,32 @@ def value_of(name: str, /, **labels: str) -> float:
 
 async def test_what_it_stores_is_the_change_of_this_run(at: Bench) -> None:
     vcon = Vcon(document_of())
-    counted = value_of("module_events_total", name="acme.tagged")
-    assert await at.run("acme.tagging", vcon) == CONTINUE
+    counted = value_of("module_events_total", name="ajax.tagged")
+    assert await at.run("ajax.tagging", vcon) == CONTINUE
     assert vcon.tags == ["iron:theirs", "maiden:theirs"]
     assert at.desk.documents == {}
     await asyncio.sleep(0)
-    assert value_of("module_events_total", name="acme.tagged") == counted + 3
-    assert value_of("module_value", name="acme.gauge") == 7
+    assert value_of("module_events_total", name="ajax.tagged") == counted + 3
+    assert value_of("module_value", name="ajax.gauge") == 7
 
 
 async def test_options_go_over_the_defaults_and_are_its_own_every_time(at: Bench) -> None:
     for _ in range(2):
         vcon = Vcon(document_of())
-        await at.run("acme.tagging", vcon, tags=["one"])
+        await at.run("ajax.tagging", vcon, tags=["one"])
         assert vcon.tags == ["one:theirs"]
 
 
 async def test_the_spelling_of_external_packages_and_unicode(at: Bench) -> None:
     vcon = Vcon(document_of())
-    assert await at.run("acme.sample", vcon) == CONTINUE
+    assert await at.run("ajax.sample", vcon) == CONTINUE
     (attachment,) = vcon.attachments
     assert attachment["body"] == {"grüße": "日本 👋"}
     assert attachment["type"] == "sample_data"
     assert vcon.analysis[0] == {
         "type": "summary",
         "dialog": 0,
-        "vendor": "acme",
+        "vendor": "ajax",
         "body": "kurz & gut",
         "encoding": "none",
         "vendor_schema": {"prompt": "?"},
@@ -73,7 +73,7 @@ async def test_the_spelling_of_external_packages_and_unicode(at: Bench) -> None:
 
 async def test_what_it_leaves_alone_keeps_its_bytes(at: Bench) -> None:
     vcon = Vcon(DOCUMENT)
-    await at.run("acme.tagging", vcon, tags=["x"])
+    await at.run("ajax.tagging", vcon, tags=["x"])
     before, after = Vcon(DOCUMENT), Vcon(vcon.to_bytes())
     for name in ("vcon", "uuid", "subject", "x-own", "parties", "dialog", "group", "meta"):
         assert after.raw(name) == before.raw(name), name
@@ -85,14 +85,14 @@ async def test_numbers_of_items_that_it_leaves_alone_keep_their_text(at: Bench) 
     attachment = b'{"type":"n","n":[1.10,1E5,123456789012345678901234567890]}'
     document = document_of().replace(b'"attachments": []', b'"attachments": [' + attachment + b"]")
     vcon = Vcon(document)
-    await at.run("acme.tagging", vcon)
+    await at.run("ajax.tagging", vcon)
     assert attachment in vcon.to_bytes()
 
 
 async def test_equal_items_stay_two(at: Bench) -> None:
     twice = [{"type": "n", "body": "x"}, {"type": "n", "body": "x"}]
     vcon = Vcon(document_of(attachments=twice))
-    await at.run("acme.tagging", vcon, tags=["t"])
+    await at.run("ajax.tagging", vcon, tags=["t"])
     vcon.edit("attachments")[0]["body"] = "changed by the next link"
     assert [item["body"] for item in vcon.attachments[:2]] == ["changed by the next link", "x"]
 
@@ -106,15 +106,15 @@ async def test_another_uuid_when_its_own_goes_on_a_list(
         import_module("lib.queue").VconQueue().enqueue("a", vcon_uuid)
         return other
 
-    monkeypatch.setattr("acme.waiting.run", run)
+    monkeypatch.setattr("ajax.waiting.run", run)
     vcon = Vcon(document_of())
-    assert await at.run("acme.waiting", vcon) == Replace(other)
+    assert await at.run("ajax.waiting", vcon) == Replace(other)
     assert at.desk.lists == [("a", vcon.uuid)]
 
 
 async def test_a_coroutine_gets_a_loop_of_its_own(at: Bench) -> None:
     vcon = Vcon(document_of())
-    assert await at.run("acme.waiting", vcon) == CONTINUE
+    assert await at.run("ajax.waiting", vcon) == CONTINUE
     assert vcon.tags == ["waited:yes"]
 
 
@@ -134,13 +134,13 @@ async def test_falsy_halts(at: Bench, options: dict[str, Any], outcome: Any) -> 
     analysis = [{"type": "s", "vendor": "v", "body": {"all": "good"}, "encoding": "json"}]
     vcon = Vcon(document_of(analysis=analysis))
     vcon.add_tag("a", "b")
-    returned = await at.run("acme.gate", vcon, **options)
+    returned = await at.run("ajax.gate", vcon, **options)
     assert returned == outcome or isinstance(returned, outcome)
 
 
 async def test_another_uuid_replaces(at: Bench) -> None:
     vcon = Vcon(document_of())
-    outcome = await at.run("acme.copying", vcon, also="elsewhere")
+    outcome = await at.run("ajax.copying", vcon, also="elsewhere")
     assert isinstance(outcome, Replace)
     assert at.desk.lists == [("elsewhere", outcome.uuid)]
     copy = Vcon(at.desk.documents[outcome.uuid])
@@ -152,9 +152,9 @@ async def test_another_uuid_replaces(at: Bench) -> None:
 async def test_lists_and_expiry_come_when_the_chain_ends(at: Bench, *, by_client: bool) -> None:
     vcon, run = Vcon(document_of()), LinkRun("theirs", "main", "in", "1-0")
     options = {"lists": ["a", "b", "a"], "ttl": 60, "by_client": by_client}
-    assert await at.run("acme.routing", vcon, run, **options) == Route(("a", "b"))
+    assert await at.run("ajax.routing", vcon, run, **options) == Route(("a", "b"))
     assert run.expire_seconds == 60
-    halted = await at.run("acme.routing", vcon, lists=["a"], halt=True)
+    halted = await at.run("ajax.routing", vcon, lists=["a"], halt=True)
     assert halted == Route(("a",), go_on=False)
     assert at.desk.lists == []
 
@@ -174,16 +174,16 @@ async def test_a_failure_changes_nothing(
     document = document_of()
     vcon = Vcon(document)
     with pytest.raises(error, match=words):
-        await at.run("acme.trouble", vcon, how=how)
+        await at.run("ajax.trouble", vcon, how=how)
     assert vcon.to_bytes() == document
     # The thread goes on with the next.
-    assert await at.run("acme.trouble", vcon) == CONTINUE
+    assert await at.run("ajax.trouble", vcon) == CONTINUE
     assert vcon.tags == ["begun:x", "ended:x"]
 
 
 async def hanging(at: Bench, vcon: Vcon) -> Outcome:
     async with asyncio.timeout(0.1):
-        return await at.run("acme.trouble", vcon, how="hang")
+        return await at.run("ajax.trouble", vcon, how="hang")
 
 
 async def test_one_that_hangs_is_given_up_and_counts_no_more(at: Bench) -> None:
@@ -206,13 +206,13 @@ async def test_others_go_on_beside_stuck_ones_up_to_the_limit(tmp_path: Path) ->
             with pytest.raises(TimeoutError):
                 await hanging(at, Vcon(document_of()))
             if at.threads.stuck < 3:
-                assert await at.run("acme.tagging", Vcon(document_of())) == CONTINUE
+                assert await at.run("ajax.tagging", Vcon(document_of())) == CONTINUE
         assert "3 threads of modules do not come back" in at.threads.trouble
         with pytest.raises(Retryable, match="do not come back"):
-            await at.run("acme.tagging", Vcon(document_of()))
+            await at.run("ajax.tagging", Vcon(document_of()))
         trouble.RELEASE.set()
         await until(lambda: not at.threads.stuck)
-        assert await at.run("acme.tagging", Vcon(document_of())) == CONTINUE
+        assert await at.run("ajax.tagging", Vcon(document_of())) == CONTINUE
     trouble.RELEASE.clear()
     trouble.AFTERWARDS.clear()
 
@@ -238,7 +238,7 @@ async def test_so_many_at_a_time(tmp_path: Path) -> None:
 async def test_threads_end_with_what_opened_them(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     async with bench(tmp_path) as at:
-        await asyncio.gather(*(at.run("acme.waiting", Vcon(document_of())) for _ in range(5)))
+        await asyncio.gather(*(at.run("ajax.waiting", Vcon(document_of())) for _ in range(5)))
         mine = set(threading.enumerate()) - before
         assert mine
         assert all(thread.daemon for thread in mine)
@@ -249,23 +249,23 @@ async def test_threads_end_with_what_opened_them(tmp_path: Path) -> None:
 async def test_what_is_no_uuid(
     at: Bench, returned: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("acme.waiting.run", lambda *arguments: returned)
+    monkeypatch.setattr("ajax.waiting.run", lambda *arguments: returned)
     with pytest.raises(Permanent, match="that is no uuid"):
-        await at.run("acme.waiting", Vcon(document_of()))
+        await at.run("ajax.waiting", Vcon(document_of()))
 
 
 async def test_a_signed_vcon_is_read_and_never_changed(at: Bench, shared_data: Path) -> None:
     document = (shared_data / "ietf" / "ab_call_ext_rec_signed.vcon").read_bytes()
     vcon = Vcon(document)
-    assert await at.run("acme.gate", vcon) == CONTINUE
+    assert await at.run("ajax.gate", vcon) == CONTINUE
     assert vcon.to_bytes() == document
 
 
 async def test_its_log_lines_are_of_this_process(
     at: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.DEBUG, logger="acme.tagging"):
-        await at.run("acme.tagging", Vcon(document_of()))
-    assert [it.getMessage() for it in caplog.records if it.name == "acme.tagging"] == [
+    with caplog.at_level(logging.DEBUG, logger="ajax.tagging"):
+        await at.run("ajax.tagging", Vcon(document_of()))
+    assert [it.getMessage() for it in caplog.records if it.name == "ajax.tagging"] == [
         "theirs begins"
     ]

@@ -27,7 +27,7 @@ def config_of(folder: Path, links: dict[str, Any]) -> dict[str, Any]:
     shelf.mkdir(exist_ok=True)
     return {
         "links": links,
-        "storages": {"shelf": link("acme.shelf", path=str(shelf), seconds=0.02)},
+        "storages": {"shelf": link("ajax.shelf", path=str(shelf), seconds=0.02)},
         "chains": {
             "main": {
                 "links": list(links),
@@ -73,7 +73,7 @@ async def test_killed_between_two_of_its_own_writes(
     """The link stores, kills its process, and would have stored more: nothing half is anywhere."""
     documents = vcons(shared_data, COUNT)
     once = tmp_path / "killed"
-    links = {"bad": link("acme.trouble", how="kill", unless=str(once))}
+    links = {"bad": link("ajax.trouble", how="kill", unless=str(once))}
     config = config_of(tmp_path, links)
     with redis_view(valkey_url) as redis:
         async with started(tmp_path, config, valkey_url) as process, client_of(process) as client:
@@ -97,7 +97,7 @@ async def test_killed_between_two_of_its_own_writes(
 async def test_killed_again_and_again(tmp_path: Path, shared_data: Path, valkey_url: str) -> None:
     documents = vcons(shared_data, COUNT)
     calls = tmp_path / "calls"
-    links = {"slow": link("acme.trouble", how="sleep", seconds=0.1, calls=str(calls))}
+    links = {"slow": link("ajax.trouble", how="sleep", seconds=0.1, calls=str(calls))}
     config = config_of(tmp_path, links)
     with redis_view(valkey_url) as redis:
         async with started(tmp_path, config, valkey_url) as process, client_of(process) as client:
@@ -124,7 +124,7 @@ async def test_one_that_wakes_after_its_lease_changes_nothing(
     """Frozen in the middle of `run`, taken over, and awake again: its late writes are refused."""
     documents, released = vcons(shared_data, 5), tmp_path / "released"
     calls = tmp_path / "calls"
-    links = {"slow": link("acme.trouble", how="sleep", seconds=1.5, unless=str(released))}
+    links = {"slow": link("ajax.trouble", how="sleep", seconds=1.5, unless=str(released))}
     links["slow"]["options"]["calls"] = str(calls)
     config, short = config_of(tmp_path, links), {"VCONFLOW_LEASE_SECONDS": "1.5"}
     with redis_view(valkey_url) as redis:
@@ -152,7 +152,7 @@ async def test_it_stops_in_time_though_threads_hang(
 ) -> None:
     documents = vcons(shared_data, 3)
     calls = tmp_path / "calls"
-    hang = link("acme.trouble", how="hang", calls=str(calls), unless=str(tmp_path / "released"))
+    hang = link("ajax.trouble", how="hang", calls=str(calls), unless=str(tmp_path / "released"))
     config = config_of(tmp_path, {"hang": hang})
     grace = {"VCONFLOW_GRACE_SECONDS": "1"}
     with redis_view(valkey_url) as redis:
@@ -185,7 +185,7 @@ async def test_beside_a_native_link(
     ndjson = {"content-type": "application/x-ndjson"}
     links = {
         "native": {"module": "links.tag", "options": {"tags": ["iron", "maiden"]}},
-        "module": link("acme.tagging"),
+        "module": link("ajax.tagging"),
     }
     chains = {name: {"links": [name], "ingress_lists": [name]} for name in links}
     config: dict[str, Any] = {"links": links, "chains": chains}

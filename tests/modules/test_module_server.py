@@ -13,7 +13,7 @@ from vconflow.model.identifiers import new_uuid
 from vconflow.model.vcon import Vcon
 from vconflow.telemetry.metrics import REGISTRY
 
-trouble: Any = import_module("acme.trouble")
+trouble: Any = import_module("ajax.trouble")
 
 FAST = {"attempts": 2, "base": 0.01, "max": 0.02}
 
@@ -25,7 +25,7 @@ def link(module: str, **options: Any) -> dict[str, Any]:
 
 
 def config_of(folder: Path, links: dict[str, Any], **chain: Any) -> dict[str, Any]:
-    shelf = {"module": "acme.shelf", "options": {"path": str(folder)}}
+    shelf = {"module": "ajax.shelf", "options": {"path": str(folder)}}
     files = {"module": "storage.file", "options": {"path": str(folder / "files")}}
     return {
         "links": links,
@@ -35,7 +35,11 @@ def config_of(folder: Path, links: dict[str, Any], **chain: Any) -> dict[str, An
 
 
 async def test_from_post_to_egress(tmp_path: Path, redis_url: str) -> None:
-    links = {"tag": link("acme.tagging"), "own": link("acme.sample"), "wait": link("acme.waiting")}
+    links = {
+        "tag": link("ajax.tagging"),
+        "own": link("ajax.sample"),
+        "wait": link("ajax.waiting"),
+    }
     uuids = [new_uuid() for _ in range(40)]
     async with served(tmp_path, redis_url, config_of(tmp_path, links)) as it:
         await it.post(*map(document_of, uuids))
@@ -60,10 +64,10 @@ async def test_halting_replacing_and_routing(tmp_path: Path, valkey_url: str) ->
     }
     config = {
         "links": {
-            "gate": link("acme.gate", only_if=only),
-            "route": link("acme.routing", lists=["also", "archive"]),
-            "copy": link("acme.copying", also="also"),
-            "tag": link("acme.tagging", tags=["t"]),
+            "gate": link("ajax.gate", only_if=only),
+            "route": link("ajax.routing", lists=["also", "archive"]),
+            "copy": link("ajax.copying", also="also"),
+            "tag": link("ajax.tagging", tags=["t"]),
         },
         "chains": chains,
     }
@@ -84,7 +88,7 @@ async def test_halting_replacing_and_routing(tmp_path: Path, valkey_url: str) ->
 
 
 async def test_failing_for_good(tmp_path: Path, valkey_url: str) -> None:
-    links = {"tag": link("acme.tagging"), "bad": link("acme.trouble", how="fail")}
+    links = {"tag": link("ajax.tagging"), "bad": link("ajax.trouble", how="fail")}
     async with served(tmp_path, valkey_url, config_of(tmp_path, links)) as it:
         await it.post(document_of(uuid := new_uuid()))
         (letter,) = await it.dead()
@@ -96,7 +100,7 @@ async def test_failing_for_good(tmp_path: Path, valkey_url: str) -> None:
 
 
 async def test_sys_exit_ends_no_server(tmp_path: Path, valkey_url: str) -> None:
-    links = {"bad": link("acme.trouble", how="exit")}
+    links = {"bad": link("ajax.trouble", how="exit")}
     async with served(tmp_path, valkey_url, config_of(tmp_path, links)) as it:
         await it.post(*(document_of() for _ in range(3)))
         letters = await it.dead(3)
@@ -107,7 +111,7 @@ async def test_sys_exit_ends_no_server(tmp_path: Path, valkey_url: str) -> None:
 async def test_a_change_meanwhile_and_the_one_of_the_module_are_both_kept(
     tmp_path: Path, valkey_url: str
 ) -> None:
-    links = {"slow": link("acme.trouble", how="sleep", seconds=0.5, calls=str(tmp_path / "calls"))}
+    links = {"slow": link("ajax.trouble", how="sleep", seconds=0.5, calls=str(tmp_path / "calls"))}
     uuid = new_uuid()
     async with served(tmp_path, valkey_url, config_of(tmp_path, links)) as it:
         await it.post(document_of(uuid))
@@ -128,9 +132,9 @@ async def stuck(it: Served, count: int, total: int) -> None:
 async def test_hanging_ones_show_in_ready_and_the_others_go_on(
     tmp_path: Path, valkey_url: str
 ) -> None:
-    hang = link("acme.trouble", how="hang") | {"timeout": 0.1, "retry": {"attempts": 1}}
+    hang = link("ajax.trouble", how="hang") | {"timeout": 0.1, "retry": {"attempts": 1}}
     config = {
-        "links": {"hang": hang, "tag": link("acme.tagging") | {"retry": PATIENT}},
+        "links": {"hang": hang, "tag": link("ajax.tagging") | {"retry": PATIENT}},
         "chains": {
             "bad": chain_of("hang", ingress_lists=["in"], egress_lists=["never"]),
             "good": chain_of("tag", ingress_lists=["good"]),
@@ -155,7 +159,7 @@ async def test_hanging_ones_show_in_ready_and_the_others_go_on(
 
 
 async def test_a_module_in_a_configuration_over_http(tmp_path: Path, valkey_url: str) -> None:
-    config = config_of(tmp_path, {"tag": link("acme.tagging", tags=["hidden"])})
+    config = config_of(tmp_path, {"tag": link("ajax.tagging", tags=["hidden"])})
     file = tmp_path / "config.yml"
     file.write_text(json.dumps(config))
     async with served(tmp_path, valkey_url, config, file) as it:
@@ -181,7 +185,7 @@ async def test_as_many_at_a_time_as_the_chain_says(
     tmp_path: Path, valkey_url: str, concurrency: int
 ) -> None:
     calls = tmp_path / "calls"
-    links = {"slow": link("acme.trouble", how="sleep", seconds=0.02, calls=str(calls))}
+    links = {"slow": link("ajax.trouble", how="sleep", seconds=0.02, calls=str(calls))}
     config = config_of(tmp_path, links, concurrency=concurrency, storages=[])
     documents = {uuid: document_of(uuid) for uuid in (new_uuid() for _ in range(20))}
     async with served(tmp_path, valkey_url, config) as it:

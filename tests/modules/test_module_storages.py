@@ -25,7 +25,7 @@ from vconflow.testing.memory_storage import MemoryStorage
 @asynccontextmanager
 async def shelf(folder: Path, **options: Any) -> AsyncIterator[ModuleStorage]:
     async with bench(folder) as at:
-        given = ModuleOptions(module="acme.shelf", values={"path": str(folder), **options})
+        given = ModuleOptions(module="ajax.shelf", values={"path": str(folder), **options})
         async with ModuleStorage.open(given, at.resources) as storage:
             yield storage
 
@@ -95,7 +95,7 @@ async def test_one_that_cannot_delete(tmp_path: Path, monkeypatch: pytest.Monkey
 async def test_a_batch_that_hangs_does_not_take_all_threads(tmp_path: Path) -> None:
     async with bench(tmp_path, most=64, most_stuck=64) as at:
         values = {"path": str(tmp_path), "seconds": 0.3}
-        given = ModuleOptions(module="acme.shelf", values=values)
+        given = ModuleOptions(module="ajax.shelf", values=values)
         async with ModuleStorage.open(given, at.resources) as storage:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):

@@ -20,8 +20,8 @@ def run(vcon_uuid, link_name, opts=default_options):
         vcon.add_tag(tag_name=tag, tag_value=link_name)
     opts["tags"].append("a list of its own at every run")
     vcon_redis.store_vcon(vcon)
-    increment_counter("acme.tagged", attributes={"vcon.uuid": vcon_uuid})
-    stats_count("acme.tagged", 2, tags=[vcon_uuid])
-    record_histogram("acme.tags", len(opts["tags"]))
-    stats_gauge("acme.gauge", 7)
+    increment_counter("ajax.tagged", attributes={"vcon.uuid": vcon_uuid})
+    stats_count("ajax.tagged", 2, tags=[vcon_uuid])
+    record_histogram("ajax.tags", len(opts["tags"]))
+    stats_gauge("ajax.gauge", 7)
     return vcon_uuid

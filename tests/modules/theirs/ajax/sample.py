@@ -20,7 +20,7 @@ def run(vcon_uuid, link_name, opts=None):
     vcon.add_analysis(
         type="summary",
         dialog=0,
-        vendor="acme",
+        vendor="ajax",
         body="kurz & gut",
         extra={"vendor_schema": {"prompt": "?"}},
     )

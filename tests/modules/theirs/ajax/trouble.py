@@ -53,7 +53,7 @@ def stop_iteration(vcon, opts):
 
 
 def nonsense(vcon, opts):
-    vcon.add_analysis(type="x", dialog=99, vendor="acme", body="")
+    vcon.add_analysis(type="x", dialog=99, vendor="ajax", body="")
     VconRedis().store_vcon(vcon)
 
 
