@@ -102,9 +102,12 @@ async def s3_access(s3_server: servers.S3Server) -> BucketAccess:
     return await s3_server.make_bucket(f"test-{uuid.uuid4().hex}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def milvus_server() -> Iterator[servers.MilvusServer]:
-    """A Milvus. Shared, since it takes long to start: whoever stops it starts it again."""
+    """A Milvus, shared by the tests of a file: whoever stops it starts it again.
+
+    It takes long to start, and is never idle: no others should have to run beside it.
+    """
     with running(servers.milvus()) as server:
         yield server
 
