@@ -110,12 +110,8 @@ class MilvusServer(Server):
 async def milvus() -> AsyncIterator[MilvusServer]:
     """A Milvus with an empty data folder of its own, removed at the end."""
     with tempfile.TemporaryDirectory(prefix="vcf-milvus-", ignore_cleanup_errors=True) as folder:
-        server = MilvusServer(Path(folder))
-        try:
-            await server.start()
+        async with MilvusServer(Path(folder)).running() as server:
             yield server
-        finally:
-            await server.stop()
 
 
 def _package() -> Path:

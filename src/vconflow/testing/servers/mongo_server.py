@@ -47,9 +47,5 @@ class MongoServer(Server):
 async def mongo() -> AsyncIterator[MongoServer]:
     """A server with an empty data folder of its own, removed at the end."""
     with tempfile.TemporaryDirectory(prefix="vcf-mongo-", ignore_cleanup_errors=True) as folder:
-        server = MongoServer(Path(folder))
-        try:
-            await server.start()
+        async with MongoServer(Path(folder)).running() as server:
             yield server
-        finally:
-            await server.stop()

@@ -94,12 +94,8 @@ async def postgres(*, binaries: Path | None = None) -> AsyncIterator[PostgresSer
         path = Path(folder)
         if binaries is None:
             binaries = await asyncio.to_thread(_postgres_binaries, path)
-        server = PostgresServer(path, binaries)
-        try:
-            await server.start()
+        async with PostgresServer(path, binaries).running() as server:
             yield server
-        finally:
-            await server.stop()
 
 
 def _postgres_binaries(scratch: Path) -> Path:

@@ -6,8 +6,10 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Self
 
 __all__ = ["Server", "free_port", "limit_files"]
 
@@ -62,6 +64,15 @@ class Server:
         process.send_signal(signal.SIGCONT)
         process.send_signal(self.stop_signal)
         await asyncio.to_thread(process.wait, STOP_SECONDS)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Self]:
+        """Start it, and stop it in the end, also when it did not get ready."""
+        try:
+            await self.start()
+            yield self
+        finally:
+            await self.stop()
 
     def kill(self) -> None:
         """Kill the process as `kill -9` does."""

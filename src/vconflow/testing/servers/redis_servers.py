@@ -66,8 +66,7 @@ async def redis_server(path: Path, **settings: str | int) -> AsyncIterator[Redis
 @asynccontextmanager
 async def _running_redis(server: RedisServer) -> AsyncIterator[RedisServer]:
     try:
-        await server.start()
-        yield server
+        async with server.running():
+            yield server
     finally:
-        await server.stop()
         server.remove_socket()

@@ -77,9 +77,5 @@ class S3Server(process.Server):
 @asynccontextmanager
 async def s3(path: Path) -> AsyncIterator[S3Server]:
     """An S3 with its data in `path`; running while the context is."""
-    server = S3Server(path)
-    try:
-        await server.start()
+    async with S3Server(path).running() as server:
         yield server
-    finally:
-        await server.stop()
