@@ -3,10 +3,10 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from pipeline_support import Site, site
@@ -20,6 +20,8 @@ from vconflow.testing.redis_cuts import Command, Cut, RedisCuts
 from vconflow.testing.tcp_proxy import Direction, tcp_proxy
 
 LEASE = 0.4
+
+RanT = TypeVar("RanT")
 
 _SCRIPTS = {
     hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest().encode(): name
@@ -85,10 +87,23 @@ class Lane:
         return (await self.it.ingest.accept(document, (self.list,))).uuid
 
     async def idle(self) -> None:
-        """Wait until the lane's list is empty and its replica has nothing in hand."""
+        """Wait until the lane's list is empty and its replica has nothing in hand.
+
+        In this order: an entry that left the list was in hand before, and is until its commit is
+        answered.
+        """
         async with asyncio.timeout(20):
-            while self.it.replica.consumer.owned() or await self.client.xlen(list_key(self.list)):
+            while await self.client.xlen(list_key(self.list)) or self.it.replica.consumer.owned():
                 await asyncio.sleep(0.002)
+
+
+async def in_each(
+    lanes: Sequence[Lane], run: Callable[[Lane], Coroutine[Any, Any, RanT]]
+) -> list[RanT]:
+    """Run it in all lanes at once; when it fails in one, it goes on in none."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(run(lane)) for lane in lanes]
+    return [task.result() for task in tasks]
 
 
 def socket_of(url: str) -> str:

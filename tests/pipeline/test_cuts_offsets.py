@@ -1,11 +1,10 @@
 """Connections cut at random bytes of the calls that decide what becomes of a vCon."""
 
-import asyncio
 import random
 from collections import Counter
 
 import pytest
-from cuts_support import Lane, assert_delivered, counted, open_lanes, open_work
+from cuts_support import Lane, assert_delivered, counted, in_each, open_lanes, open_work
 from pipeline_support import step, unit, vcon
 
 from vconflow.errors import Permanent
@@ -33,7 +32,7 @@ async def in_lanes(lanes: list[Lane], direction: Direction, calls: list[str]) ->
             assert all(cut.done for cut in lane.made)
         return uuids
 
-    return [uuid for uuids in await asyncio.gather(*map(run, lanes)) for uuid in uuids]
+    return [uuid for uuids in await in_each(lanes, run) for uuid in uuids]
 
 
 @pytest.mark.parametrize("direction", list(Direction))

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import pytest
-from cuts_support import Lane, assert_no_traces, counted, list_key, open_lanes, open_work
+from cuts_support import Lane, assert_no_traces, counted, in_each, list_key, open_lanes, open_work
 from pipeline_support import step, vcon
 
 from vconflow.errors import Conflict, Unavailable
@@ -56,7 +56,7 @@ async def in_lanes(
                 assert all(cut.done for cut in lane.made)
             return asked
 
-        asked = sum(await asyncio.gather(*map(run, lanes)))
+        asked = sum(await in_each(lanes, run))
         # Otherwise the driver alone had made good all that was cut.
         assert asked > LANES * EACH
         await assert_no_traces(lanes[0].client, [lane.list for lane in lanes])
