@@ -1,10 +1,10 @@
-"""Our histogram beside the client's own: the same observations, the same text."""
+"""Our instruments beside the client's own: what is counted alike is shown alike."""
 
 import random
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from vconflow.telemetry.timings import Timings
+from vconflow.telemetry.timings import Tallies, Timings
 
 BOUNDS = (0.0005, 0.25, 1.0, 1800.0)
 
@@ -14,7 +14,7 @@ def lines(registry: CollectorRegistry) -> list[str]:
     return [line for line in text if "_created" not in line]
 
 
-def test_it_shows_what_the_clients_own_shows() -> None:
+def test_times_are_shown_as_the_clients_own() -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
     timings = Timings("work_seconds", "Work.", ("kind",), BOUNDS)
     ours.register(timings)
@@ -25,6 +25,19 @@ def test_it_shows_what_the_clients_own_shows() -> None:
         seconds, kind = rng.choice([*BOUNDS, rng.random(), 5000.0]), rng.choice("ab")
         timings.labels(kind).observe(seconds)
         histogram.labels(kind).observe(seconds)
+    assert lines(ours) == lines(theirs)
+
+
+def test_counts_are_shown_as_the_clients_own() -> None:
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    tallies = Tallies("done_total", "Done.", ("kind", "end"))
+    ours.register(tallies)
+    counter = Counter("done_total", "Done.", ("kind", "end"), registry=theirs)
+    for number, labels in enumerate((("a", "well"), ("b", "well"), ("a", "badly"), ("a", "well"))):
+        tallies.labels(*labels).inc(number)
+        counter.labels(*labels).inc(number)
+    tallies.labels("b", "well").inc()
+    counter.labels("b", "well").inc()
     assert lines(ours) == lines(theirs)
 
 

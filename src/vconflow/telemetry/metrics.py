@@ -17,7 +17,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from vconflow.telemetry.timings import Timing, Timings
+from vconflow.telemetry.timings import ByLabels, Tallies, Tally, Timing, Timings
 
 __all__ = ["CONTENT_TYPE", "REGISTRY", "own_metrics", "render"]
 
@@ -61,7 +61,7 @@ class Labelled(Generic[ChildT]):
     def _child(self, values: tuple[str, ...]) -> ChildT:
         # The client's own instruments are their only child when they have no labels.
         instrument: Any = self._instrument
-        has_children = values or isinstance(instrument, Timings)
+        has_children = values or isinstance(instrument, ByLabels)
         child: ChildT = instrument.labels(*values) if has_children else instrument
         return child
 
@@ -76,6 +76,13 @@ def _counter(name: str, text: str, *labels: str) -> Labelled[Counter]:
     return Labelled(Counter(f"vconflow_{name}", text, labels, registry=REGISTRY))
 
 
+def _tally(name: str, text: str, *labels: str) -> Labelled[Tally]:
+    """A counter of what happens to every vCon, on the event loop alone."""
+    tallies = Tallies(f"vconflow_{name}", text, labels)
+    REGISTRY.register(tallies)
+    return Labelled(tallies)
+
+
 def _gauge(name: str, text: str, *labels: str) -> Labelled[Gauge]:
     return Labelled(Gauge(f"vconflow_{name}", text, labels, registry=REGISTRY))
 
@@ -86,7 +93,7 @@ def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -
     return Labelled(timings)
 
 
-ACCEPTED = _counter("accepted_total", "vCons put on a list.", "list", "source")
+ACCEPTED = _tally("accepted_total", "vCons put on a list.", "list", "source")
 PARTNER_ACCEPTED = _counter(
     "partner_accepted_total",
     "vCons accepted from a partner, by the name of the key.",
@@ -95,7 +102,7 @@ PARTNER_ACCEPTED = _counter(
 )
 ENQUEUE_SKIPPED = _counter("enqueue_skipped_total", "uuids to enqueue that nobody knows.", "list")
 
-ENTRIES = _counter("entries_total", "Entries that a chain was done with.", "chain", "outcome")
+ENTRIES = _tally("entries_total", "Entries that a chain was done with.", "chain", "outcome")
 CHAIN_SECONDS = _histogram(
     "chain_seconds", "Time that one run of a chain took.", SLOW, "chain", "outcome"
 )

@@ -1,16 +1,36 @@
-"""A histogram for the event loop: what every vCon goes through must not cost a lock each time."""
+"""Instruments for the event loop: what every vCon goes through must not cost a lock each time.
 
+Only one thread may count and observe; another may read.
+"""
+
+from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
 
-from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-__all__ = ["Timing", "Timings"]
+__all__ = ["ByLabels", "Tallies", "Tally", "Timing", "Timings"]
+
+ChildT = TypeVar("ChildT")
+
+
+class Tally:
+    """What was counted under one set of label values."""
+
+    __slots__ = ("total",)
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def inc(self, number: int = 1) -> None:
+        """Count so many more."""
+        self.total += number
 
 
 class Timing:
-    """What was observed under one set of label values. Only one thread may observe."""
+    """What was observed under one set of label values."""
 
     __slots__ = ("_bounds", "counts", "total")
 
@@ -25,35 +45,68 @@ class Timing:
         self.total += seconds
 
 
-class Timings(Collector):
-    """A Prometheus histogram by label values, shown like the client's own."""
+class ByLabels(Collector, Generic[ChildT]):
+    """An instrument with a child for each set of label values."""
 
-    def __init__(
-        self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float]
-    ) -> None:
+    def __init__(self, name: str, text: str, labels: Sequence[str]) -> None:
         self._name = name
         self._text = text
         self._labels = labels
-        self._bounds = tuple(map(float, bounds))
-        self._shown_bounds = [*map(str, self._bounds), "+Inf"]
-        self._children: dict[tuple[str, ...], Timing] = {}
+        self._children: dict[tuple[str, ...], ChildT] = {}
 
-    def labels(self, *values: str) -> Timing:
+    def labels(self, *values: str) -> ChildT:
         """The child of these values, made when it is asked for first."""
         child = self._children.get(values)
         if child is None:
-            child = self._children[values] = Timing(self._bounds)
+            child = self._children[values] = self._make()
         return child
 
     def remove(self, *values: str) -> None:
         """Show a child no more."""
         self._children.pop(values, None)
 
+    @abstractmethod
+    def _make(self) -> ChildT: ...
+
+
+class Tallies(ByLabels[Tally]):
+    """A Prometheus counter by label values."""
+
+    def _make(self) -> Tally:
+        return Tally()
+
+    def describe(self) -> Iterator[CounterMetricFamily]:
+        yield self._family()
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Read all children."""
+        family = self._family()
+        for values, child in list(self._children.items()):
+            family.add_metric(values, child.total)
+        yield family
+
+    def _family(self) -> CounterMetricFamily:
+        return CounterMetricFamily(self._name, self._text, labels=self._labels)
+
+
+class Timings(ByLabels[Timing]):
+    """A Prometheus histogram by label values, shown like the client's own."""
+
+    def __init__(
+        self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float]
+    ) -> None:
+        super().__init__(name, text, labels)
+        self._bounds = tuple(map(float, bounds))
+        self._shown_bounds = [*map(str, self._bounds), "+Inf"]
+
+    def _make(self) -> Timing:
+        return Timing(self._bounds)
+
     def describe(self) -> Iterator[HistogramMetricFamily]:
         yield self._family()
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """Read all children; another thread than the observing one may do this."""
+        """Read all children."""
         family = self._family()
         for values, child in list(self._children.items()):
             family.add_metric(values, self._cumulative(child.counts), child.total)
