@@ -35,10 +35,10 @@ async def test_calls_that_arrive_during_a_flush_share_the_next_one() -> None:
     recorder = Recorder()
     batcher: Batcher[int, int] = Batcher(recorder.flush, max_items=4)
     recorder.gate.clear()
-    first = asyncio.create_task(batcher.submit(1))
+    first = batcher.submit(1)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    rest = [asyncio.create_task(batcher.submit(number)) for number in range(2, 8)]
+    rest = [batcher.submit(number) for number in range(2, 8)]
     await asyncio.sleep(0)
     recorder.gate.set()
     assert [await task for task in [first, *rest]] == [2, 4, 6, 8, 10, 12, 14]
@@ -82,10 +82,10 @@ async def test_who_gives_up_while_waiting_is_left_out() -> None:
     recorder = Recorder()
     batcher: Batcher[int, int] = Batcher(recorder.flush)
     recorder.gate.clear()
-    tasks = [asyncio.create_task(batcher.submit(1))]
+    tasks = [batcher.submit(1)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    tasks += [asyncio.create_task(batcher.submit(number)) for number in (2, 3)]
+    tasks += [batcher.submit(number) for number in (2, 3)]
     await asyncio.sleep(0)
     tasks[0].cancel()
     tasks[1].cancel()
@@ -100,10 +100,10 @@ async def test_too_much_waiting_is_refused() -> None:
     recorder = Recorder()
     recorder.gate.clear()
     batcher: Batcher[int, int] = Batcher(recorder.flush, size_of=abs, max_waiting_bytes=10)
-    tasks = [asyncio.create_task(batcher.submit(100))]
+    tasks = [batcher.submit(100)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    tasks += [asyncio.create_task(batcher.submit(5)) for _ in range(3)]
+    tasks += [batcher.submit(5) for _ in range(3)]
     await asyncio.sleep(0)
     recorder.gate.set()
     results = await asyncio.gather(*tasks, return_exceptions=True)

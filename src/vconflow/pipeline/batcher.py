@@ -54,19 +54,20 @@ class Batcher(Generic[ItemT, ResultT]):
         self._waiting_bytes = 0
         self._workers: set[asyncio.Task[None]] = set()
 
-    async def submit(self, item: ItemT) -> ResultT:
-        """Return the item's own result, or raise its failure.
+    def submit(self, item: ItemT) -> asyncio.Future[ResultT]:
+        """The item's own result to wait for, or its failure.
 
-        Cancelling the caller does not cut a flush under way: its effect is then unknown to it.
+        Cancelling it does not cut a flush under way: its effect is then unknown.
         """
+        future: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
         size = self._size_of(item)
         if (
             self._max_waiting_bytes is not None
             and self._waiting
             and self._waiting_bytes + size > self._max_waiting_bytes
         ):
-            raise Overloaded("too much is waiting to be written")
-        future: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
+            future.set_exception(Overloaded("too much is waiting to be written"))
+            return future
         self._waiting.append((item, size, future))
         self._waiting_bytes += size
         if len(self._workers) < self._parallel:
@@ -76,7 +77,7 @@ class Batcher(Generic[ItemT, ResultT]):
             worker.add_done_callback(self._workers.discard)
         if self._deadlines is not None:
             self._deadlines.add(future)
-        return await future
+        return future
 
     async def drain(self) -> None:
         """Wait until nothing is waiting or under way."""

@@ -1,7 +1,7 @@
 """Committing a run, following a document that others change meanwhile."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import msgspec
 
@@ -35,6 +35,7 @@ ROUNDS = 10
 _LONGEST_WAIT = 2.0
 
 ResultT = TypeVar("ResultT")
+GivenP = ParamSpec("GivenP")
 
 
 class Lost(Exception):
@@ -83,7 +84,7 @@ class Commits:
 
     async def fetch(self, uuid: str) -> Document:
         """The document as Redis has it now. Raises Deleted."""
-        found = await self._patiently(lambda: self._fetches.submit(uuid))
+        found = await self._patiently(self._fetches.submit, uuid)
         if found.deleted:
             raise Deleted
         return found
@@ -92,7 +93,7 @@ class Commits:
         self, uuid: str, fanout: Fanout, names: Sequence[str]
     ) -> dict[str, Exception]:
         """Remove what storages hold of a deleted vCon; failures by storage."""
-        removal = await self._patiently(lambda: remove_copies(self._documents, fanout, uuid, names))
+        removal = await self._patiently(remove_copies, self._documents, fanout, uuid, names)
         return removal.failed
 
     async def commit(self, run: Run, then: Finish | Defer | Bury | None) -> None:
@@ -109,7 +110,7 @@ class Commits:
         """Whether it was done; False when the document has another revision by now."""
         commit = run.commit(then, check=check, record=record_of(run, then))
         with self.under_way(run.entry):
-            result = await self._patiently(lambda: self._commits.submit(commit))
+            result = await self._patiently(self._commits.submit, commit)
         match result.verdict:
             case Verdict.DONE:
                 run.written(result.rev)
@@ -125,7 +126,7 @@ class Commits:
         """Note that an entry at rest runs: from now on the end of its replica is a crash of it."""
         running = msgspec.structs.replace(progress, parked=(), due=0)
         commit = Commit(entry, entry.uuid, then=Defer(running))
-        result = await self._patiently(lambda: self._commits.submit(commit))
+        result = await self._patiently(self._commits.submit, commit)
         if result.verdict is Verdict.LOST:
             raise Lost
         # One of a deleted vCon has no record; it only has to clean up.
@@ -151,11 +152,16 @@ class Commits:
             raise Conflicted
         run.rebase(found, found.document, merged)
 
-    async def _patiently(self, call: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    async def _patiently(
+        self,
+        call: Callable[GivenP, Awaitable[ResultT]],
+        *args: GivenP.args,
+        **kwargs: GivenP.kwargs,
+    ) -> ResultT:
         wait = 0.05
         while True:
             try:
-                return await call()
+                return await call(*args, **kwargs)
             except Unavailable:
                 await self._clock.sleep(wait)
                 wait = min(wait * 2, _LONGEST_WAIT)
