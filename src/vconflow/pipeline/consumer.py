@@ -1,5 +1,6 @@
 """The entries this replica owns: one task for each, from its first read to its ack."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 
@@ -83,7 +84,7 @@ class Consumer:
             self._owned.expecting,
         )
         self._returns = Returns(stream)
-        self._stopping = False
+        self._stopping = self._will_look = False
         self._retired: list[Key] = []
         self._left: dict[str, list[str]] = {}
         self.on_free: Callable[[], None] = lambda: None
@@ -129,6 +130,13 @@ class Consumer:
         self._freed()
 
     def _freed(self) -> None:
+        # A batch frees many places, one after the other: they are looked at together.
+        if not self._will_look:
+            self._will_look = True
+            asyncio.get_running_loop().call_soon(self._look)
+
+    def _look(self) -> None:
+        self._will_look = False
         if not self._stopping:
             for name in self._ahead.chains:
                 self._catch_up(name)
