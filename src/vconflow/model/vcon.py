@@ -120,9 +120,10 @@ class Vcon(EditableDocument):
         holder = next((item for item in attachments if tags.is_tags(item)), None)
         if holder is None:
             version = self.version
-            holder = _new_tags(version if version in LEGACY else None) | {"body": []}
-            attachments.append(holder)
-        tags.write_tags(holder, [f"{name}:{value}"])
+            holder = _new_tags(version if version in LEGACY else None)
+            attachments.append(holder | {"body": [f"{name}:{value}"]})
+        else:
+            tags.write_tags(holder, [f"{name}:{value}"])
 
     def add_party(self, **members: Any) -> int:
         """Add a party and return its index."""
