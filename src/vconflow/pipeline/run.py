@@ -244,7 +244,7 @@ class Run:
         """Note for the history how a link did."""
         self.error_type = error_type
         if len(self.links) < _MOST_STEPS:
-            self.links.append(StepTime(name, round(seconds * 1000, 3), outcome))
+            self.links.append(StepTime.took(name, seconds, outcome))
         if self.span is not None:
             told = {"vconflow.link": name, "vconflow.outcome": outcome}
             self.span.child(f"link {name}", seconds, told, error_type)
@@ -257,7 +257,7 @@ class Run:
             error_type = type(error).__name__ if error else ""
             self.span.child(f"storage {name}", seconds, told, error_type)
         if len(self.storages) < _MOST_STEPS:
-            self.storages.append(StepTime(name, round(seconds * 1000, 3), outcome))
+            self.storages.append(StepTime.took(name, seconds, outcome))
 
     def commit(
         self,

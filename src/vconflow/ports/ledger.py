@@ -124,15 +124,16 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
 
+_NONE = Progress()
 _decode = msgspec.json.Decoder(Progress).decode
 
 
 def decode_progress(text: bytes | str) -> Progress:
     """Progress from JSON; of an unreadable one nothing is left but to begin anew."""
     try:
-        return _decode(text) if text else Progress()
+        return _decode(text) if text else _NONE
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Progress()
+        return _NONE
 
 
 class Target(msgspec.Struct, frozen=True):
