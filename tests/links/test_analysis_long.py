@@ -78,7 +78,7 @@ async def test_a_long_transcript_is_asked_about_in_parts_and_merged(
 async def test_parts_are_asked_about_together(
     asking: Resources, openai: OpenAiServer, model: Model
 ) -> None:
-    openai.seconds = 0.1
+    openai.seconds = 0.4
     model.answer = first_and_last
     async with opened(AnalyzeLink, asking) as link:
         await link(conversation(LONG, LONG), run())

@@ -229,7 +229,7 @@ async def test_what_waits_too_long_behind_a_call_is_never_sent() -> None:
         return list(batch)
 
     batcher: Batcher[str, str] = Batcher(hang, patience=0.1)
-    first = asyncio.create_task(batcher.submit("first"))
+    first = batcher.submit("first")
     await begun.wait()
     with pytest.raises(Unavailable, match="no answer in time"):
         await batcher.submit("second")

@@ -273,7 +273,7 @@ async def test_renewing_takes_nothing_from_entries_that_are_just_being_committed
 ) -> None:
     """Redis has acknowledged them already, and their tasks have not heard of it yet."""
     chain = Chain("main", (step("a"),), lists=("in",), egress=("out",))
-    before = metrics.ENTRIES("main", "lost")._value.get()
+    before = metrics.ENTRIES("main", "lost").total
     async with site(valkey_url, chain) as it:
 
         async def renew_all_the_time() -> None:
@@ -287,7 +287,7 @@ async def test_renewing_takes_nothing_from_entries_that_are_just_being_committed
         assert sorted(await it.popped()) == sorted(uuids)
         assert not it.replica.consumer.owned()
         assert not it.replica.consumer.dropped("in")
-    assert metrics.ENTRIES("main", "lost")._value.get() == before
+    assert metrics.ENTRIES("main", "lost").total == before
 
 
 async def test_more_lookups_at_once_than_the_driver_has_connections(valkey_url: str) -> None:
