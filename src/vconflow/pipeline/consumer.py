@@ -134,6 +134,7 @@ class Consumer:
         if not self._will_look:
             self._will_look = True
             asyncio.get_running_loop().call_soon(self._look)
+            self.on_free()  # who reads need not wait for those that begin then
 
     def _look(self) -> None:
         self._will_look = False
