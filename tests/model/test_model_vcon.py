@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_samples import (
     IETF_VALID,
+    UUID,
     conversations,
     doc,
     ietf,
@@ -39,6 +40,20 @@ def test_nothing_changed_gives_the_same_bytes() -> None:
         assert (link.parties, link.tags, link.subject) is not None
         assert link.to_bytes() is document
         assert not link.changed
+
+
+def test_its_own_uuid_is_told_from_any_other() -> None:
+    other = "00000000-0000-4000-8000-000000000000"
+    for document in conversations() + [ietf(name) for name in IETF_VALID]:
+        assert Vcon(document).has_uuid(Vcon(document).uuid)
+        assert not Vcon(document).has_uuid(other)
+    escaped = UUID.replace("0", "\\u0030", 1)
+    for text in (UUID, UUID.upper(), f"urn:uuid:{UUID}", UUID.replace("-", ""), escaped):
+        spelled = Vcon(b'{"uuid": "%b"}' % text.encode())
+        assert (spelled.has_uuid(UUID), spelled.has_uuid(other)) == (True, False)
+    for nothing in (b"{}", b'{"uuid": null}', b'{"uuid": 1}', b'{"uuid": "x"}'):
+        with pytest.raises(InvalidVcon):
+            Vcon(nothing).has_uuid(UUID)
 
 
 def test_every_conversation_keeps_what_a_tag_does_not_touch() -> None:

@@ -106,7 +106,7 @@ async def test_nonsense_and_timeouts_of_links(valkey_url: str) -> None:
         return CONTINUE
 
     async def rename(vcon: Vcon, run: LinkRun) -> Outcome:
-        vcon._own_members()["uuid"] = msgspec.Raw(b'"00000000-0000-4000-8000-000000000000"')
+        vcon._members["uuid"] = msgspec.Raw(b'"00000000-0000-4000-8000-000000000000"')
         return CONTINUE
 
     chains = [

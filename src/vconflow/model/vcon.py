@@ -43,6 +43,12 @@ class Vcon(EditableDocument):
         except ValueError:
             raise refuse(("uuid",), "not a UUID", "bad_uuid") from None
 
+    def has_uuid(self, uuid: str) -> bool:
+        """Whether that canonical uuid is its own. Raises as `uuid` does."""
+        # The usual spelling is told by its bytes: reading it costs as much as many a link.
+        plain = self.form == "unsigned" and self.raw("uuid") == b'"%b"' % uuid.encode()
+        return plain or self.uuid == uuid
+
     @property
     def version(self) -> str | None:
         """The `vcon` member as it is written."""

@@ -98,8 +98,7 @@ def _checked(outcome: object, step: Step, run: Run) -> Outcome:
         raise Permanent(
             f"link {step.name!r} returned {type(outcome).__name__}, which is no outcome"
         )
-    # Only then it may be another: reading it costs as much as the link.
-    if run.vcon.touched("uuid") and run.vcon.uuid != run.uuid:
+    if not run.vcon.has_uuid(run.uuid):
         raise Permanent(f"link {step.name!r} changed the uuid")
     return outcome
 
