@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 __all__ = ["ByLabels", "Tallies", "Tally", "Timing", "Timings"]
 
 ChildT = TypeVar("ChildT")
+FamilyT = TypeVar("FamilyT", CounterMetricFamily, HistogramMetricFamily)
 
 
 class Tally:
@@ -45,7 +46,7 @@ class Timing:
         self.total += seconds
 
 
-class ByLabels(Collector, Generic[ChildT]):
+class ByLabels(Collector, Generic[ChildT, FamilyT]):
     """An instrument with a child for each set of label values."""
 
     def __init__(self, name: str, text: str, labels: Sequence[str]) -> None:
@@ -65,31 +66,41 @@ class ByLabels(Collector, Generic[ChildT]):
         """Show a child no more."""
         self._children.pop(values, None)
 
+    def describe(self) -> Iterator[FamilyT]:
+        yield self._family()
+
+    def collect(self) -> Iterator[FamilyT]:
+        """Read all children."""
+        family = self._family()
+        for values, child in list(self._children.items()):
+            self._show(family, values, child)
+        yield family
+
     @abstractmethod
     def _make(self) -> ChildT: ...
 
+    @abstractmethod
+    def _family(self) -> FamilyT: ...
 
-class Tallies(ByLabels[Tally]):
+    @abstractmethod
+    def _show(self, family: FamilyT, values: Sequence[str], child: ChildT) -> None:
+        """Add a child to the family."""
+
+
+class Tallies(ByLabels[Tally, CounterMetricFamily]):
     """A Prometheus counter by label values."""
 
     def _make(self) -> Tally:
         return Tally()
 
-    def describe(self) -> Iterator[CounterMetricFamily]:
-        yield self._family()
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        """Read all children."""
-        family = self._family()
-        for values, child in list(self._children.items()):
-            family.add_metric(values, child.total)
-        yield family
-
     def _family(self) -> CounterMetricFamily:
         return CounterMetricFamily(self._name, self._text, labels=self._labels)
 
+    def _show(self, family: CounterMetricFamily, values: Sequence[str], child: Tally) -> None:
+        family.add_metric(values, child.total)
 
-class Timings(ByLabels[Timing]):
+
+class Timings(ByLabels[Timing, HistogramMetricFamily]):
     """A Prometheus histogram by label values, shown like the client's own."""
 
     def __init__(
@@ -102,18 +113,11 @@ class Timings(ByLabels[Timing]):
     def _make(self) -> Timing:
         return Timing(self._bounds)
 
-    def describe(self) -> Iterator[HistogramMetricFamily]:
-        yield self._family()
-
-    def collect(self) -> Iterator[HistogramMetricFamily]:
-        """Read all children."""
-        family = self._family()
-        for values, child in list(self._children.items()):
-            family.add_metric(values, self._cumulative(child.counts), child.total)
-        yield family
-
     def _family(self) -> HistogramMetricFamily:
         return HistogramMetricFamily(self._name, self._text, labels=self._labels)
+
+    def _show(self, family: HistogramMetricFamily, values: Sequence[str], child: Timing) -> None:
+        family.add_metric(values, self._cumulative(child.counts), child.total)
 
     def _cumulative(self, counts: Sequence[int]) -> list[tuple[str, float]]:
         total, buckets = 0, []
