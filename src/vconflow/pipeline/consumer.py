@@ -84,7 +84,8 @@ class Consumer:
             self._owned.expecting,
         )
         self._returns = Returns(stream)
-        self._stopping = self._will_look = False
+        self._stopping = False
+        self._will_look = False
         self._retired: list[Key] = []
         self._left: dict[str, list[str]] = {}
         self.on_free: Callable[[], None] = lambda: None

@@ -13,12 +13,11 @@ from vconflow.pipeline.chain import Chain
 from vconflow.pipeline.removal import stored_vcon
 from vconflow.ports.documents import Document
 from vconflow.ports.history import HistoryRecord, StepTime
-from vconflow.ports.ledger import Bury, Commit, Defer, Finish, Progress
+from vconflow.ports.ledger import UNTOUCHED, Bury, Commit, Defer, Finish, Progress
 from vconflow.telemetry.spans import Span
 
 __all__ = ["Place", "Run"]
 
-_UNTOUCHED = Progress()
 _MOST_STEPS = 64
 """Links that run again and again, on what others write, must not fill the history."""
 
@@ -158,7 +157,7 @@ class Run:
         self.load(found, document)
         # With two chains at work on it, the one that is later must not undo what the other stored.
         is_alone = found.open <= 1
-        self.can_be_ahead = found.rev > 0 and is_alone and self.progress == _UNTOUCHED
+        self.can_be_ahead = found.rev > 0 and is_alone and self.progress == UNTOUCHED
 
     def _fall_in(self) -> None:
         """Whatever the storages have, Redis decides from here on."""

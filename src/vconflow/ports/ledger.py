@@ -15,6 +15,7 @@ from vconflow.ports.history import HistoryRecord
 
 __all__ = [
     "NEVER",
+    "UNTOUCHED",
     "Bury",
     "Commit",
     "CommitResult",
@@ -124,16 +125,17 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
 
-_NONE = Progress()
+UNTOUCHED = Progress()
+"""That of an entry on which nobody has worked yet."""
 _decode = msgspec.json.Decoder(Progress).decode
 
 
 def decode_progress(text: bytes | str) -> Progress:
     """Progress from JSON; of an unreadable one nothing is left but to begin anew."""
     try:
-        return _decode(text) if text else _NONE
+        return _decode(text) if text else UNTOUCHED
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _NONE
+        return UNTOUCHED
 
 
 class Target(msgspec.Struct, frozen=True):
