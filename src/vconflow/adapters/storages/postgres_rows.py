@@ -37,12 +37,7 @@ class Row(NamedTuple):
         return self._replace(has_json=False)
 
 
-class _Head(msgspec.Struct, gc=False):
-    vcon: str | None = None
-    subject: str | None = None
-
-
-class _RawHead(msgspec.Struct):
+class _Head(msgspec.Struct):
     vcon: Raw = Raw()
     subject: Raw = Raw()
 
@@ -52,9 +47,9 @@ def row(vcon: StoredVcon) -> Row:
     head = _head(vcon.document)
     return Row(
         vcon.uuid,
-        _shown(head.vcon) or "",
+        _text(head.vcon) or "",
         min(max(vcon.created_at, _EARLIEST), _LATEST),
-        _shown(head.subject),
+        _text(head.subject),
         not _has_nul(vcon.document),
         vcon.document,
         vcon.rev,
@@ -70,29 +65,16 @@ def _head(document: bytes) -> _Head:
     try:
         return _HEAD.decode(document)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _head_of_another_kind(document)
-
-
-def _head_of_another_kind(document: bytes) -> _Head:
-    """What can be read of one whose members are not all texts."""
-    try:
-        raw = _RAW_HEAD.decode(document)
-    except (msgspec.DecodeError, UnicodeDecodeError):
         return _Head()
-    return _Head(_text(raw.vcon), _text(raw.subject))
 
 
 def _text(raw: Raw) -> str | None:
+    """Return a string as PostgreSQL can hold it: without the character 0."""
     try:
         value = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return value if isinstance(value, str) else None
-
-
-def _shown(text: str | None) -> str | None:
-    """Return a text as PostgreSQL can hold it: without the character 0."""
-    return text and text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else None
 
 
 def _has_nul(document: bytes) -> bool:
@@ -101,4 +83,3 @@ def _has_nul(document: bytes) -> bool:
 
 
 _HEAD = msgspec.json.Decoder(_Head)
-_RAW_HEAD = msgspec.json.Decoder(_RawHead)
