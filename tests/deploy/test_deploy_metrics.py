@@ -37,7 +37,7 @@ def catalogue() -> dict[str, set[str]]:
     for call in ast.walk(ast.parse(inspect.getsource(metrics))):
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
             continue
-        if call.func.id in {"_counter", "_gauge", "_histogram"}:
+        if call.func.id in {"_counter", "_tally", "_gauge", "_histogram"}:
             name, _, *labels = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
             found |= _series(call.func.id, f"vconflow_{name}", set(labels))
     # The process' own, which no line of ours makes.

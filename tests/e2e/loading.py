@@ -28,7 +28,8 @@ class Sender:
     `sent` counts by uuid the requests that may have been accepted. A vCon that was sent twice may
     be accepted twice: when the connection broke before the answer, the client cannot know. With
     `keys`, its uuid is its Idempotency-Key, and it cannot. `refused` counts connections that nobody
-    took. With `enough` it sends nothing that it has not begun to send.
+    took. With `enough` it sends nothing that it has not begun to send, and once it `gave_up` nothing
+    again either: do not cancel it instead, since a connection may be lost unclosed while it is made.
     """
 
     def __init__(self, client: httpx.AsyncClient, *, keys: bool = False) -> None:
@@ -38,21 +39,22 @@ class Sender:
         self.accepted: set[str] = set()
         self.refused = 0
         self.enough = False
+        self.gave_up = False
 
     async def post_all(self, documents: dict[str, bytes], parallel: int = 16) -> None:
-        """Return when every vCon got its 2xx, or there are enough."""
+        """Return when every vCon got its 2xx, or there are enough, or it gave up."""
         waiting = iter(documents.items())
 
         async def work() -> None:
             for uuid, document in waiting:
-                if not self.enough:
+                if not (self.enough or self.gave_up):
                     await self._post(uuid, document)
 
         await asyncio.gather(*(work() for _ in range(parallel)))
 
     async def _post(self, uuid: str, document: bytes) -> None:
         headers = JSON | ({"idempotency-key": uuid} if self._keys else {})
-        while uuid not in self.accepted:
+        while uuid not in self.accepted and not self.gave_up:
             try:
                 reply = await self._client.post(
                     "/vcon", params=IN, content=document, headers=headers
