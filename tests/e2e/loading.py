@@ -27,9 +27,9 @@ class Sender:
 
     `sent` counts by uuid the requests that may have been accepted. A vCon that was sent twice may
     be accepted twice: when the connection broke before the answer, the client cannot know. With
-    `keys`, its uuid is its Idempotency-Key, and it cannot. `refused` counts connections that nobody
-    took. With `enough` it sends nothing that it has not begun to send, and once it `gave_up` nothing
-    again either: do not cancel it instead, since a connection may be lost unclosed while it is made.
+    `keys`, its uuid is its Idempotency-Key, and it cannot. `refused` counts connections that
+    nobody took. With `enough` it sends nothing that it has not begun to send, and once it `gave_up`
+    nothing again either: cancelled instead, it could lose a connection in the making, unclosed.
     """
 
     def __init__(self, client: httpx.AsyncClient, *, keys: bool = False) -> None:
