@@ -9,6 +9,7 @@ VconflowError
 ├── Retryable            try again later: an outage, a timeout, a 5xx
 │   ├── Unavailable          Redis or the service itself cannot take work now
 │   ├── Overloaded           more work is under way than we allow
+│   ├── Throttled            more is asked than the other side allows: its rate limit
 │   └── SourceAway           what this one vCon points to cannot be fetched now
 ├── Permanent            trying again cannot help: a refused credential, a 4xx, a poison vCon
 └── PartialFailure       some items of a batch failed; names them
@@ -33,6 +34,7 @@ __all__ = [
     "Retryable",
     "RevisionMismatch",
     "SourceAway",
+    "Throttled",
     "Unavailable",
     "VconflowError",
 ]
@@ -112,6 +114,13 @@ class Unavailable(Retryable):
 
 class Overloaded(Retryable):
     """More requests are waiting than vconflow holds in memory."""
+
+
+class Throttled(Retryable):
+    """The other side takes no more of us for now: a 429.
+
+    It says how much we ask, and nothing about what was asked.
+    """
 
 
 class SourceAway(Retryable):

@@ -116,6 +116,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     openai_base_url: Annotated[
         str | None, Meta(description="Base URL of OpenAI, if it is not the public one.")
     ] = None
+    openai_org_id: Annotated[
+        str | None, Meta(description="Organization at OpenAI, of OPENAI_API_KEY.")
+    ] = None
+    openai_project_id: Annotated[
+        str | None, Meta(description="Project at OpenAI, of OPENAI_API_KEY.")
+    ] = None
     deepgram_key: Annotated[Secret | None, Meta(description="Key of Deepgram.")] = None
     groq_api_key: Annotated[Secret | None, Meta(description="Key of Groq.")] = None
     huggingface_api_key: Annotated[Secret | None, Meta(description="Key of Hugging Face.")] = None

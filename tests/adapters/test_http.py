@@ -11,7 +11,7 @@ from email.utils import format_datetime
 import pytest
 
 from vconflow.adapters.http import open_http
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import Permanent, Retryable, Throttled
 from vconflow.ports.http import HttpSender
 from vconflow.testing.webhook_receiver import Reply, WebhookReceiver, webhook_receiver
 
@@ -51,6 +51,7 @@ async def test_a_status_that_passes(
     with pytest.raises(Retryable, match=f"status {status}") as caught:
         await post(http, receiver.url)
     assert caught.value.retry_after is None
+    assert isinstance(caught.value, Throttled) == (status == 429)
 
 
 @pytest.mark.parametrize("status", [301, 307, 400, 401, 403, 404, 410, 413, 422])

@@ -16,7 +16,7 @@ import pytest
 from botocore.credentials import RefreshableCredentials
 
 from vconflow.adapters.objects import S3Objects
-from vconflow.errors import Conflict, Permanent, Retryable, VconflowError
+from vconflow.errors import Conflict, Permanent, Retryable, Throttled, VconflowError
 from vconflow.ports.component import Secret
 from vconflow.ports.objects import NOTHING, Bucket, BucketAccess
 from vconflow.testing import servers
@@ -261,9 +261,9 @@ async def _refusing(access: BucketAccess, answer: bytes) -> AsyncIterator[tuple[
 @pytest.mark.parametrize(
     ("status", "code", "header", "kind", "wait"),
     [
-        ("503 Slow Down", "SlowDown", "Retry-After: 7\r\n", Retryable, 7.0),
-        ("503 Slow Down", "SlowDown", "", Retryable, None),
-        ("429 Too Many", "Own.Code", "Retry-After: 3\r\n", Retryable, 3.0),
+        ("503 Slow Down", "SlowDown", "Retry-After: 7\r\n", Throttled, 7.0),
+        ("503 Slow Down", "SlowDown", "", Throttled, None),
+        ("429 Too Many", "Own.Code", "Retry-After: 3\r\n", Throttled, 3.0),
         ("500 Oops", "InternalError", "", Retryable, None),
         ("502 Bad Gateway", "", "", Retryable, None),
         ("400 Bad", "RequestTimeout", "", Retryable, None),
@@ -279,6 +279,7 @@ async def test_what_an_answer_means(
     async with _refusing(s3_access, _answer(status, code, header)) as (opened, refusing):
         with pytest.raises(kind) as caught:
             await opened.get("a-secret-key")
+    assert type(caught.value) is kind
     assert getattr(caught.value, "retry_after", None) == wait
     assert "secret" not in str(caught.value)
     # Whoever asks repeats it, not the driver.

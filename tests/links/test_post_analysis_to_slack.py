@@ -11,7 +11,7 @@ import pytest
 
 from slack_double import TOKEN, SlackDouble, answer, slack_double
 from vconflow.config import check
-from vconflow.errors import ConfigError, Permanent, Retryable
+from vconflow.errors import ConfigError, Permanent, Retryable, Throttled
 from vconflow.links.post_analysis_to_slack import SlackLink, SlackOptions
 from vconflow.model.identifiers import new_uuid
 from vconflow.model.vcon import Vcon
@@ -223,6 +223,8 @@ async def test_what_may_pass_is_tried_again(
         with pytest.raises(Retryable, match=message) as caught:
             await link(vcon, KeepingRun(vcon))
         assert caught.value.retry_after == retry_after
+        is_limit = message in ("Slack: status 429", "Slack: ratelimited")
+        assert isinstance(caught.value, Throttled) == is_limit
         assert not vcon.changed
         assert slack.asked == 1  # the client repeats nothing by itself
         await link(vcon, KeepingRun(vcon))

@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import Permanent, Retryable, Throttled
 from vconflow.ports.http import ANSWER_LIMIT, HttpSender
 
 __all__ = ["failure_of", "mapped", "open_http", "origin_of", "seconds_of"]
 
-_RETRYABLE_STATUS: Final = frozenset({408, 425, 429})
+_RETRYABLE_STATUS: Final = frozenset({408, 425})
+_TOO_MANY: Final = 429
 _LONGEST_WAIT: Final = 86400.0
 _READ_LIMIT: Final = 65536
 
@@ -135,6 +136,8 @@ def failure_of(
 ) -> Retryable | Permanent:
     """What a status that is no success means; `retry_after` is in seconds."""
     message = f"{method} {origin_of(url)}: status {status}"
+    if status == _TOO_MANY:
+        return Throttled(message, retry_after=retry_after)
     if status in _RETRYABLE_STATUS or status >= 500:
         return Retryable(message, retry_after=retry_after)
     return Permanent(message)

@@ -56,6 +56,8 @@ def provider_options(settings: Settings) -> ProviderOptions:
     language = Account(
         api_key=settings.openai_api_key,
         base_url=settings.openai_base_url,
+        organization=settings.openai_org_id,
+        project=settings.openai_project_id,
         azure_endpoint=settings.azure_openai_endpoint,
         azure_api_key=settings.azure_openai_api_key,
         azure_api_version=settings.azure_openai_api_version,

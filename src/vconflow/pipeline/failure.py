@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from vconflow.errors import Overloaded, Permanent, Retryable, SourceAway, Unavailable
+from vconflow.errors import Overloaded, Permanent, Retryable, SourceAway, Throttled, Unavailable
 from vconflow.pipeline.breaker import Breakers, Paused
 from vconflow.pipeline.fanout import Fanout, breaker_of
 from vconflow.pipeline.retry import RetryPolicy, asked_to_wait, is_outage, is_retryable
@@ -20,6 +20,8 @@ __all__ = ["Failures", "storages_failed"]
 
 _ERROR_LIMIT = 2000
 """Characters of an error text that are kept."""
+_LONGEST_THROTTLED = 24 * 3600.0
+"""Seconds after the first failure in which a rate limit makes no dead letter."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,12 @@ class Failures:
             return self._bury(run, failed, progress)
         if isinstance(failed.error, Unavailable | Overloaded):
             # Redis was away, or its turn did not come: nobody's fault, and it costs no attempt.
-            uncounted = msgspec.structs.replace(progress, attempts=progress.attempts - 1)
-            return self._defer(run, failed, uncounted)
+            return self._defer(run, failed, _uncounted(progress))
         if self._breakers.all_open(failed.breakers):
             return self._park(run, failed, progress)
+        if isinstance(failed.error, Throttled) and _waited(progress) < _LONGEST_THROTTLED:
+            # How much we ask is refused, not this vCon. Only one that is never let through ends.
+            return self._defer(run, failed, _uncounted(progress))
         if progress.attempts < self._policy(run, failed.stage).attempts:
             return self._defer(run, failed, progress)
         if isinstance(failed.error, SourceAway) and self._none_succeeded(run, failed, failed.stage):
@@ -102,7 +106,10 @@ class Failures:
     def _defer(self, run: Run, failed: StepFailed, progress: Progress) -> Defer:
         policy = self._policy(run, failed.stage)
         assert isinstance(failed.error, Exception)
-        delay = policy.delay(max(1, progress.attempts), failed.error, self.random)
+        attempt = max(1, progress.attempts)
+        if isinstance(failed.error, Throttled):
+            attempt = max(attempt, policy.after(_waited(progress)))
+        delay = policy.delay(attempt, failed.error, self.random)
         due = int((self.clock.now() + delay) * 1000)
         entry = _failed_entry(run, failed)
         events.retry_scheduled(entry, failed.error, attempt=progress.attempts, delay=delay)
@@ -145,10 +152,21 @@ def storages_failed(failures: Mapping[str, Exception]) -> StepFailed:
     if not any(is_retryable(error) for error in told.values()):
         return StepFailed(stage, _joined(Permanent(text), told))
     waits = [e.retry_after for e in passing.values() if isinstance(e, Retryable) and e.retry_after]
-    error = _joined(Retryable(text, retry_after=max(waits, default=None)), told)
+    only_throttled = all(isinstance(error, Throttled) for error in passing.values())
+    kind = Throttled if only_throttled else Retryable
+    error = _joined(kind(text, retry_after=max(waits, default=None)), told)
     only_outages = all(is_outage(error) for error in passing.values())
     breakers = tuple(map(breaker_of, sorted(passing))) if only_outages else ()
     return StepFailed(stage, error, breakers)
+
+
+def _uncounted(progress: Progress) -> Progress:
+    return msgspec.structs.replace(progress, attempts=progress.attempts - 1)
+
+
+def _waited(progress: Progress) -> float:
+    """Seconds since it failed first."""
+    return (progress.last_failure - progress.first_failure) / 1000
 
 
 def _failed_entry(run: Run, failed: StepFailed) -> events.FailedEntry:

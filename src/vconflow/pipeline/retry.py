@@ -1,5 +1,6 @@
 """When a failed step is tried again."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -33,6 +34,10 @@ class RetryPolicy:
         # Beyond 2^32 the cap has long decided, and floats overflow.
         ceiling = min(self.max, self.base * 2.0 ** min(attempt - 1, 32))
         return max(ceiling * random(), asked_to_wait(error))
+
+    def after(self, waited: float) -> int:
+        """The number of an attempt by the seconds since the first, of those that nobody counts."""
+        return 1 + max(0, math.frexp(waited / self.base)[1]) if self.base else 1
 
 
 def asked_to_wait(error: BaseException) -> float:

@@ -47,7 +47,7 @@ class Completer(Protocol):
         """Ask the model.
 
         `response_format` is that of the OpenAI API, e.g. `{"type": "json_object"}`. Raises
-        `Retryable` for network errors, time-outs, 429 (with its `Retry-After`) and 5xx,
+        `Retryable` for network errors, time-outs and 5xx, `Throttled` for 429 (with `Retry-After`),
         `Permanent` for what the provider refuses: a bad key, an unknown model, too long an input
         (`InputTooLong`). An answer that was cut short by the model's limit is `Permanent` too.
         """

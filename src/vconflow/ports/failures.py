@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vconflow.errors import Overloaded, Permanent, Retryable, SourceAway
+from vconflow.errors import Overloaded, Permanent, Retryable, SourceAway, Throttled
 
 __all__ = ["Failure", "joined", "located"]
 
@@ -23,6 +23,8 @@ def _kind(failures: Sequence[Retryable]) -> type[Retryable]:
     kinds = {type(failure) for failure in failures}
     if kinds == {Overloaded}:
         return Overloaded
+    if kinds <= {Overloaded, Throttled}:
+        return Throttled
     return SourceAway if kinds <= {Overloaded, SourceAway} else Retryable
 
 

@@ -18,7 +18,8 @@ class HttpSender(Protocol):
         """POST `content` and return the status, always 2xx.
 
         Raises `Retryable` for network errors, time-outs (`timeout` is in seconds for the whole
-        exchange), 408, 425, 429 (with its `Retry-After`) and 5xx; `Permanent` for other statuses.
+        exchange), 408, 425 and 5xx, `Throttled` for 429 (with its `Retry-After`); `Permanent` for
+        other statuses.
         """
         ...
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import Permanent, Retryable, Throttled
 from vconflow.ports.component import Secret
 from vconflow.ports.providers import Account
 from vconflow.telemetry import metrics
@@ -83,6 +83,7 @@ def check_error(error: BaseException) -> None:
 def passing(caught: pytest.ExceptionInfo[Retryable], wait: float | None) -> None:
     check_error(caught.value)
     assert caught.value.retry_after == wait
+    assert isinstance(caught.value, Throttled) == ("status 429" in str(caught.value))
 
 
 def staying(caught: pytest.ExceptionInfo[Permanent]) -> None:

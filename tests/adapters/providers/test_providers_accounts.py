@@ -133,6 +133,50 @@ async def test_the_environment_opens_an_account(openai: OpenAiServer) -> None:
         assert (await completer.complete(PROMPT, model="gpt-4o")).text == "One."
 
 
+AMBIENT = {
+    "OPENAI_ORG_ID": "env-org",
+    "OPENAI_PROJECT_ID": "env-project",
+    "OPENAI_CUSTOM_HEADERS": "x-gateway: env-gateway\nauthorization: Bearer env-token",
+}
+"""What the official client looks for by itself."""
+
+
+async def headers_of_a_call(server: OpenAiServer, environment: dict[str, str], own: Account) -> Any:
+    settings = Settings.load(environment)
+    async with (
+        open_providers(provider_options(settings)) as providers,
+        providers.completer(own) as completer,
+    ):
+        await completer.complete(PROMPT, model="gpt-4o")
+    return server.calls[-1].headers
+
+
+@pytest.mark.parametrize("more", [{}, {"organization": "own-org", "project": "own-project"}])
+async def test_a_server_of_the_options_gets_nothing_of_the_environment(
+    openai: OpenAiServer, monkeypatch: pytest.MonkeyPatch, more: dict[str, str]
+) -> None:
+    for name, value in AMBIENT.items():
+        monkeypatch.setenv(name, value)
+    sent = await headers_of_a_call(openai, OPENAI | AMBIENT, account(openai.base_url, **more))
+    assert sent.get("openai-organization") == more.get("organization")
+    assert sent.get("openai-project") == more.get("project")
+    assert "env-" not in str(sent)
+
+
+async def test_organization_and_project_of_the_environment(
+    openai: OpenAiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in AMBIENT.items():
+        monkeypatch.setenv(name, value)
+    ours = AMBIENT | {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": openai.base_url}
+    sent = await headers_of_a_call(openai, ours, Account())
+    assert (sent["openai-organization"], sent["openai-project"]) == ("env-org", "env-project")
+    # They belong to the key: one of the options has its own.
+    del ours["OPENAI_API_KEY"]
+    sent = await headers_of_a_call(openai, ours, Account(api_key=Secret(KEY)))
+    assert not {"openai-organization", "openai-project", "x-gateway"} & sent.keys()
+
+
 async def many(completer: Completer, times: int) -> None:
     await asyncio.gather(*(completer.complete(PROMPT, model="gpt-4o") for _ in range(times)))
 

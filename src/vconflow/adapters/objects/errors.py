@@ -23,7 +23,7 @@ from botocore.exceptions import (
 )
 
 from vconflow.adapters.http import seconds_of
-from vconflow.errors import Conflict, Permanent, Retryable
+from vconflow.errors import Conflict, Permanent, Retryable, Throttled
 
 __all__ = ["code_of", "mapped_errors"]
 
@@ -59,12 +59,12 @@ _CODES: Final[Mapping[str, _Meaning]] = {
     "RequestTimeTooSkewed": _Meaning(Retryable, "the clocks differ too much"),
     "QuotaExceeded": _Meaning(Retryable, "the quota is used up"),
     "RequestTimeout": _Meaning(Retryable),
-    "SlowDown": _Meaning(Retryable, "too many requests"),
-    "Throttling": _Meaning(Retryable, "too many requests"),
-    "ThrottlingException": _Meaning(Retryable, "too many requests"),
-    "TooManyRequests": _Meaning(Retryable, "too many requests"),
-    "RequestLimitExceeded": _Meaning(Retryable, "too many requests"),
-    "BandwidthLimitExceeded": _Meaning(Retryable, "too many requests"),
+    "SlowDown": _Meaning(Throttled, "too many requests"),
+    "Throttling": _Meaning(Throttled, "too many requests"),
+    "ThrottlingException": _Meaning(Throttled, "too many requests"),
+    "TooManyRequests": _Meaning(Throttled, "too many requests"),
+    "RequestLimitExceeded": _Meaning(Throttled, "too many requests"),
+    "BandwidthLimitExceeded": _Meaning(Throttled, "too many requests"),
     "OperationAborted": _Meaning(Retryable),
     "InternalError": _Meaning(Retryable),
     "ServiceUnavailable": _Meaning(Retryable),
@@ -84,7 +84,7 @@ _STATUS: Final[Mapping[int, _Meaning]] = {
     408: _Meaning(Retryable),
     412: _Meaning(Conflict),
     425: _Meaning(Retryable),
-    429: _Meaning(Retryable, "too many requests"),
+    429: _Meaning(Throttled, "too many requests"),
 }
 _EXCEPTIONS: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     # The first that fits counts.
@@ -133,9 +133,9 @@ def _of_answer(bucket: str, error: ClientError) -> Exception:
     if meaning is None:
         meaning = _Meaning(Retryable if status >= 500 else Permanent)
     text = _text(bucket, f"{error.operation_name}: {_word(code)} ({status})", meaning.hint)
-    if meaning.kind is Retryable:
+    if issubclass(meaning.kind, Retryable):
         wait = answer.get("HTTPHeaders", {}).get("retry-after")
-        return Retryable(text, retry_after=seconds_of(wait))
+        return meaning.kind(text, retry_after=seconds_of(wait))
     return meaning.kind(text)
 
 

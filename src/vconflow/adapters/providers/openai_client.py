@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from vconflow.adapters.http import seconds_of
 from vconflow.adapters.providers.credentials import Login
-from vconflow.errors import ConfigError, Permanent, Problem, Retryable
+from vconflow.errors import ConfigError, Permanent, Problem, Retryable, Throttled
 from vconflow.ports.completer import InputTooLong
 from vconflow.ports.providers import AccountRefused
 
@@ -25,7 +25,8 @@ __all__ = ["expect", "import_client", "mapped_errors", "open_client"]
 
 T = TypeVar("T")
 
-_RETRYABLE_STATUS: Final = frozenset({408, 409, 425, 429})
+_RETRYABLE_STATUS: Final = frozenset({408, 409, 425})
+_TOO_MANY: Final = 429
 _REFUSED_STATUS: Final = frozenset({401, 403, 404})
 _CODE: Final = re.compile(r"[a-z_]{1,64}")
 _TOO_LONG_STATUS: Final = frozenset({400, 413, 500})
@@ -76,12 +77,11 @@ def _make(openai: Any, login: Login) -> "AsyncOpenAI":
             azure_endpoint=login.base_url, api_version=login.api_version, **shared
         )
     else:
-        client = openai.AsyncOpenAI(
-            base_url=login.base_url,
-            organization=login.organization,
-            project=login.project,
-            **shared,
-        )
+        client = openai.AsyncOpenAI(base_url=login.base_url, **shared)
+    # The client looks into the environment by itself. What it finds there may be meant for another
+    # server: of headers (OPENAI_CUSTOM_HEADERS) nobody can tell.
+    client.organization, client.project = login.organization, login.project
+    client._custom_headers = {}
     return client
 
 
@@ -120,6 +120,8 @@ def _of_status(provider: str, error: "APIStatusError") -> Retryable | Permanent:
     message = f"{provider}: status {status}{f' ({code})' if code else ''}"
     if status in _TOO_LONG_STATUS and _TOO_LONG.search(f"{error.code} {error.message}"):
         return InputTooLong(message)
+    if status == _TOO_MANY:
+        return Throttled(message, retry_after=_wait(error.response.headers))
     if status in _RETRYABLE_STATUS or status >= 500:
         return Retryable(message, retry_after=_wait(error.response.headers))
     return AccountRefused(message) if status in _REFUSED_STATUS else Permanent(message)

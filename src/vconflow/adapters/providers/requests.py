@@ -105,5 +105,5 @@ def refusal(provider: str, answer: Answer, code: object = "") -> Retryable | Per
     said = f" ({code})" if isinstance(code, str) and _CODE.fullmatch(code) else ""
     message = f"{provider}: status {answer.status}{said}"
     if isinstance(failure, Retryable):
-        return Retryable(message, retry_after=failure.retry_after)
+        return type(failure)(message, retry_after=failure.retry_after)
     return Permanent(message)

@@ -11,7 +11,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import Permanent, Retryable, Throttled
 
 __all__ = ["Channels", "NoSuchChannel", "open_channels"]
 
@@ -20,14 +20,12 @@ _PASSING: Final = frozenset(
     {
         "fatal_error",
         "internal_error",
-        "message_limit_exceeded",
-        "rate_limited",
-        "ratelimited",
         "request_timeout",
         "service_unavailable",
         "team_added_to_org",
     }
 )
+_THROTTLED: Final = frozenset({"message_limit_exceeded", "rate_limited", "ratelimited"})
 _LONGEST_WAIT: Final = 86400.0
 _WORD: Final = re.compile(r"[a-z0-9_]{1,64}")
 
@@ -89,8 +87,11 @@ def _refusal(response: Any) -> Retryable | Permanent:
     if word in _NO_CHANNEL:
         return NoSuchChannel(message)
     # A success without an answer that makes sense is some proxy's.
-    if status == 429 or status >= 500 or word in _PASSING or not word:
-        return Retryable(message, retry_after=_seconds(response.headers.get("Retry-After")))
+    wait = _seconds(response.headers.get("Retry-After"))
+    if status == 429 or word in _THROTTLED:
+        return Throttled(message, retry_after=wait)
+    if status >= 500 or word in _PASSING or not word:
+        return Retryable(message, retry_after=wait)
     return Permanent(message)
 
 
