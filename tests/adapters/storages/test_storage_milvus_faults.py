@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -77,6 +78,39 @@ async def test_what_is_there_is_not_paid_for_again(
         assert len(rows) == len(paid_once[0]) + 1
         hit = (await storage.search(rows[0]["text"], 1))[0]
         assert (hit.uuid, hit.score) == (first.uuid, pytest.approx(1, abs=1e-5))
+
+
+@pytest.mark.parametrize("fault", [Reply(429), Reply(fault="hang")])
+async def test_what_was_embedded_before_a_failure_is_not_paid_for_again(
+    paid: dict[str, Any], tmp_path: Path, fault: Reply
+) -> None:
+    """A batch of several calls: the third is refused, or the engine's time is over in it."""
+    vcons = [said(" ".join(f"{vcon}-{word}" for word in range(1200))) for vcon in range(64)]
+    asked = 0
+
+    def embed(text: str) -> list[float]:
+        nonlocal asked
+        asked += 1
+        if asked == 257:  # in the second call
+            server.answer(fault)
+        return letters(text)
+
+    with openai_server(embed=embed, keys={KEY}) as server:
+        async with opened(tmp_path, **paid | {"base_url": server.base_url}) as storage:
+            with pytest.raises((Retryable, TimeoutError)):
+                async with asyncio.timeout(10):
+                    await storage.put(vcons)
+            assert len(_embedded(server)) == 3
+            server.release()
+            await storage.put(vcons)
+            times = Counter(text for texts in _embedded(server) for text in texts)
+            # Only what the third call asked for came a second time.
+            assert {text for text, count in times.items() if count > 1} == {*_embedded(server)[2]}
+            assert times.most_common(1)[0][1] == 2
+            for vcon in vcons:
+                texts = [row["text"] for row in await storage._rows.of([vcon.uuid])]
+                assert len(texts) == len(set(texts)) >= 9
+                assert times.keys() >= set(texts)
 
 
 async def test_another_model_embeds_anew(

@@ -25,6 +25,8 @@ _MORE: Final = 4
 """So many times as many passages are looked at as vCons are wanted, and then again."""
 _MOST: Final = 16_384
 """What Milvus returns at most."""
+_PIECE: Final = 256
+"""Rows that are embedded and inserted at a time: about one call of a provider."""
 
 
 class MilvusStorage:
@@ -65,8 +67,7 @@ class MilvusStorage:
         those, failures = await asyncio.to_thread(_read, vcons, self._model, collection.lengths)
         there = await self._rows.of([one.uuid for one in those])
         change = changes(those, there, collection.key, again=self._again)
-        await self._fill(change)
-        await self._rows.insert(change.insert)
+        await self._insert(change)
         await self._rows.remove(change.remove)
         if failures:
             raise PartialFailure(failures)
@@ -94,17 +95,23 @@ class MilvusStorage:
                 return list(best.values())[:limit]
             looked = min(looked * _MORE, _MOST)
 
-    async def _fill(self, change: Change) -> None:
-        """Give every new row its vector: the one of a row that goes, else a new embedding."""
+    async def _insert(self, change: Change) -> None:
+        """Give every new row its vector: the one of a row that goes, else a new embedding.
+
+        In pieces: what has been paid for is there for the next attempt, should a later one fail.
+        """
         there = await self._rows.vectors(list(change.known.values()))
         vectors = self._vectors.sound(
             {text: there[key] for text, key in change.known.items() if key in there}
         )
-        missing = list({row["text"]: None for row in change.insert if row["text"] not in vectors})
-        if missing:
-            vectors |= zip(missing, await self._vectors.of(missing), strict=True)
-        for row in change.insert:
-            row[VECTOR] = vectors[row["text"]]
+        for start in range(0, len(change.insert), _PIECE):
+            rows = change.insert[start : start + _PIECE]
+            missing = list({row["text"]: None for row in rows if row["text"] not in vectors})
+            if missing:
+                vectors |= zip(missing, await self._vectors.of(missing), strict=True)
+            for row in rows:
+                row[VECTOR] = vectors[row["text"]]
+            await self._rows.insert(rows)
 
 
 def _read(
