@@ -22,7 +22,7 @@ OUR_OPTIONS = {
     *("connect_timeout", "dsn", "fsync", "name", "pool_size", "prepared_statements"),
     *("base_url", "concurrency", "context_tokens", "endpoint_url", "fetch_timeout", "label_tag"),
     *("language", "max_bytes", "media_types", "model", "multipart_threshold", "post_timeout"),
-    *("provider_fetches", "provider_timeout"),
+    *("provider_concurrency", "provider_fetches", "provider_timeout"),
 }
 """Those that some component has and the reference has not."""
 USAGE_PORTAL = {"ai_usage_api_token", "send_ai_usage_data_to_url"}

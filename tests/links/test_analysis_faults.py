@@ -249,6 +249,15 @@ async def test_dialogs_are_asked_about_together_but_not_all_at_once(
     assert len(openai.calls) == len(WORDS) * 2
 
 
+async def test_several_vcons_make_no_more_calls_than_the_account_may_have(
+    asking: Resources, openai: OpenAiServer
+) -> None:
+    openai.seconds = 0.05
+    async with opened(AnalyzeLink, asking, provider_concurrency=2) as link:
+        await asyncio.gather(*(link(conversation("A", "B"), run()) for _ in range(4)))
+    assert (len(openai.calls), openai.most_at_once) == (8, 2)
+
+
 async def test_a_link_that_is_cancelled_leaves_no_call_behind(
     asking: Resources, openai: OpenAiServer
 ) -> None:

@@ -433,6 +433,17 @@ async def test_several_at_a_time_and_no_more(deepgram: Vendor, resources: Resour
     assert deepgram.server.most_at_once == 3
 
 
+@pytest.mark.parametrize("name", LINKS)
+async def test_no_more_calls_of_an_account_than_the_option_allows(
+    vendors: dict[str, Vendor], resources: Resources, name: str
+) -> None:
+    vendor = vendors[name]
+    vendor.server.seconds = 0.05
+    limits = {"concurrency": 6, "provider_concurrency": 2}
+    await transcribed(vendor, resources, *[inline(b"one")] * 6, **limits)
+    assert (len(vendor.server.calls), vendor.server.most_at_once) == (6, 2)
+
+
 async def test_what_is_asked_for(vendors: dict[str, Vendor], resources: Resources) -> None:
     api = {"model": "nova-2", "smart_format": True, "keywords": ["a", "b"]}
     await transcribed(vendors["deepgram"], resources, inline(b"x"), api=api, language="de")

@@ -63,6 +63,7 @@ class DeepgramLink(TranscriptionLink):
                     litellm_proxy_url=options.litellm_proxy_url,
                     litellm_master_key=options.litellm_master_key,
                     timeout=options.provider_timeout,
+                    concurrency=options.provider_concurrency,
                 ),
                 model=model,
                 options={} if by_proxy else options.api,

@@ -49,6 +49,7 @@ class GroqWhisperLink(TranscriptionLink):
                     api_key=options.api_key,
                     base_url=options.base_url,
                     timeout=options.provider_timeout,
+                    concurrency=options.provider_concurrency,
                 ),
                 model=options.model,
             ),

@@ -50,6 +50,7 @@ class HuggingFaceWhisperLink(TranscriptionLink):
                     api_key=options.api_key,
                     base_url=options.base_url,
                     timeout=options.provider_timeout,
+                    concurrency=options.provider_concurrency,
                 )
             ),
             language=options.language,

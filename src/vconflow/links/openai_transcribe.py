@@ -101,6 +101,7 @@ class OpenaiTranscribeLink(TranscriptionLink):
                     litellm_proxy_url=options.litellm_proxy_url,
                     litellm_master_key=options.litellm_master_key,
                     timeout=options.provider_timeout,
+                    concurrency=options.provider_concurrency,
                 ),
                 model=options.model,
             ),

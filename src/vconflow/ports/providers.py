@@ -1,9 +1,10 @@
 """Accounts at providers of models, as links and storages ask for them."""
 
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
+from msgspec import Meta
 
 from vconflow.errors import Permanent
 from vconflow.ports.completer import Completer
@@ -11,7 +12,16 @@ from vconflow.ports.component import Secret
 from vconflow.ports.embedder import Embedder
 from vconflow.ports.transcriber import Transcriber
 
-__all__ = ["Account", "AccountRefused", "Providers", "TranscriberOptions"]
+__all__ = ["Account", "AccountRefused", "CallLimit", "Providers", "TranscriberOptions"]
+
+CallLimit = Annotated[
+    Annotated[int, Meta(ge=1)] | None,
+    Meta(
+        description="Calls that may be under way at once, if not `VCONFLOW_PROVIDER_CONCURRENCY`: "
+        "of all components together that name the same account and the same number."
+    ),
+]
+"""The option `provider_concurrency` of components that call a provider."""
 
 
 class AccountRefused(Permanent):

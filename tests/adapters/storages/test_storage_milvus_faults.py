@@ -113,6 +113,16 @@ async def test_what_was_embedded_before_a_failure_is_not_paid_for_again(
                 assert times.keys() >= set(texts)
 
 
+async def test_no_more_calls_than_the_option_allows(
+    openai: OpenAiServer, paid: dict[str, Any], tmp_path: Path
+) -> None:
+    openai.seconds = 0.1
+    async with opened(tmp_path, **paid, provider_concurrency=2) as storage:
+        await storage.put([said("The collection is made.")])
+        await asyncio.gather(*(storage.search(f"Text {number}.", 1) for number in range(6)))
+    assert openai.most_at_once == 2
+
+
 async def test_another_model_embeds_anew(
     openai: OpenAiServer, paid: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from vconflow.ports.component import LOCAL_FILE_OR_URL, LOCAL_PATH, Options, Secret
-from vconflow.ports.providers import Account
+from vconflow.ports.providers import Account, CallLimit
 
 __all__ = ["IndexType", "Metric", "MilvusOptions", "account", "index_parameters"]
 
@@ -68,6 +68,7 @@ class MilvusOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     embedding_dim: Annotated[
         int, Meta(ge=1, le=32_768, description="How many numbers its vectors have.")
     ] = 1536
+    provider_concurrency: CallLimit = None
     api_key: Annotated[Secret | None, Meta(description="The key for the embeddings.")] = None
     organization: Annotated[str, Meta(description="The organization at OpenAI.")] = ""
     project: Annotated[str, Meta(description="The project at OpenAI.")] = ""
@@ -136,4 +137,5 @@ def account(options: MilvusOptions) -> Account:
         azure_api_version=options.azure_openai_api_version,
         litellm_proxy_url=options.litellm_proxy_url,
         litellm_master_key=options.litellm_master_key,
+        concurrency=options.provider_concurrency,
     )

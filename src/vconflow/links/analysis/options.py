@@ -8,7 +8,7 @@ from msgspec import Meta
 from vconflow.links.analysis.source import PARAGRAPHS
 from vconflow.links.filters import OnlyIf
 from vconflow.ports.component import Options, Secret
-from vconflow.ports.providers import Account
+from vconflow.ports.providers import Account, CallLimit
 
 __all__ = [
     "AnalysisType",
@@ -122,6 +122,7 @@ class ModelOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Annotated[float, Meta(gt=0)] | None,
         Meta(description="Seconds that one call may take, if not `VCONFLOW_PROVIDER_TIMEOUT`."),
     ] = None
+    provider_concurrency: CallLimit = None
     context_tokens: Annotated[
         Annotated[int, Meta(ge=512)] | None,
         Meta(
@@ -151,6 +152,7 @@ class ModelOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             litellm_proxy_url=self.litellm_proxy_url,
             litellm_master_key=self.litellm_master_key,
             timeout=self.provider_timeout,
+            concurrency=self.provider_concurrency,
         )
 
 

@@ -7,6 +7,7 @@ from msgspec import Meta
 from vconflow.links.recordings.files import Limits
 from vconflow.links.usage_portal import PortalAccess, PortalToken, PortalUrl
 from vconflow.ports.component import Options
+from vconflow.ports.providers import CallLimit
 
 __all__ = ["ContentType", "MinimumDuration", "TranscriptionOptions"]
 
@@ -50,6 +51,7 @@ class TranscriptionOptions(Options, frozen=True, kw_only=True, forbid_unknown_fi
     provider_timeout: Annotated[
         float, Meta(gt=0, description="Seconds that one call of the vendor may take.")
     ] = 600.0
+    provider_concurrency: CallLimit = None
     concurrency: Annotated[
         int, Meta(ge=1, description="Recordings of one vCon that are transcribed at a time.")
     ] = 4
