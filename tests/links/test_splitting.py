@@ -85,6 +85,28 @@ async def test_sentences_stay_whole(tmp_path: Path, form: str) -> None:
         assert whisper(piece).text.split()[-1].lower() == sentence.split()[-1].lower()
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_large_file_of_a_short_recording_becomes_a_small_one(
+    tmp_path: Path, is_known: bool
+) -> None:
+    """Of two channels and 44,100 samples a second five minutes are more than OpenAI takes."""
+    content = io.BytesIO()
+    with wave.open(content, "wb") as made:
+        made.setparams((2, 2, 44_100, 0, "NONE", ""))
+        made.writeframes(b"\1\0\1\0" * 44_100 * 3)
+    duration = 3.0 if is_known else None
+    whole = written(tmp_path, content.getvalue(), duration)
+    limits = {"longest": 480.0, "silence": None, "threshold": -40.0}
+    fitting = Cutting(**limits, largest=len(content.getvalue()))
+    assert await pieces_of(whole, fitting) == [content.getvalue()]
+    (small,) = await pieces_of(whole, Cutting(**limits, largest=100_000))
+    assert seconds_of(small) == pytest.approx(3, abs=0.1)
+    assert len(small) <= 100_000
+    pieces = await pieces_of(whole, Cutting(**limits, largest=40_000))
+    assert all(len(piece) <= 40_000 for piece in pieces)
+    assert sum(map(seconds_of, pieces)) == pytest.approx(3, abs=0.1)
+
+
 async def test_by_the_clock(tmp_path: Path) -> None:
     content = conversation()
     cutting = Cutting(longest=6.0, silence=None, threshold=-40.0)

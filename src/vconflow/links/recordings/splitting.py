@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 from uuid import uuid4
 
+import anyio
 import msgspec
 
 from vconflow.errors import Permanent
@@ -35,16 +36,31 @@ _SHORTEST_SECONDS: Final = 1.0
 _LONGEST_SECONDS: Final = 24 * 3600
 """Silence takes a hundredth of the bytes that it becomes: one recording must not fill the disk."""
 _COPIED_AT_ONCE: Final = 1024 * 1024
+_HEADER_BYTES: Final = 44
+_LARGEST: Final = 25 * 1024 * 1024
+"""Bytes that OpenAI takes at once."""
 
 
 class Cutting(msgspec.Struct, frozen=True):
     """Where to cut: pieces of at most `longest` seconds, if possible in the middle of `silence`
-    seconds that are less loud than `threshold` dBFS; None cuts by the clock.
+    seconds that are less loud than `threshold` dBFS; None cuts by the clock. A file of more than
+    `largest` bytes is decoded however short it is, and no piece has more.
     """
 
     longest: float
     silence: float | None
     threshold: float
+    largest: int = _LARGEST
+
+    @property
+    def longest_piece(self) -> float:
+        """Seconds of a piece as it is written here."""
+        samples = (self.largest - _HEADER_BYTES) // _SAMPLE_BYTES
+        return max(_SHORTEST_SECONDS, min(self.longest, samples / _RATE))
+
+    def fits(self, size: int, seconds: float | None) -> bool:
+        """Whether a file may stay as it is; how long an unknown one is has to be seen."""
+        return size <= self.largest and seconds is not None and seconds <= self.longest
 
 
 class Stopped(Exception):
@@ -57,8 +73,8 @@ async def in_pieces(recording: Recording, cutting: Cutting) -> AsyncIterator[lis
     are gone when the context ends. What cannot be decoded, for which the extra may be missing, is
     left whole: the model says why.
     """
-    file, duration = recording.file, recording.duration
-    if file is None or (duration is not None and duration <= cutting.longest):
+    file = recording.file
+    if file is None or cutting.fits(await _size(file), recording.duration):
         yield [recording]
         return
     folder = file.with_name(f"{PREFIX}{uuid4().hex}")
@@ -66,6 +82,10 @@ async def in_pieces(recording: Recording, cutting: Cutting) -> AsyncIterator[lis
         yield await _stoppable(file, folder, cutting) or [recording]
     finally:
         await to_the_end(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def _size(file: Path) -> int:
+    return (await anyio.Path(file).stat()).st_size
 
 
 async def _stoppable(file: Path, folder: Path, cutting: Cutting) -> list[Recording]:
@@ -81,7 +101,7 @@ async def _stoppable(file: Path, folder: Path, cutting: Cutting) -> list[Recordi
 
 
 def _split(file: Path, folder: Path, cutting: Cutting, stop: threading.Event) -> list[Recording]:
-    """The pieces in order; none if the recording is short enough, or cannot be decoded."""
+    """The pieces in order; none if the recording may stay whole, or cannot be decoded."""
     try:
         import av
     except ModuleNotFoundError:
@@ -94,10 +114,10 @@ def _split(file: Path, folder: Path, cutting: Cutting, stop: threading.Event) ->
     except (av.FFmpegError, Stopped):
         return []
     seconds = pcm.stat().st_size / _SAMPLE_BYTES / _RATE
-    if seconds <= cutting.longest:
+    if cutting.fits(file.stat().st_size, seconds):
         return []
     quiet = quiet_spans(loudness, cutting) if cutting.silence is not None else []
-    ends = [*cut_points(seconds, cutting.longest, quiet), seconds]
+    ends = [*cut_points(seconds, cutting.longest_piece, quiet), seconds]
     with pcm.open("rb") as samples:
         pieces = [
             _write_piece(samples, folder / f"{number:03}.wav", end)
