@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from vconflow.adapters.http import open_http
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import Permanent, Retryable, Throttled
 from vconflow.links.delay import DelayLink
 from vconflow.links.expire_vcon import ExpireVconLink
 from vconflow.links.sampler import SamplerLink
@@ -295,6 +295,18 @@ async def test_webhook_tries_all_urls(online: Resources, receiver: WebhookReceiv
         with pytest.raises(Retryable, match="3 of 3 webhooks failed"):
             await link(vcon_with(), run())
     assert sorted(received.path for received in receiver.received) == ["/1", "/2"]
+
+
+@pytest.mark.parametrize("took_it", [True, False])
+async def test_a_rate_limit_counts_when_others_get_it_again(
+    online: Resources, receiver: WebhookReceiver, *, took_it: bool
+) -> None:
+    receiver.answer(Reply(status=429), Reply(status=200 if took_it else 429))
+    urls = {"webhook-urls": [f"{receiver.url}/1", f"{receiver.url}/2"]}
+    async with opened(WebhookLink, online, **urls) as link:
+        with pytest.raises(Retryable) as caught:
+            await link(vcon_with(), run())
+    assert isinstance(caught.value, Throttled) is not took_it
 
 
 @pytest.mark.parametrize("permanent", [True, False])

@@ -18,7 +18,7 @@ from vconflow.adapters.fetch import open_fetcher
 from vconflow.adapters.providers import Environment, ProviderOptions, open_providers
 from vconflow.config import load
 from vconflow.config.masking import mask
-from vconflow.errors import ConfigError, Permanent, Retryable, Unavailable
+from vconflow.errors import ConfigError, Permanent, Retryable, Throttled, Unavailable
 from vconflow.links.deepgram_link import DeepgramLink
 from vconflow.links.groq_whisper import GroqWhisperLink
 from vconflow.links.hugging_face_whisper import HuggingFaceWhisperLink
@@ -597,6 +597,33 @@ async def test_an_outage_while_keeping_goes_first(deepgram: Vendor, resources: R
         with pytest.raises(Unavailable, match=r"^redis is away$"):
             await link(vcon, run)
     assert run.kept == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "kind"),
+    [
+        # The pieces that were transcribed are paid for again.
+        ((429,), Retryable),
+        ((429, 429, 429), Throttled),
+        ((429, 400), Permanent),
+    ],
+)
+async def test_pieces_that_fail(
+    resources: Resources, statuses: tuple[int, ...], kind: type[Exception]
+) -> None:
+    silence = io.BytesIO()
+    with wave.open(silence, "wb") as made:
+        made.setparams((1, 2, 16_000, 0, "NONE", ""))
+        made.writeframes(b"\0\0" * 16_000 * 30)
+    limits = {"max_chunk_duration": 10, "use_silence_chunking": False}
+    with ExitStack() as stack:
+        vendor = start(stack, "openai", lambda _: Heard("", (), 10.0))
+        vendor.server.answer(*(Reply(status, {}, b"{}") for status in statuses))
+        vcon = vcon_of(inline(silence.getvalue(), duration=None))
+        assert type(await failure_of(vendor, resources, vcon, **limits)) is kind
+        assert len(vendor.server.calls) == 3
+    assert not vcon.analysis
+    assert files_in(resources.data_dir) == []
 
 
 async def test_a_full_disk_may_be_empty_later(

@@ -9,6 +9,7 @@ from pipeline_support import Site, site, step, unit, until, vcon
 
 from vconflow.errors import Overloaded, Retryable, SourceAway, Throttled
 from vconflow.model.vcon import Vcon
+from vconflow.pipeline.breaker import Paused
 from vconflow.pipeline.chain import Chain
 from vconflow.pipeline.failure import Failures, storages_failed
 from vconflow.pipeline.fanout import Fanout
@@ -97,7 +98,7 @@ async def test_who_waits_for_the_limit_survives_the_end_of_the_replica(valkey_ur
         await carried(it, uuids)
 
 
-def decided(progress: Progress, error: Exception, now: float) -> Defer | Bury:
+def decided(progress: Progress, error: Exception, now: float, attempts: int = 2) -> Defer | Bury:
     failures = Failures(
         Fanout({}),
         clock=SimpleNamespace(now=lambda: now),
@@ -106,16 +107,17 @@ def decided(progress: Progress, error: Exception, now: float) -> Defer | Bury:
     run: Any = SimpleNamespace(
         progress=progress,
         entry=SimpleNamespace(list="in", uuid="u"),
-        chain=Chain("main", (step("ask", retry=RetryPolicy(attempts=2, base=1.0, max=300.0)),)),
+        chain=Chain("main", (step("ask", retry=RetryPolicy(attempts, base=1.0, max=300.0)),)),
         remember=lambda **changes: Progress(**{"next_link": "ask", **changes}),
     )
     return failures.decide(run, StepFailed("link:ask", error))
 
 
-def failing_for(milliseconds: int, attempts: int = 1) -> tuple[Progress, float]:
-    """Progress of one that failed first so long ago, and the time that is now."""
+def failing_for(milliseconds: int, **changes: Any) -> tuple[Progress, float]:
+    """Progress of one that was throttled first so long ago, and the time that is now."""
     first = 1_000_000
-    before = Progress(stage="link:ask", attempts=attempts, first_failure=first, last_failure=first)
+    since = {"first_failure": first, "last_failure": first, "throttled_since": first}
+    before = Progress(**{"stage": "link:ask", "attempts": 1, **since, **changes})
     return before, (first + milliseconds) / 1000
 
 
@@ -147,6 +149,21 @@ def test_one_that_is_never_let_through_ends() -> None:
     assert isinstance(decided(before, Throttled("status 429"), now), Bury)
 
 
+def test_a_day_is_that_of_the_limit_alone() -> None:
+    """What came before, another outage say, takes nothing away from it."""
+    for changes in ({"throttled_since": 0}, {"stage": "link:other"}):
+        before, now = failing_for(2 * DAY, **changes)
+        decision = decided(before, Throttled("status 429"), now)
+        assert isinstance(decision, Defer)
+        assert decision.progress.throttled_since == round(now * 1000)
+        assert decision.progress.due / 1000 - now <= 2
+    before, now = failing_for(1000)
+    decision = decided(before, Retryable("status 500"), now, attempts=5)
+    assert isinstance(decision, Defer)
+    assert decision.progress.throttled_since == 0
+    assert before.afresh().throttled_since == 0
+
+
 def test_other_failures_have_all_their_attempts_afterwards() -> None:
     before, now = failing_for(60_000, attempts=0)
     assert isinstance(decided(before, Retryable("status 500"), now), Defer)
@@ -160,3 +177,7 @@ def test_it_stays_what_it_is_among_others() -> None:
     assert type(joined([limit, away], "both")) is Retryable
     assert type(storages_failed({"a": limit, "b": Throttled("d")}).error) is Throttled
     assert type(storages_failed({"a": limit, "b": OSError("d")}).error) is Retryable
+    # One that was not even asked says nothing.
+    assert type(storages_failed({"a": limit, "b": Paused("d")}).error) is Throttled
+    # What is done again with every attempt is done no more often than for other failures.
+    assert type(joined([limit], "one of two", repeats=True)) is Retryable

@@ -21,7 +21,7 @@ __all__ = ["Failures", "storages_failed"]
 _ERROR_LIMIT = 2000
 """Characters of an error text that are kept."""
 _LONGEST_THROTTLED = 24 * 3600.0
-"""Seconds after the first failure in which a rate limit makes no dead letter."""
+"""Seconds for which nothing but a rate limit makes no dead letter."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,12 @@ class Failures:
 
     def _failed_again(self, run: Run, failed: StepFailed) -> Progress:
         before, now = run.progress, int(self.clock.now() * 1000)
+        is_same = before.stage == failed.stage
+        throttled_since = (before.throttled_since if is_same else 0) or now
         return run.remember(
             stage=failed.stage,
-            attempts=before.attempts + 1 if before.stage == failed.stage else 1,
+            attempts=before.attempts + 1 if is_same else 1,
+            throttled_since=throttled_since if isinstance(failed.error, Throttled) else 0,
             first_failure=before.first_failure or now,
             last_failure=now,
             error=_text(failed.error),
@@ -101,7 +104,10 @@ class Failures:
         asked = asked_to_wait(failed.error)
         due = int((self.clock.now() + asked) * 1000) if asked else 0
         events.parked(run.chain.name, run.entry.list, run.entry.uuid, failed.breakers)
-        return Defer(msgspec.structs.replace(progress, attempts=0, due=due, parked=failed.breakers))
+        parked = msgspec.structs.replace(
+            progress, attempts=0, throttled_since=0, due=due, parked=failed.breakers
+        )
+        return Defer(parked)
 
     def _defer(self, run: Run, failed: StepFailed, progress: Progress) -> Defer:
         policy = self._policy(run, failed.stage)
@@ -152,7 +158,7 @@ def storages_failed(failures: Mapping[str, Exception]) -> StepFailed:
     if not any(is_retryable(error) for error in told.values()):
         return StepFailed(stage, _joined(Permanent(text), told))
     waits = [e.retry_after for e in passing.values() if isinstance(e, Retryable) and e.retry_after]
-    only_throttled = all(isinstance(error, Throttled) for error in passing.values())
+    only_throttled = all(isinstance(told[name], Throttled) for name in told.keys() & passing.keys())
     kind = Throttled if only_throttled else Retryable
     error = _joined(kind(text, retry_after=max(waits, default=None)), told)
     only_outages = all(is_outage(error) for error in passing.values())
@@ -165,8 +171,8 @@ def _uncounted(progress: Progress) -> Progress:
 
 
 def _waited(progress: Progress) -> float:
-    """Seconds since it failed first."""
-    return (progress.last_failure - progress.first_failure) / 1000
+    """Seconds since the rate limit came up."""
+    return (progress.last_failure - progress.throttled_since) / 1000
 
 
 def _failed_entry(run: Run, failed: StepFailed) -> events.FailedEntry:

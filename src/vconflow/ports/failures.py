@@ -9,13 +9,20 @@ __all__ = ["Failure", "joined", "located"]
 Failure = Retryable | Permanent
 
 
-def joined(failures: Sequence[Failure], message: str) -> Failure:
-    """One failure for several: Retryable if trying again can help any, after the longest wait."""
+def joined(failures: Sequence[Failure], message: str, *, repeats: bool = False) -> Failure:
+    """One failure for several: Retryable if trying again can help any, after the longest wait.
+
+    With `repeats`, the next attempt does again what succeeded beside them: then a rate limit counts
+    like any other failure.
+    """
     retryable = [failure for failure in failures if isinstance(failure, Retryable)]
     if not retryable:
         return Permanent(message)
     waits = [failure.retry_after for failure in retryable if failure.retry_after is not None]
-    return _kind(retryable)(message, retry_after=max(waits, default=None))
+    kind = _kind(retryable)
+    if repeats and kind is Throttled:
+        kind = Retryable
+    return kind(message, retry_after=max(waits, default=None))
 
 
 def _kind(failures: Sequence[Retryable]) -> type[Retryable]:

@@ -51,10 +51,11 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """How far an entry got: its run record, and what a dead letter resumes from.
 
     Times are Unix milliseconds. `storages` are those still to be written at revision `rev`, None
-    while links are left. `stage` names the step that failed last, `attempts` counts its failures.
-    `planned` are all storages the chain had then. `due` is when it may run again, 0 while it is
-    running. `halted` says that a link ended the chain. `deleted` says that the vCon was deleted and
-    only its copies are left to remove: its tombstone may end before that is done.
+    while links are left. `stage` names the step that failed last, `attempts` counts its failures
+    but those of a rate limit. `planned` are all storages the chain had then. `due` is when it may
+    run again, 0 while it is running. `halted` says that a link ended the chain. `deleted` says that
+    the vCon was deleted and only its copies are left to remove: its tombstone may end before that
+    is done.
     """
 
     next_link: str = ""
@@ -77,6 +78,8 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     due: int = 0
     first_failure: int = 0
     last_failure: int = 0
+    throttled_since: int = 0
+    """When the rate limit came up that has refused it since; 0 if it failed otherwise."""
     error: str = ""
     trace: str = ""
     """The traceparent of the first attempt, of an entry that brought none."""
@@ -119,6 +122,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
             due=0,
             first_failure=0,
             last_failure=0,
+            throttled_since=0,
             error="",
             stage="",
             parked=(),

@@ -85,4 +85,5 @@ def _raise_failures(failures: Sequence[Failure], tried: int) -> None:
     if not failures:
         return
     reasons = "; ".join(map(str, failures))
-    raise joined(failures, f"{len(failures)} of {tried} webhooks failed: {reasons}")
+    message = f"{len(failures)} of {tried} webhooks failed: {reasons}"
+    raise joined(failures, message, repeats=len(failures) < tried)

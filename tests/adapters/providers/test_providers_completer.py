@@ -142,6 +142,20 @@ async def test_too_long_a_prompt(providers: Providers, openai: OpenAiServer) -> 
             await ask(opened)
 
 
+async def test_more_tokens_than_the_account_has_in_a_minute(
+    providers: Providers, openai: OpenAiServer
+) -> None:
+    """A rate limit by its status, which no waiting ends."""
+    said = (
+        "Request too large for gpt-4o in organization org-x on tokens per min (TPM): Limit 30000, "
+        "Requested 30601. The input or output tokens must be reduced in order to run successfully."
+    )
+    openai.answer(failure(429, "rate_limit_exceeded", said))
+    async with completer(providers, openai) as opened:
+        with pytest.raises(InputTooLong, match=r"status 429 \(rate_limit_exceeded\)$"):
+            await ask(opened)
+
+
 UNUSABLE = [
     pytest.param(said("The del", finish_reason="length"), "cut short", id="length"),
     pytest.param(said("", finish_reason="content_filter"), "withheld", id="filter"),

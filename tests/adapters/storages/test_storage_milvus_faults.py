@@ -97,9 +97,12 @@ async def test_what_was_embedded_before_a_failure_is_not_paid_for_again(
 
     with openai_server(embed=embed, keys={KEY}) as server:
         async with opened(tmp_path, **paid | {"base_url": server.base_url}) as storage:
-            with pytest.raises((Retryable, TimeoutError)):
-                async with asyncio.timeout(10):
-                    await storage.put(vcons)
+            putting = asyncio.create_task(storage.put(vcons))
+            await asyncio.to_thread(server.wait_for, 3)
+            if fault.fault:
+                putting.cancel()
+            with pytest.raises((Retryable, asyncio.CancelledError)):
+                await putting
             assert len(_embedded(server)) == 3
             server.release()
             await storage.put(vcons)
@@ -111,6 +114,31 @@ async def test_what_was_embedded_before_a_failure_is_not_paid_for_again(
                 texts = [row["text"] for row in await storage._rows.of([vcon.uuid])]
                 assert len(texts) == len(set(texts)) >= 9
                 assert times.keys() >= set(texts)
+
+
+async def test_a_failure_leaves_nothing_that_would_be_embedded_again(
+    paid: dict[str, Any], tmp_path: Path
+) -> None:
+    """With `skip_if_exists: false` no row is known by its text: none may be left over."""
+    vcon = said(" ".join(f"word-{number}" for number in range(50_000)))
+    asked = 0
+
+    def embed(text: str) -> list[float]:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            server.answer(Reply(429))
+        return letters(text)
+
+    with openai_server(embed=embed, keys={KEY}) as server:
+        options = paid | {"base_url": server.base_url, "skip_if_exists": False}
+        async with opened(tmp_path, **options) as storage:
+            with pytest.raises(Retryable):
+                await storage.put([vcon])
+            assert len(server.calls) == 2
+            await storage.put([vcon])
+            texts = [row["text"] for row in await storage._rows.of([vcon.uuid])]
+            assert len(texts) == len(set(texts)) > 256
 
 
 async def test_no_more_calls_than_the_option_allows(

@@ -29,11 +29,12 @@ _RETRYABLE_STATUS: Final = frozenset({408, 409, 425})
 _TOO_MANY: Final = 429
 _REFUSED_STATUS: Final = frozenset({401, 403, 404})
 _CODE: Final = re.compile(r"[a-z_]{1,64}")
-_TOO_LONG_STATUS: Final = frozenset({400, 413, 500})
+_TOO_LONG_STATUS: Final = frozenset({400, 413, 429, 500})
 # OpenAI and Azure have the code `context_length_exceeded`; vLLM, llama.cpp and proxies only say it.
+# A request of more tokens than an account has in a minute is "too large", with the status 429.
 _TOO_LONG: Final = re.compile(
     r"(context[ _]?(length|size|window)|maximum input length).{0,80}(exceed|tokens)"
-    r"|exceeds? .{0,40}context|ContextWindowExceeded",
+    r"|exceeds? .{0,40}context|ContextWindowExceeded|request too large for",
     re.IGNORECASE | re.DOTALL,
 )
 

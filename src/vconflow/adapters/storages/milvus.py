@@ -99,13 +99,15 @@ class MilvusStorage:
         """Give every new row its vector: the one of a row that goes, else a new embedding.
 
         In pieces: what has been paid for is there for the next attempt, should a later one fail.
+        That would not look at it if it embeds `again` what is there.
         """
         there = await self._rows.vectors(list(change.known.values()))
         vectors = self._vectors.sound(
             {text: there[key] for text, key in change.known.items() if key in there}
         )
-        for start in range(0, len(change.insert), _PIECE):
-            rows = change.insert[start : start + _PIECE]
+        size = max(_PIECE, len(change.insert)) if self._again else _PIECE
+        for start in range(0, len(change.insert), size):
+            rows = change.insert[start : start + size]
             missing = list({row["text"]: None for row in rows if row["text"] not in vectors})
             if missing:
                 vectors |= zip(missing, await self._vectors.of(missing), strict=True)

@@ -37,14 +37,14 @@ _LONGEST_SECONDS: Final = 24 * 3600
 """Silence takes a hundredth of the bytes that it becomes: one recording must not fill the disk."""
 _COPIED_AT_ONCE: Final = 1024 * 1024
 _HEADER_BYTES: Final = 44
-_LARGEST: Final = 25 * 1024 * 1024
-"""Bytes that OpenAI takes at once."""
+_LARGEST: Final = 25 * 1024 * 1024 - 64 * 1024
+"""Bytes that OpenAI takes at once, with room for what goes along."""
 
 
 class Cutting(msgspec.Struct, frozen=True):
     """Where to cut: pieces of at most `longest` seconds, if possible in the middle of `silence`
     seconds that are less loud than `threshold` dBFS; None cuts by the clock. A file of more than
-    `largest` bytes is decoded however short it is, and no piece has more.
+    `largest` bytes is decoded however short it is, and pieces of more than a second have no more.
     """
 
     longest: float
@@ -69,9 +69,10 @@ class Stopped(Exception):
 
 @asynccontextmanager
 async def in_pieces(recording: Recording, cutting: Cutting) -> AsyncIterator[list[Recording]]:
-    """The recording in pieces, or just itself if it is short enough. They lie beside its file and
-    are gone when the context ends. What cannot be decoded, for which the extra may be missing, is
-    left whole: the model says why.
+    """The recording in pieces, or just itself if it is short and small enough.
+
+    They lie beside its file and are gone when the context ends. What cannot be decoded, for which
+    the extra may be missing, is left whole: the model says why.
     """
     file = recording.file
     if file is None or cutting.fits(await _size(file), recording.duration):
@@ -114,7 +115,7 @@ def _split(file: Path, folder: Path, cutting: Cutting, stop: threading.Event) ->
     except (av.FFmpegError, Stopped):
         return []
     seconds = pcm.stat().st_size / _SAMPLE_BYTES / _RATE
-    if cutting.fits(file.stat().st_size, seconds):
+    if not seconds or cutting.fits(file.stat().st_size, seconds):
         return []
     quiet = quiet_spans(loudness, cutting) if cutting.silence is not None else []
     ends = [*cut_points(seconds, cutting.longest_piece, quiet), seconds]

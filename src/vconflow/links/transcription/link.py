@@ -2,13 +2,13 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Self
 
 import msgspec
 
-from vconflow.errors import Permanent
+from vconflow.errors import Permanent, Retryable
 from vconflow.links.dialog_work import for_each_dialog
 from vconflow.links.recordings.dialogs import RecordedDialog, recorded_dialogs
 from vconflow.links.recordings.files import RecordingFiles
@@ -20,6 +20,7 @@ from vconflow.model.media_types import UNKNOWN
 from vconflow.model.references import targets
 from vconflow.model.vcon import Vcon
 from vconflow.ports.component import Resources
+from vconflow.ports.failures import joined
 from vconflow.ports.link import CONTINUE, LinkRun, Outcome
 from vconflow.ports.providers import TranscriberOptions
 from vconflow.ports.transcriber import Recording, Transcriber, Transcript
@@ -154,12 +155,7 @@ class TranscriptionLink(ABC):
         async with in_pieces(recording, self._plan.cutting) as pieces:
             # All of them end before one that failed is told of: their files go then.
             answers = await asyncio.gather(*map(ask, pieces), return_exceptions=True)
-        transcripts = []
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-            transcripts.append(answer)
-        return merged(transcripts)
+        return merged(_all_of(answers))
 
     @asynccontextmanager
     async def _recording(self, dialog: RecordedDialog) -> AsyncIterator[Recording]:
@@ -182,3 +178,18 @@ class TranscriptionLink(ABC):
             usage=msgspec.to_builtins(transcript.usage),
             body={"transcript": transcript.text} if text_only else transcript.body,
         )
+
+
+def _all_of(answers: Sequence[Transcript | BaseException]) -> list[Transcript]:
+    """The transcripts of all pieces. Raises what stands in their way longest."""
+    transcripts = [answer for answer in answers if isinstance(answer, Transcript)]
+    failures = []
+    for answer in answers:
+        if isinstance(answer, Retryable):
+            failures.append(answer)
+        elif isinstance(answer, BaseException):
+            raise answer
+    if failures:
+        reasons = "; ".join(dict.fromkeys(map(str, failures)))
+        raise joined(failures, reasons, repeats=bool(transcripts))
+    return transcripts
