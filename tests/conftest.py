@@ -37,6 +37,8 @@ def _nothing_blocks() -> Iterator[None]:
             watch.functions[name].can_block_in("objects/client.py", {"_keys_of_aws"})
     # The driver of MongoDB looks whether this is a container, once per server.
     watch.functions["os.stat"].can_block_in("pymongo/pool_options.py", {"get_container_env_info"})
+    # Threads that run new lines wait for each other, when coverage is measured.
+    watch.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", {"lock_data"})
     log.configure("INFO", pretty=False)
     watch.activate()
     yield
