@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 from functools import cache
+from typing import get_origin
 
 import pytest
 from deploy_files import KUBERNETES, dashboard, load, manifest, panels, rules
@@ -12,6 +13,7 @@ from promql import labels_grouped_by, matchers_in, metrics_in
 
 from vconflow.api.routes import ROUTES
 from vconflow.telemetry import metrics
+from vconflow.telemetry.metrics import Labelled
 
 ADDED = {"job", "instance", "replica"}
 """Labels that scraping adds, and the supervisor of several replicas."""
@@ -30,14 +32,21 @@ have, each its own (modules of third parties).
 """
 
 
+def factories() -> set[str]:
+    """The functions that make an instrument, by their names."""
+    found = inspect.getmembers(metrics, inspect.isfunction)
+    return {name for name, made in found if get_origin(made.__annotations__["return"]) is Labelled}
+
+
 @cache
 def catalogue() -> dict[str, set[str]]:
     """Every series that vconflow shows, with its labels."""
     found: dict[str, set[str]] = {"up": set()}
+    makers = factories()
     for call in ast.walk(ast.parse(inspect.getsource(metrics))):
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
             continue
-        if call.func.id in {"_counter", "_tally", "_gauge", "_histogram"}:
+        if call.func.id in makers:
             name, _, *labels = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
             found |= _series(call.func.id, f"vconflow_{name}", set(labels))
     # The process' own, which no line of ours makes.

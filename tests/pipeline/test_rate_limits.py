@@ -99,11 +99,8 @@ async def test_who_waits_for_the_limit_survives_the_end_of_the_replica(valkey_ur
 
 
 def decided(progress: Progress, error: Exception, now: float, attempts: int = 2) -> Defer | Bury:
-    failures = Failures(
-        Fanout({}),
-        clock=SimpleNamespace(now=lambda: now),
-        random=lambda: 1.0,  # type: ignore[arg-type]
-    )
+    clock: Any = SimpleNamespace(now=lambda: now)
+    failures = Failures(Fanout({}), clock, random=lambda: 1.0)
     run: Any = SimpleNamespace(
         progress=progress,
         entry=SimpleNamespace(list="in", uuid="u"),

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 from urllib.parse import urlsplit
@@ -22,7 +23,6 @@ from vconflow.ports.http import ANSWER_LIMIT, HttpSender
 __all__ = ["failure_of", "mapped", "open_http", "origin_of", "seconds_of"]
 
 _RETRYABLE_STATUS: Final = frozenset({408, 425})
-_TOO_MANY: Final = 429
 _LONGEST_WAIT: Final = 86400.0
 _READ_LIMIT: Final = 65536
 
@@ -136,7 +136,7 @@ def failure_of(
 ) -> Retryable | Permanent:
     """What a status that is no success means; `retry_after` is in seconds."""
     message = f"{method} {origin_of(url)}: status {status}"
-    if status == _TOO_MANY:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Throttled(message, retry_after=retry_after)
     if status in _RETRYABLE_STATUS or status >= 500:
         return Retryable(message, retry_after=retry_after)

@@ -36,8 +36,11 @@ class RetryPolicy:
         return max(ceiling * random(), asked_to_wait(error))
 
     def after(self, waited: float) -> int:
-        """The number of an attempt by the seconds since the first, of those that nobody counts."""
-        return 1 + max(0, math.frexp(waited / self.base)[1]) if self.base else 1
+        """Which attempt it is `waited` seconds after the first, if every pause doubles the wait.
+
+        For attempts that nobody counts.
+        """
+        return 1 + max(0, math.frexp(waited / self.base)[1])
 
 
 def asked_to_wait(error: BaseException) -> float:

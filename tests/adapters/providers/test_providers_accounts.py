@@ -141,6 +141,13 @@ AMBIENT = {
 """What the official client looks for by itself."""
 
 
+@pytest.fixture
+def ambient(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    for name, value in AMBIENT.items():
+        monkeypatch.setenv(name, value)
+    return AMBIENT
+
+
 async def headers_of_a_call(server: OpenAiServer, environment: dict[str, str], own: Account) -> Any:
     settings = Settings.load(environment)
     async with (
@@ -153,22 +160,18 @@ async def headers_of_a_call(server: OpenAiServer, environment: dict[str, str], o
 
 @pytest.mark.parametrize("more", [{}, {"organization": "own-org", "project": "own-project"}])
 async def test_a_server_of_the_options_gets_nothing_of_the_environment(
-    openai: OpenAiServer, monkeypatch: pytest.MonkeyPatch, more: dict[str, str]
+    openai: OpenAiServer, ambient: dict[str, str], more: dict[str, str]
 ) -> None:
-    for name, value in AMBIENT.items():
-        monkeypatch.setenv(name, value)
-    sent = await headers_of_a_call(openai, OPENAI | AMBIENT, account(openai.base_url, **more))
+    sent = await headers_of_a_call(openai, OPENAI | ambient, account(openai.base_url, **more))
     assert sent.get("openai-organization") == more.get("organization")
     assert sent.get("openai-project") == more.get("project")
     assert "env-" not in str(sent)
 
 
 async def test_organization_and_project_of_the_environment(
-    openai: OpenAiServer, monkeypatch: pytest.MonkeyPatch
+    openai: OpenAiServer, ambient: dict[str, str]
 ) -> None:
-    for name, value in AMBIENT.items():
-        monkeypatch.setenv(name, value)
-    ours = AMBIENT | {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": openai.base_url}
+    ours = ambient | {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": openai.base_url}
     sent = await headers_of_a_call(openai, ours, Account())
     assert (sent["openai-organization"], sent["openai-project"]) == ("env-org", "env-project")
     # They belong to the key: one of the options has its own.

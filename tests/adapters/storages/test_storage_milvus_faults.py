@@ -5,7 +5,7 @@ import contextlib
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,22 +80,29 @@ async def test_what_is_there_is_not_paid_for_again(
         assert (hit.uuid, hit.score) == (first.uuid, pytest.approx(1, abs=1e-5))
 
 
+@contextmanager
+def faulty(fault: Reply, after: int) -> Iterator[OpenAiServer]:
+    """A server that meets the call with its text number `after` well, and the next with a fault."""
+    asked = 0
+
+    def embed(text: str) -> list[float]:
+        nonlocal asked
+        asked += 1
+        if asked == after:
+            server.answer(fault)
+        return letters(text)
+
+    with openai_server(embed=embed, keys={KEY}) as server:
+        yield server
+
+
 @pytest.mark.parametrize("fault", [Reply(429), Reply(fault="hang")])
 async def test_what_was_embedded_before_a_failure_is_not_paid_for_again(
     paid: dict[str, Any], tmp_path: Path, fault: Reply
 ) -> None:
     """A batch of several calls: the third is refused, or the engine's time is over in it."""
     vcons = [said(" ".join(f"{vcon}-{word}" for word in range(1200))) for vcon in range(64)]
-    asked = 0
-
-    def embed(text: str) -> list[float]:
-        nonlocal asked
-        asked += 1
-        if asked == 257:  # in the second call
-            server.answer(fault)
-        return letters(text)
-
-    with openai_server(embed=embed, keys={KEY}) as server:
+    with faulty(fault, after=257) as server:  # which comes in the second call
         async with opened(tmp_path, **paid | {"base_url": server.base_url}) as storage:
             putting = asyncio.create_task(storage.put(vcons))
             await asyncio.to_thread(server.wait_for, 3)
@@ -121,16 +128,7 @@ async def test_a_failure_leaves_nothing_that_would_be_embedded_again(
 ) -> None:
     """With `skip_if_exists: false` no row is known by its text: none may be left over."""
     vcon = said(" ".join(f"word-{number}" for number in range(50_000)))
-    asked = 0
-
-    def embed(text: str) -> list[float]:
-        nonlocal asked
-        asked += 1
-        if asked == 1:
-            server.answer(Reply(429))
-        return letters(text)
-
-    with openai_server(embed=embed, keys={KEY}) as server:
+    with faulty(Reply(429), after=1) as server:
         options = paid | {"base_url": server.base_url, "skip_if_exists": False}
         async with opened(tmp_path, **options) as storage:
             with pytest.raises(Retryable):

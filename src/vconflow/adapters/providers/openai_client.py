@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from vconflow.adapters.http import seconds_of
@@ -26,7 +27,6 @@ __all__ = ["expect", "import_client", "mapped_errors", "open_client"]
 T = TypeVar("T")
 
 _RETRYABLE_STATUS: Final = frozenset({408, 409, 425})
-_TOO_MANY: Final = 429
 _REFUSED_STATUS: Final = frozenset({401, 403, 404})
 _CODE: Final = re.compile(r"[a-z_]{1,64}")
 _TOO_LONG_STATUS: Final = frozenset({400, 413, 429, 500})
@@ -121,7 +121,7 @@ def _of_status(provider: str, error: "APIStatusError") -> Retryable | Permanent:
     message = f"{provider}: status {status}{f' ({code})' if code else ''}"
     if status in _TOO_LONG_STATUS and _TOO_LONG.search(f"{error.code} {error.message}"):
         return InputTooLong(message)
-    if status == _TOO_MANY:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Throttled(message, retry_after=_wait(error.response.headers))
     if status in _RETRYABLE_STATUS or status >= 500:
         return Retryable(message, retry_after=_wait(error.response.headers))

@@ -75,7 +75,7 @@ async def in_pieces(recording: Recording, cutting: Cutting) -> AsyncIterator[lis
     the extra may be missing, is left whole: the model says why.
     """
     file = recording.file
-    if file is None or cutting.fits(await _size(file), recording.duration):
+    if file is None or cutting.fits((await anyio.Path(file).stat()).st_size, recording.duration):
         yield [recording]
         return
     folder = file.with_name(f"{PREFIX}{uuid4().hex}")
@@ -83,10 +83,6 @@ async def in_pieces(recording: Recording, cutting: Cutting) -> AsyncIterator[lis
         yield await _stoppable(file, folder, cutting) or [recording]
     finally:
         await to_the_end(shutil.rmtree, folder, ignore_errors=True)
-
-
-async def _size(file: Path) -> int:
-    return (await anyio.Path(file).stat()).st_size
 
 
 async def _stoppable(file: Path, folder: Path, cutting: Cutting) -> list[Recording]:
