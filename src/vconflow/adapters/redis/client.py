@@ -15,9 +15,9 @@ from redis.driver_info import DriverInfo
 
 from vconflow import __version__
 from vconflow.adapters.redis.cluster import ClusterShard
-from vconflow.adapters.redis.packing import pack_in_c
 from vconflow.adapters.redis.sentinel import sentinel_client
 from vconflow.adapters.redis.server_check import check_server
+from vconflow.adapters.redis.writing import write_our_way
 from vconflow.redis_url import parse_sentinel_url
 
 __all__ = ["PATIENCE", "Connections", "open_redis"]
@@ -137,7 +137,7 @@ async def _open_client(
     else:
         following = sentinel_client(sentinels, _BoundedRedis, options)
         client = await stack.enter_async_context(following)
-    pack_in_c(client)
+    write_our_way(client)
     client.patience = max(PATIENCE, silence)
     # The driver's reply parsers differ between versions and cost time; we read plain replies.
     client.response_callbacks.clear()
