@@ -11,9 +11,10 @@ import httpcore
 
 from vconflow import __version__
 from vconflow.adapters.addresses import Allowed, GuardedBackend, Refused
-from vconflow.adapters.http import failure_of, origin_of, seconds_of
+from vconflow.adapters.http import failure_of, origin_of
 from vconflow.errors import Permanent, Retryable, SourceAway
 from vconflow.ports.fetcher import Download, Fetcher
+from vconflow.ports.retry_after import seconds_of
 
 __all__ = ["open_fetcher"]
 

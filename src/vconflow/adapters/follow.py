@@ -17,9 +17,10 @@ from uuid import uuid4
 import httpx
 import msgspec
 
-from vconflow.adapters.http import origin_of, seconds_of
+from vconflow.adapters.http import origin_of
 from vconflow.errors import Permanent, Retryable
 from vconflow.ports.follow import Follow, Handed, Handover, Remote
+from vconflow.ports.retry_after import seconds_of
 
 __all__ = ["open_remotes"]
 

@@ -5,11 +5,9 @@ Errors name scheme, host and port only: userinfo, path and query of a webhook of
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
@@ -19,11 +17,11 @@ import httpx
 
 from vconflow.errors import Permanent, Retryable, Throttled
 from vconflow.ports.http import ANSWER_LIMIT, HttpSender
+from vconflow.ports.retry_after import seconds_of
 
-__all__ = ["failure_of", "mapped", "open_http", "origin_of", "seconds_of"]
+__all__ = ["failure_of", "mapped", "open_http", "origin_of"]
 
 _RETRYABLE_STATUS: Final = frozenset({408, 425})
-_LONGEST_WAIT: Final = 86400.0
 _READ_LIMIT: Final = 65536
 
 _ERRORS: Final[tuple[tuple[type[Exception], type[Retryable] | type[Permanent]], ...]] = (
@@ -151,18 +149,3 @@ def origin_of(url: str) -> str:
         return f"{parts.scheme}://{parts.hostname or ''}{port}"
     except ValueError:
         return "(a malformed URL)"
-
-
-def seconds_of(retry_after: str | None, now: Callable[[], float] = time.time) -> float | None:
-    """How long a server asks to wait by its `Retry-After`, in seconds or as an HTTP date."""
-    if retry_after is None:
-        return None
-    try:
-        seconds = float(retry_after)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(retry_after).timestamp() - now()
-        except (ValueError, OverflowError):
-            return None
-    # No server may park a vCon for ever.
-    return min(max(seconds, 0.0), _LONGEST_WAIT) if math.isfinite(seconds) else None

@@ -22,8 +22,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from vconflow.adapters.http import seconds_of
 from vconflow.errors import Conflict, Permanent, Retryable, Throttled
+from vconflow.ports.retry_after import seconds_of
 
 __all__ = ["code_of", "mapped_errors"]
 

@@ -13,11 +13,11 @@ from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from vconflow.adapters.http import seconds_of
 from vconflow.adapters.providers.credentials import Login
 from vconflow.errors import ConfigError, Permanent, Problem, Retryable, Throttled
 from vconflow.ports.completer import InputTooLong
 from vconflow.ports.providers import AccountRefused
+from vconflow.ports.retry_after import seconds_of
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI

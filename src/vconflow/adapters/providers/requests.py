@@ -17,10 +17,11 @@ import anyio
 import httpx
 import msgspec
 
-from vconflow.adapters.http import failure_of, mapped, origin_of, seconds_of
+from vconflow.adapters.http import failure_of, mapped, origin_of
 from vconflow.adapters.providers.credentials import Login
 from vconflow.adapters.providers.line import Line
 from vconflow.errors import Permanent, Retryable
+from vconflow.ports.retry_after import seconds_of
 
 __all__ = ["Answer", "Caller", "ask", "open_requests", "refusal", "upload"]
 

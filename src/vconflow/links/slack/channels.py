@@ -1,7 +1,6 @@
 """Posting to channels of Slack by the official client, its errors mapped in one place."""
 
 import logging
-import math
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from vconflow.errors import Permanent, Retryable, Throttled
+from vconflow.ports.retry_after import seconds_of
 
 __all__ = ["Channels", "NoSuchChannel", "open_channels"]
 
@@ -26,7 +26,6 @@ _PASSING: Final = frozenset(
     }
 )
 _THROTTLED: Final = frozenset({"message_limit_exceeded", "rate_limited", "ratelimited"})
-_LONGEST_WAIT: Final = 86400.0
 _WORD: Final = re.compile(r"[a-z0-9_]{1,64}")
 
 
@@ -87,17 +86,9 @@ def _refusal(response: Any) -> Retryable | Permanent:
     if word in _NO_CHANNEL:
         return NoSuchChannel(message)
     # A success without an answer that makes sense is some proxy's.
-    wait = _seconds(response.headers.get("Retry-After"))
+    wait = seconds_of(response.headers.get("Retry-After"))
     if status == 429 or word in _THROTTLED:
         return Throttled(message, retry_after=wait)
     if status >= 500 or word in _PASSING or not word:
         return Retryable(message, retry_after=wait)
     return Permanent(message)
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    try:
-        seconds = float(retry_after or "nan")
-    except ValueError:
-        return None
-    return min(max(seconds, 0.0), _LONGEST_WAIT) if math.isfinite(seconds) else None
