@@ -19,8 +19,15 @@ from vconflow.adapters.storages.file import FileOptions, FileStorage
 from vconflow.adapters.storages.revisions import Revisions
 from vconflow.errors import PartialFailure, Permanent, Retryable
 from vconflow.ports.component import Resources
-from vconflow.testing.contracts import StorageContract, resources_for
+from vconflow.testing.contracts import (
+    Outage,
+    Refusal,
+    StorageContract,
+    StorageFaultsContract,
+    resources_for,
+)
 from vconflow.testing.contracts.storage import stored
+from vconflow.testing.contracts.storage_faults import SECRET, reading
 
 OPTION_SETS: dict[str, dict[str, Any]] = {
     "defaults": {},
@@ -61,6 +68,30 @@ class TestFileStorage(StorageContract):
         given = msgspec.convert(options, FileOptions, strict=False)
         async with FileStorage.open(given, resources) as storage:
             yield storage
+
+
+class TestFileStorageFaults(StorageFaultsContract):
+    @pytest.fixture
+    async def outage(self, resources: Resources, tmp_path: Path) -> AsyncIterator[Outage]:
+        """The folder is gone, and comes back with what it had: a disk that was away."""
+        folder, elsewhere = tmp_path / "disk", tmp_path / "elsewhere"
+
+        async def begin() -> None:
+            folder.rename(elsewhere)
+            folder.write_text("a file where the folder should be")
+
+        async def end() -> None:
+            folder.unlink()
+            elsewhere.rename(folder)
+
+        async with FileStorage.open(FileOptions(path=str(folder)), resources) as storage:
+            yield Outage(storage, begin, end, reading(storage))
+
+    @pytest.fixture
+    async def refusal(self, resources: Resources) -> AsyncIterator[Refusal]:
+        bad = stored(members=f',"subject":"{SECRET * 200}"')
+        async with FileStorage.open(FileOptions(max_file_size=2000), resources) as storage:
+            yield Refusal(storage, bad, reading(storage))
 
 
 def _files(root: Path) -> list[str]:

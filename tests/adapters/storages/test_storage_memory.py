@@ -1,8 +1,9 @@
 import pytest
 
-from vconflow.errors import PartialFailure, Permanent, Retryable
-from vconflow.testing.contracts import StorageContract
+from vconflow.errors import Permanent, Retryable
+from vconflow.testing.contracts import Outage, Refusal, StorageContract, StorageFaultsContract
 from vconflow.testing.contracts.storage import stored
+from vconflow.testing.contracts.storage_faults import reading
 from vconflow.testing.memory_storage import MemoryStorage
 
 
@@ -10,6 +11,26 @@ class TestMemoryStorage(StorageContract):
     @pytest.fixture
     async def storage(self) -> MemoryStorage:
         return MemoryStorage()
+
+
+class TestMemoryStorageFaults(StorageFaultsContract):
+    @pytest.fixture
+    async def outage(self) -> Outage:
+        storage = MemoryStorage()
+
+        async def begin() -> None:
+            storage.fail_with = Retryable("away")
+
+        async def end() -> None:
+            storage.fail_with = None
+
+        return Outage(storage, begin, end, reading(storage))
+
+    @pytest.fixture
+    async def refusal(self) -> Refusal:
+        storage, bad = MemoryStorage(), stored()
+        storage.refuse[bad.uuid] = Permanent("no")
+        return Refusal(storage, bad, reading(storage))
 
 
 async def test_fails_as_told() -> None:
@@ -20,14 +41,3 @@ async def test_fails_as_told() -> None:
             await call
     assert len(storage.batches) == 1
     assert storage.vcons == {}
-
-
-async def test_refuses_some_and_keeps_the_others() -> None:
-    storage = MemoryStorage()
-    good, bad = stored(), stored()
-    storage.refuse[bad.uuid] = Permanent("no")
-    with pytest.raises(PartialFailure) as caught:
-        await storage.put([good, bad])
-    assert list(caught.value.failures) == [bad.uuid]
-    assert await storage.get(good.uuid) == good.document
-    assert await storage.get(bad.uuid) is None

@@ -16,7 +16,9 @@ from vconflow.adapters.storages.milvus import MilvusStorage
 from vconflow.errors import Retryable
 from vconflow.model.entry import StoredVcon
 from vconflow.testing import servers
+from vconflow.testing.contracts import Outage, Refusal, StorageFaultsContract
 from vconflow.testing.contracts.storage import stored
+from vconflow.testing.contracts.storage_faults import SECRET, Holds
 from vconflow.testing.providers import OpenAiServer, openai_server
 from vconflow.testing.providers.openai_server import failure
 from vconflow.testing.tcp_proxy import Direction, TcpProxy, tcp_proxy
@@ -233,6 +235,43 @@ async def test_vectors_of_another_length_blame_no_vcon(
 # On a real server
 
 
+class TestMilvusStorageFaults(StorageFaultsContract):
+    @pytest.fixture
+    async def outage(
+        self, milvus_server: servers.MilvusServer, tmp_path: Path
+    ) -> AsyncIterator[Outage]:
+        async def kill() -> None:
+            milvus_server.kill()
+
+        async with opened(tmp_path, **_shared(milvus_server)) as storage:
+            try:
+                yield Outage(storage, kill, milvus_server.start, _holds(milvus_server))
+            finally:
+                if not milvus_server.is_running:
+                    await milvus_server.start()
+
+    @pytest.fixture
+    async def refusal(
+        self, milvus_server: servers.MilvusServer, tmp_path: Path
+    ) -> AsyncIterator[Refusal]:
+        """It is no document, so nobody knows what is said in it."""
+        bad = StoredVcon("019d1000-0000-8000-8000-00000000000c", 1, SECRET.encode(), 0.0)
+        async with opened(tmp_path, **_shared(milvus_server)) as storage:
+            yield Refusal(storage, bad, _holds(milvus_server))
+
+
+def _shared(server: servers.MilvusServer) -> dict[str, Any]:
+    return LOCAL | {"uri": server.url, "collection_name": "shared"}
+
+
+def _holds(server: servers.MilvusServer) -> Holds:
+    async def holds(vcon: StoredVcon) -> bool:
+        rows = await rows_of(server.url, [vcon.uuid], collection="shared", fields=["rev"])
+        return [row["rev"] for row in rows] == [vcon.rev]
+
+    return holds
+
+
 @asynccontextmanager
 async def _behind_a_proxy(
     server: servers.MilvusServer, folder: Path, **options: Any
@@ -318,7 +357,7 @@ async def test_waits_out_an_outage(milvus_server: servers.MilvusServer, tmp_path
     vcon = said("Before the outage.")
     newer = said("After the outage.", uuid=vcon.uuid, rev=2)
     under_way, whole = _batch(), _batch()
-    options = LOCAL | {"uri": milvus_server.url, "collection_name": "shared"}
+    options = _shared(milvus_server)
     async with opened(tmp_path, **options) as storage:
         await storage.put([vcon, *whole])
         writing = asyncio.create_task(storage.put(under_way))

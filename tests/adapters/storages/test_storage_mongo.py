@@ -21,11 +21,20 @@ from vconflow.errors import PartialFailure, Permanent, Retryable
 from vconflow.model.entry import StoredVcon
 from vconflow.ports.component import Resources, Secret
 from vconflow.testing import servers
-from vconflow.testing.contracts import StorageContract, resources_for
+from vconflow.testing.contracts import (
+    Outage,
+    Refusal,
+    StorageContract,
+    StorageFaultsContract,
+    resources_for,
+)
 from vconflow.testing.contracts.storage import AWKWARD, stored
+from vconflow.testing.contracts.storage_faults import SECRET, reading
 from vconflow.testing.tcp_proxy import Direction, tcp_proxy
 
 Collection = Any
+
+_IMPATIENT = "?serverSelectionTimeoutMS=100&heartbeatFrequencyMS=500"
 
 
 @pytest.fixture
@@ -68,6 +77,25 @@ class TestMongoStorage(StorageContract):
     ) -> AsyncIterator[MongoStorage]:
         async with opened(mongo_server.url, resources, database) as storage:
             yield storage
+
+
+class TestMongoStorageFaults(StorageFaultsContract):
+    @pytest.fixture
+    async def outage(self, resources: Resources, database: str) -> AsyncIterator[Outage]:
+        async with servers.mongo() as server:
+            server.stop_signal = signal.SIGTERM  # what it was told is on disk then
+            url = server.url + _IMPATIENT
+            async with opened(url, resources, database) as storage:
+                yield Outage(storage, server.stop, server.start, reading(storage))
+            server.stop_signal = signal.SIGKILL
+
+    @pytest.fixture
+    async def refusal(self, storage: MongoStorage, vcons: Collection) -> Refusal:
+        """Another has the subject that only one may have."""
+        one, bad = (stored(members=f',"subject":"{SECRET}"') for _ in range(2))
+        await storage.put([one])
+        await vcons.create_index("subject", unique=True, sparse=True)
+        return Refusal(storage, bad, reading(storage))
 
 
 async def test_keeps_the_shape_of_the_reference(storage: MongoStorage, vcons: Collection) -> None:
@@ -149,22 +177,6 @@ async def test_one_that_is_too_large_does_not_fail_the_others(storage: MongoStor
     assert await storage.get(near.uuid) == near.document
 
 
-async def test_names_the_one_that_is_refused(storage: MongoStorage, vcons: Collection) -> None:
-    first = stored(members=',"subject":"secret words"')
-    await storage.put([first])
-    await vcons.create_index("subject", unique=True, sparse=True)
-    others = [stored(members=f',"subject":"s{n}"') for n in range(20)]
-    bad = stored(members=',"subject":"secret words"')
-    for _ in range(2):
-        with pytest.raises(PartialFailure) as caught:
-            await storage.put([*others, bad])
-        failure = caught.value.failures[bad.uuid]
-        assert list(caught.value.failures) == [bad.uuid]
-        assert isinstance(failure, Permanent)
-        assert "secret" not in str(failure)
-    assert [await storage.get(vcon.uuid) for vcon in others] == [v.document for v in others]
-
-
 async def test_of_two_replicas_the_newer_revision_wins(
     mongo_server: servers.MongoServer, resources: Resources, database: str
 ) -> None:
@@ -213,8 +225,7 @@ async def test_an_outage_ends_and_a_wrong_password_says_so(
         async with AsyncMongoClient[dict[str, Any]](server.url) as client:
             roles = [{"role": "readWriteAnyDatabase", "db": "admin"}]
             await client.admin.command("createUser", "me", pwd="right", roles=roles)
-        patience = "?serverSelectionTimeoutMS=100&heartbeatFrequencyMS=500"
-        url = server.url.replace("//", "//me:right@") + patience
+        url = server.url.replace("//", "//me:right@") + _IMPATIENT
         async with opened(url, resources, database) as storage:
             await storage.put(batch)
             server.stop_signal = signal.SIGTERM  # what it was told is on disk then

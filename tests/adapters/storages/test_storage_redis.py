@@ -9,15 +9,23 @@ from typing import Any
 import msgspec
 import pytest
 import redis
+from fault_support import killing
 
 from certificates import Authority
 from vconflow.adapters.storages.redis_storage import RedisStorage, RedisStorageOptions
-from vconflow.errors import PartialFailure, Permanent, Retryable, Unavailable
+from vconflow.errors import PartialFailure, Retryable, Unavailable
 from vconflow.model.entry import StoredVcon
 from vconflow.ports.component import Resources
 from vconflow.testing import servers
-from vconflow.testing.contracts import StorageContract, resources_for
+from vconflow.testing.contracts import (
+    Outage,
+    Refusal,
+    StorageContract,
+    StorageFaultsContract,
+    resources_for,
+)
 from vconflow.testing.contracts.storage import stored
+from vconflow.testing.contracts.storage_faults import SECRET, reading
 from vconflow.testing.tcp_proxy import Direction, TcpProxy, tcp_proxy
 
 
@@ -56,6 +64,21 @@ class TestRedisStorage(StorageContract):
     async def storage(self, redis_url: str, resources: Resources) -> AsyncIterator[RedisStorage]:
         async with opened(redis_url, resources) as storage:
             yield storage
+
+
+class TestRedisStorageFaults(StorageFaultsContract):
+    @pytest.fixture
+    async def outage(self, tmp_path: Path, resources: Resources) -> AsyncIterator[Outage]:
+        async with servers.valkey(tmp_path) as server, opened(server.url, resources) as storage:
+            yield killing(server, storage)
+
+    @pytest.fixture
+    async def refusal(self, storage: RedisStorage, commands: Any) -> Refusal:
+        """Keys of another making are in its way."""
+        bad = stored(members=f',"subject":"{SECRET}"')
+        commands.hset(f"{{vcon_storage:{bad.uuid}}}:rev", "a", "b")
+        commands.set(f"vcon_storage:{bad.uuid}", "x")
+        return Refusal(storage, bad, reading(storage))
 
 
 async def test_keeps_the_layout_and_the_lifetime_of_the_reference(
@@ -115,20 +138,6 @@ async def test_scripts_that_were_flushed_are_sent_again(
     assert [await storage.get(vcon.uuid) for vcon in newer] == [vcon.document for vcon in newer]
 
 
-async def test_names_the_one_that_is_refused(storage: RedisStorage, commands: Any) -> None:
-    good, bad = stored(), stored(members=',"subject":"secret words"')
-    commands.hset(f"{{vcon_storage:{bad.uuid}}}:rev", "a", "b")
-    commands.set(f"vcon_storage:{bad.uuid}", "x")
-    with pytest.raises(PartialFailure) as caught:
-        await storage.put([bad, good])
-    (failure,) = caught.value.failures.values()
-    assert list(caught.value.failures) == [bad.uuid]
-    assert isinstance(failure, Permanent)
-    assert "WRONGTYPE" in str(failure)
-    assert "secret" not in str(failure)
-    assert await storage.get(good.uuid) == good.document
-
-
 @pytest.mark.parametrize(
     ("setting", "word"), [("maxmemory 1", "OOM"), ("replicaof 127.0.0.1 1", "READONLY")]
 )
@@ -171,19 +180,6 @@ async def test_a_wrong_password_says_so(tmp_path: Path, resources: Resources) ->
                 await storage.put([stored()])
             client.execute_command("AUTH", "right")
             client.config_set("requirepass", "")
-
-
-async def test_an_outage_ends_when_the_server_is_back(tmp_path: Path, resources: Resources) -> None:
-    vcons = [stored() for _ in range(5)]
-    async with servers.valkey(tmp_path) as server, opened(server.url, resources) as storage:
-        await storage.put(vcons)
-        server.kill()
-        for call in (storage.put(vcons), storage.get(vcons[0].uuid), storage.ping()):
-            with pytest.raises(Retryable) as caught:
-                await call
-            assert not isinstance(caught.value, Unavailable)
-        await server.start()
-        assert [await storage.get(v.uuid) for v in vcons] == [v.document for v in vcons]
 
 
 @asynccontextmanager

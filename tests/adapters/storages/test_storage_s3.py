@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+from fault_support import killing
 
 from vconflow.adapters.objects import S3Objects
 from vconflow.adapters.storages.s3 import S3Options, S3Storage
@@ -21,8 +22,15 @@ from vconflow.pipeline.fanout import Fanout, StorageUnit
 from vconflow.ports.component import Secret
 from vconflow.ports.objects import Bucket, BucketAccess
 from vconflow.testing import servers
-from vconflow.testing.contracts import StorageContract, resources_for
+from vconflow.testing.contracts import (
+    Outage,
+    Refusal,
+    StorageContract,
+    StorageFaultsContract,
+    resources_for,
+)
 from vconflow.testing.contracts.storage import stored
+from vconflow.testing.contracts.storage_faults import SECRET
 from vconflow.testing.memory_objects import MemoryObjects
 from vconflow.testing.tcp_proxy import Direction, tcp_proxy
 
@@ -70,6 +78,27 @@ class TestS3Storage(StorageContract):
     @pytest.fixture
     async def storage(self, opened: S3Storage) -> S3Storage:  # type: ignore[override]
         return opened
+
+
+class TestS3StorageFaults(StorageFaultsContract):
+    @pytest.fixture
+    async def outage(self, tmp_path: Path) -> AsyncIterator[Outage]:
+        (tmp_path / "s3").mkdir()
+        async with servers.s3(tmp_path / "s3") as server:
+            access = await server.make_bucket("vcons")
+            async with open_s3(access, tmp_path) as storage:
+                yield killing(server, storage)
+
+    @pytest.fixture
+    async def refusal(self, opened: S3Storage, bucket: Bucket) -> Refusal:
+        """Its lookup cannot be trusted."""
+        bad = stored(members=f',"subject":"{SECRET}"')
+        await bucket.put(f"lookup/{bad.uuid}.txt", SECRET.encode(), "text/plain")
+
+        async def holds(vcon: StoredVcon) -> bool:
+            return vcon is not bad and await opened.get(vcon.uuid) == vcon.document
+
+        return Refusal(opened, bad, holds)
 
 
 class TestOnServersThatCompareVersions(StorageContract):

@@ -5,6 +5,7 @@ import hmac
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,9 +15,17 @@ import pytest
 from vconflow.adapters.http import open_http
 from vconflow.adapters.storages.webhook import WebhookStorage, WebhookStorageOptions
 from vconflow.errors import PartialFailure, Permanent, Retryable
+from vconflow.model.entry import StoredVcon
 from vconflow.ports.component import Resources, Secret
-from vconflow.testing.contracts import StorageContract, resources_for
+from vconflow.testing.contracts import (
+    Outage,
+    Refusal,
+    StorageContract,
+    StorageFaultsContract,
+    resources_for,
+)
 from vconflow.testing.contracts.storage import stored
+from vconflow.testing.contracts.storage_faults import SECRET
 from vconflow.testing.servers import free_port
 from vconflow.testing.webhook_receiver import Received, Reply, WebhookReceiver, webhook_receiver
 
@@ -49,6 +58,49 @@ class TestWebhookStorage(StorageContract):
     ) -> AsyncIterator[WebhookStorage]:
         async with opened(online, receiver.url) as storage:
             yield storage
+
+
+class TestWebhookStorageFaults(StorageFaultsContract):
+    asks: ClassVar = False
+
+    @pytest.fixture
+    async def outage(self, online: Resources) -> AsyncIterator[Outage]:
+        replies, taken = [Reply()], set[bytes]()
+
+        def decide(received: Received) -> Reply:
+            if replies[0].status == HTTPStatus.OK:
+                taken.add(received.body)
+            return replies[0]
+
+        async def begin() -> None:
+            replies[0] = Reply(status=503)
+
+        async def end() -> None:
+            replies[0] = Reply()
+
+        async def holds(vcon: StoredVcon) -> bool:
+            return vcon.document in taken
+
+        with webhook_receiver(decide) as receiver:
+            async with opened(online, receiver.url) as storage:
+                yield Outage(storage, begin, end, holds)
+
+    @pytest.fixture
+    async def refusal(self, online: Resources) -> AsyncIterator[Refusal]:
+        bad, taken = stored(members=f',"subject":"{SECRET}"'), set[bytes]()
+
+        def decide(received: Received) -> Reply:
+            if received.body == bad.document:
+                return Reply(status=422, body=received.body)
+            taken.add(received.body)
+            return Reply()
+
+        async def holds(vcon: StoredVcon) -> bool:
+            return vcon.document in taken
+
+        with webhook_receiver(decide) as receiver:
+            async with opened(online, receiver.url) as storage:
+                yield Refusal(storage, bad, holds)
 
 
 async def test_posts_the_very_bytes_signed(online: Resources, receiver: WebhookReceiver) -> None:

@@ -8,6 +8,7 @@ import pytest
 pytest.register_assert_rewrite(
     "vconflow.testing.contracts.link",
     "vconflow.testing.contracts.storage",
+    "vconflow.testing.contracts.storage_faults",
     "vconflow.testing.contracts.tracer",
 )
 
@@ -24,6 +25,11 @@ from vconflow.testing.contracts.resources import (  # noqa: E402
     resources_for,
 )
 from vconflow.testing.contracts.storage import StorageContract  # noqa: E402
+from vconflow.testing.contracts.storage_faults import (  # noqa: E402
+    Outage,
+    Refusal,
+    StorageFaultsContract,
+)
 from vconflow.testing.contracts.tracer import TracerContract  # noqa: E402
 
 __all__ = [
@@ -33,8 +39,11 @@ __all__ = [
     "CannedFetcher",
     "LinkContract",
     "ManualClock",
+    "Outage",
     "RecordingSender",
+    "Refusal",
     "StorageContract",
+    "StorageFaultsContract",
     "TracerContract",
     "resources_for",
 ]
