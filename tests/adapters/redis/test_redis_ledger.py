@@ -1,8 +1,10 @@
 """The script that decides what becomes of an entry, as only Redis can have it."""
 
+import pytest
 from redis_support import meta
 
 from vconflow.adapters.redis.backend import RedisBackend
+from vconflow.errors import Unavailable
 from vconflow.model.validation import validate
 from vconflow.ports.documents import Search
 from vconflow.ports.ledger import (
@@ -118,3 +120,29 @@ async def test_only_some_of_many_large_documents_come_at_once(backend: RedisBack
     uuids = [validate(document).uuid for document in documents]
     assert len(await backend.documents.fetch_some(uuids)) == 2
     assert len(await backend.documents.fetch(uuids)) == 3
+
+
+async def test_what_redis_does_not_let_be_written_is_not_acknowledged(
+    backend: RedisBackend,
+) -> None:
+    """Somebody took a right away: the document is written before anything else happens."""
+    entry, found = await begun(backend)
+    finish = Finish("chain:main", (Target("out", False),), stored=True)
+    document = found.document.replace(b"{", b'{"tagged":true,', 1)
+    ending = commit_of(entry, found, document=document, then=finish)
+    client = backend.connections.commands
+    for command in ("set", "xadd"):
+        await client.execute_command("ACL", "SETUSER", "default", f"-{command}")
+        try:
+            with pytest.raises(Unavailable):
+                await commit(backend, ending)
+        finally:
+            await client.execute_command("ACL", "SETUSER", "default", f"+{command}")
+        depth = await backend.stream.depth(["in", "out"])
+        assert (depth["in"].pending, depth["out"].waiting) == (1, 0)
+    assert (await commit(backend, ending)).verdict is Verdict.DONE
+    depth = await backend.stream.depth(["in", "out"])
+    assert (depth["in"].pending, depth["out"].waiting) == (0, 1)
+    (kept,) = await backend.documents.fetch([entry.uuid])
+    assert kept.document == document
+    assert 0 < await pttl(backend, f"vcon:{entry.uuid}") <= 3_600_000
