@@ -73,16 +73,20 @@ class TestFileStorage(StorageContract):
 class TestFileStorageFaults(StorageFaultsContract):
     @pytest.fixture
     async def outage(self, resources: Resources, tmp_path: Path) -> AsyncIterator[Outage]:
-        """The folder is gone, and comes back with what it had: a disk that was away."""
-        folder, elsewhere = tmp_path / "disk", tmp_path / "elsewhere"
+        """A disk that is away, and comes back with what it had. Nobody can make the folder anew."""
+        folder, disk = tmp_path / "mounted", tmp_path / "disk"
+        disk.mkdir()
+        folder.symlink_to(disk)
 
         async def begin() -> None:
-            folder.rename(elsewhere)
-            folder.write_text("a file where the folder should be")
+            other = tmp_path / "other"
+            other.write_text("a file where the folder should be")
+            other.replace(folder)
 
         async def end() -> None:
-            folder.unlink()
-            elsewhere.rename(folder)
+            other = tmp_path / "other"
+            other.symlink_to(disk)
+            other.replace(folder)
 
         async with FileStorage.open(FileOptions(path=str(folder)), resources) as storage:
             yield Outage(storage, begin, end, reading(storage))

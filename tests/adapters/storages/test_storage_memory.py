@@ -3,7 +3,7 @@ import pytest
 from vconflow.errors import Permanent, Retryable
 from vconflow.testing.contracts import Outage, Refusal, StorageContract, StorageFaultsContract
 from vconflow.testing.contracts.storage import stored
-from vconflow.testing.contracts.storage_faults import reading
+from vconflow.testing.contracts.storage_faults import SECRET, reading
 from vconflow.testing.memory_storage import MemoryStorage
 
 
@@ -28,7 +28,7 @@ class TestMemoryStorageFaults(StorageFaultsContract):
 
     @pytest.fixture
     async def refusal(self) -> Refusal:
-        storage, bad = MemoryStorage(), stored()
+        storage, bad = MemoryStorage(), stored(members=f',"subject":"{SECRET}"')
         storage.refuse[bad.uuid] = Permanent("no")
         return Refusal(storage, bad, reading(storage))
 

@@ -81,13 +81,20 @@ class TestMongoStorage(StorageContract):
 
 class TestMongoStorageFaults(StorageFaultsContract):
     @pytest.fixture
-    async def outage(self, resources: Resources, database: str) -> AsyncIterator[Outage]:
-        async with servers.mongo() as server:
-            server.stop_signal = signal.SIGTERM  # what it was told is on disk then
-            url = server.url + _IMPATIENT
+    async def outage(
+        self, mongo_server: servers.MongoServer, resources: Resources, database: str
+    ) -> AsyncIterator[Outage]:
+        async with tcp_proxy(f"127.0.0.1:{mongo_server.port}") as proxy:
+
+            async def begin() -> None:
+                proxy.refuse()
+
+            async def end() -> None:
+                proxy.restore()
+
+            url = f"mongodb://127.0.0.1:{proxy.port}/{_IMPATIENT}&directConnection=true"
             async with opened(url, resources, database) as storage:
-                yield Outage(storage, server.stop, server.start, reading(storage))
-            server.stop_signal = signal.SIGKILL
+                yield Outage(storage, begin, end, reading(storage))
 
     @pytest.fixture
     async def refusal(self, storage: MongoStorage, vcons: Collection) -> Refusal:

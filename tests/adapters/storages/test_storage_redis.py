@@ -138,6 +138,14 @@ async def test_scripts_that_were_flushed_are_sent_again(
     assert [await storage.get(vcon.uuid) for vcon in newer] == [vcon.document for vcon in newer]
 
 
+async def test_a_refusal_says_why(storage: RedisStorage, commands: Any) -> None:
+    bad = stored()
+    commands.hset(f"{{vcon_storage:{bad.uuid}}}:rev", "a", "b")
+    with pytest.raises(PartialFailure) as caught:
+        await storage.put([bad])
+    assert "WRONGTYPE" in str(caught.value.failures[bad.uuid])
+
+
 @pytest.mark.parametrize(
     ("setting", "word"), [("maxmemory 1", "OOM"), ("replicaof 127.0.0.1 1", "READONLY")]
 )

@@ -29,11 +29,12 @@ class _Writing:
         return [hiredis.pack_command(args)]
 
     async def _send_packed_command(self, command: Iterable[bytes]) -> None:
-        # The driver, 8.1.0, comes here in a task of its own. What closes the connection before
-        # that begins, as we do when a master is replaced, is an AttributeError there, which
-        # nobody repeats. Mended in its next version (redis-py's pull request 4288).
+        # The driver, 8.1.0, may come here in a task of its own. If somebody closes the connection
+        # before that begins, as we do when a master is replaced, or the server has closed it, it
+        # raises an AttributeError or, on some versions of Python, a TypeError, which nobody
+        # repeats. Mended in its next version (redis-py's pull request 4288).
         writer = self._writer  # type: ignore[attr-defined]
-        if writer is None or writer.transport.is_closing():
+        if writer is None or writer.is_closing():
             raise driver.ConnectionError("the connection was closed")
         writer.writelines(command)
         await writer.drain()

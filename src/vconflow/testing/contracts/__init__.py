@@ -26,17 +26,22 @@ from vconflow.testing.contracts.resources import (  # noqa: E402
 )
 from vconflow.testing.contracts.storage import StorageContract  # noqa: E402
 from vconflow.testing.contracts.storage_faults import (  # noqa: E402
+    SECRET,
+    Holds,
     Outage,
     Refusal,
     StorageFaultsContract,
+    reading,
 )
 from vconflow.testing.contracts.tracer import TracerContract  # noqa: E402
 
 __all__ = [
+    "SECRET",
     "Backend",
     "BackendContract",
     "BackendServer",
     "CannedFetcher",
+    "Holds",
     "LinkContract",
     "ManualClock",
     "Outage",
@@ -45,5 +50,6 @@ __all__ = [
     "StorageContract",
     "StorageFaultsContract",
     "TracerContract",
+    "reading",
     "resources_for",
 ]

@@ -63,7 +63,12 @@ class Server:
         process, self._process = self._process, None
         process.send_signal(signal.SIGCONT)
         process.send_signal(self.stop_signal)
-        await asyncio.to_thread(process.wait, STOP_SECONDS)
+        try:
+            await asyncio.to_thread(process.wait, STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            await asyncio.to_thread(process.wait)
+            raise
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
