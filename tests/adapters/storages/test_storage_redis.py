@@ -141,6 +141,7 @@ async def test_scripts_that_were_flushed_are_sent_again(
 async def test_a_refusal_says_why(storage: RedisStorage, commands: Any) -> None:
     bad = stored()
     commands.hset(f"{{vcon_storage:{bad.uuid}}}:rev", "a", "b")
+    commands.set(f"vcon_storage:{bad.uuid}", "x")
     with pytest.raises(PartialFailure) as caught:
         await storage.put([bad])
     assert "WRONGTYPE" in str(caught.value.failures[bad.uuid])
