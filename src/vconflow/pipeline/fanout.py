@@ -7,7 +7,6 @@ holds none of that.
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TypeGuard
 
 from vconflow.errors import Permanent
 from vconflow.model.entry import StoredVcon
@@ -16,7 +15,7 @@ from vconflow.pipeline.cancelling import foreign_call
 from vconflow.pipeline.retry import RetryPolicy, is_outage
 from vconflow.pipeline.storage_writer import StorageUnit, StorageWriter
 from vconflow.pipeline.usage import Usage
-from vconflow.ports.storage import ReadableStorage, Recall, Storage
+from vconflow.ports.storage import Recall, is_readable
 from vconflow.telemetry import events
 from vconflow.telemetry.spans import Spans
 
@@ -29,10 +28,6 @@ Note = Callable[[str, float, Exception | None], None]
 def breaker_of(storage: str) -> str:
     """The name of a storage's breaker."""
     return f"storage:{storage}"
-
-
-def _gets(storage: Storage) -> TypeGuard[ReadableStorage]:
-    return storage.readable
 
 
 class Fanout:
@@ -132,7 +127,9 @@ class Fanout:
         return None, failures
 
     def _readers(self) -> list[tuple[str, Recall]]:
-        readable = [(name, it.storage.get) for name, it in self._units.items() if _gets(it.storage)]
+        readable = [
+            (name, it.storage.get) for name, it in self._units.items() if is_readable(it.storage)
+        ]
         recalling = [(name, it.recall) for name, it in self._units.items() if it.recall is not None]
         return [*readable, *recalling]
 

@@ -1,11 +1,11 @@
 """Where finished vCons are kept."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeGuard
 
 from vconflow.model.entry import StoredVcon
 
-__all__ = ["ReadableStorage", "Recall", "Storage"]
+__all__ = ["ReadableStorage", "Recall", "Storage", "is_readable"]
 
 Recall = Callable[[str], Awaitable[bytes | None]]
 """Gives a vCon by its uuid, though not as it was written. A storage may have such a `recall`: GET
@@ -46,3 +46,8 @@ class ReadableStorage(Storage, Protocol):
     async def get(self, uuid: str) -> bytes | None:
         """The exact bytes last put, or None when the storage holds no such vCon."""
         ...
+
+
+def is_readable(storage: Storage) -> TypeGuard[ReadableStorage]:
+    """Whether it gives back what it was given: that is what `readable` promises."""
+    return storage.readable

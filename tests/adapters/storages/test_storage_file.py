@@ -93,7 +93,7 @@ class TestFileStorageFaults(StorageFaultsContract):
 
     @pytest.fixture
     async def refusal(self, resources: Resources) -> AsyncIterator[Refusal]:
-        bad = stored(members=f',"subject":"{SECRET * 200}"')
+        bad = stored(members=f',"subject":"{SECRET * 400}"')
         async with FileStorage.open(FileOptions(max_file_size=2000), resources) as storage:
             yield Refusal(storage, bad, reading(storage))
 

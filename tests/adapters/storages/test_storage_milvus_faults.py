@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fault_support import killing
 from milvus_support import LOCAL, letters, opened, rows_of, said
 
 from vconflow.adapters.storages.milvus import MilvusStorage
@@ -240,12 +241,9 @@ class TestMilvusStorageFaults(StorageFaultsContract):
     async def outage(
         self, milvus_server: servers.MilvusServer, tmp_path: Path
     ) -> AsyncIterator[Outage]:
-        async def kill() -> None:
-            milvus_server.kill()
-
         async with opened(tmp_path, **_shared(milvus_server)) as storage:
             try:
-                yield Outage(storage, kill, milvus_server.start, _holds(milvus_server))
+                yield killing(milvus_server, storage, _holds(milvus_server))
             finally:
                 if not milvus_server.is_running:
                     await milvus_server.start()

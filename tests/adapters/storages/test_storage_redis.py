@@ -70,7 +70,7 @@ class TestRedisStorageFaults(StorageFaultsContract):
     @pytest.fixture
     async def outage(self, tmp_path: Path, resources: Resources) -> AsyncIterator[Outage]:
         async with servers.valkey(tmp_path) as server, opened(server.url, resources) as storage:
-            yield killing(server, storage)
+            yield killing(server, storage, reading(storage))
 
     @pytest.fixture
     async def refusal(self, storage: RedisStorage, commands: Any) -> Refusal:

@@ -30,7 +30,7 @@ from vconflow.testing.contracts import (
     resources_for,
 )
 from vconflow.testing.contracts.storage import stored
-from vconflow.testing.contracts.storage_faults import SECRET
+from vconflow.testing.contracts.storage_faults import SECRET, reading
 from vconflow.testing.memory_objects import MemoryObjects
 from vconflow.testing.tcp_proxy import Direction, tcp_proxy
 
@@ -87,7 +87,7 @@ class TestS3StorageFaults(StorageFaultsContract):
         async with servers.s3(tmp_path / "s3") as server:
             access = await server.make_bucket("vcons")
             async with open_s3(access, tmp_path) as storage:
-                yield killing(server, storage)
+                yield killing(server, storage, reading(storage))
 
     @pytest.fixture
     async def refusal(self, opened: S3Storage, bucket: Bucket) -> Refusal:

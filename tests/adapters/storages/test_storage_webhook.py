@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
@@ -25,7 +25,7 @@ from vconflow.testing.contracts import (
     resources_for,
 )
 from vconflow.testing.contracts.storage import stored
-from vconflow.testing.contracts.storage_faults import SECRET
+from vconflow.testing.contracts.storage_faults import SECRET, Holds
 from vconflow.testing.servers import free_port
 from vconflow.testing.webhook_receiver import Received, Reply, WebhookReceiver, webhook_receiver
 
@@ -60,17 +60,33 @@ class TestWebhookStorage(StorageContract):
             yield storage
 
 
+@asynccontextmanager
+async def answered(
+    online: Resources, reply: Callable[[Received], Reply]
+) -> AsyncIterator[tuple[WebhookStorage, Holds]]:
+    """A storage whose receiver has what it answers with success."""
+    taken: set[bytes] = set()
+
+    def decide(received: Received) -> Reply:
+        given = reply(received)
+        if given.status == HTTPStatus.OK:
+            taken.add(received.body)
+        return given
+
+    async def holds(vcon: StoredVcon) -> bool:
+        return vcon.document in taken
+
+    with webhook_receiver(decide) as receiver:
+        async with opened(online, receiver.url) as storage:
+            yield storage, holds
+
+
 class TestWebhookStorageFaults(StorageFaultsContract):
     asks: ClassVar = False
 
     @pytest.fixture
     async def outage(self, online: Resources) -> AsyncIterator[Outage]:
-        replies, taken = [Reply()], set[bytes]()
-
-        def decide(received: Received) -> Reply:
-            if replies[0].status == HTTPStatus.OK:
-                taken.add(received.body)
-            return replies[0]
+        replies = [Reply()]
 
         async def begin() -> None:
             replies[0] = Reply(status=503)
@@ -78,29 +94,19 @@ class TestWebhookStorageFaults(StorageFaultsContract):
         async def end() -> None:
             replies[0] = Reply()
 
-        async def holds(vcon: StoredVcon) -> bool:
-            return vcon.document in taken
-
-        with webhook_receiver(decide) as receiver:
-            async with opened(online, receiver.url) as storage:
-                yield Outage(storage, begin, end, holds)
+        async with answered(online, lambda _: replies[0]) as (storage, holds):
+            yield Outage(storage, begin, end, holds)
 
     @pytest.fixture
     async def refusal(self, online: Resources) -> AsyncIterator[Refusal]:
-        bad, taken = stored(members=f',"subject":"{SECRET}"'), set[bytes]()
+        bad = stored(members=f',"subject":"{SECRET}"')
 
-        def decide(received: Received) -> Reply:
-            if received.body == bad.document:
-                return Reply(status=422, body=received.body)
-            taken.add(received.body)
-            return Reply()
+        def reply(received: Received) -> Reply:
+            is_bad = received.body == bad.document
+            return Reply(status=422, body=received.body) if is_bad else Reply()
 
-        async def holds(vcon: StoredVcon) -> bool:
-            return vcon.document in taken
-
-        with webhook_receiver(decide) as receiver:
-            async with opened(online, receiver.url) as storage:
-                yield Refusal(storage, bad, holds)
+        async with answered(online, reply) as (storage, holds):
+            yield Refusal(storage, bad, holds)
 
 
 async def test_posts_the_very_bytes_signed(online: Resources, receiver: WebhookReceiver) -> None:

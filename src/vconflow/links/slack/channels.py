@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Final
 
 import aiohttp
@@ -87,7 +88,7 @@ def _refusal(response: Any) -> Retryable | Permanent:
         return NoSuchChannel(message)
     # A success without an answer that makes sense is some proxy's.
     wait = seconds_of(response.headers.get("Retry-After"))
-    if status == 429 or word in _THROTTLED:
+    if status == HTTPStatus.TOO_MANY_REQUESTS or word in _THROTTLED:
         return Throttled(message, retry_after=wait)
     if status >= 500 or word in _PASSING or not word:
         return Retryable(message, retry_after=wait)

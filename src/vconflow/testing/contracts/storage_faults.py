@@ -3,19 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeGuard
+from typing import ClassVar
 
 import pytest
 
 from vconflow.errors import PartialFailure, Permanent, Retryable, Unavailable
 from vconflow.model.entry import StoredVcon
 from vconflow.model.identifiers import new_uuid
-from vconflow.ports.storage import ReadableStorage, Storage
+from vconflow.ports.storage import ReadableStorage, Storage, is_readable
 from vconflow.testing.contracts.storage import stored
 
 __all__ = ["SECRET", "Holds", "Outage", "Refusal", "StorageFaultsContract", "reading"]
 
-SECRET = "secret words"
+SECRET = "secret"
 """What a refused vCon may hold; no error may."""
 
 _PATIENCE = 60.0
@@ -42,10 +42,6 @@ class Refusal:
     storage: Storage
     vcon: StoredVcon
     holds: Holds
-
-
-def _is_readable(storage: Storage) -> TypeGuard[ReadableStorage]:
-    return storage.readable
 
 
 def reading(storage: ReadableStorage) -> Holds:
@@ -83,7 +79,7 @@ class StorageFaultsContract:
         if self.asks:
             await _is_an_outage(storage.ping())
             await _is_an_outage(storage.delete(before[0].uuid))
-        if _is_readable(storage):
+        if is_readable(storage):
             await _is_an_outage(storage.get(before[0].uuid))
         await outage.end()
         await _put_at_last(storage, after)
@@ -145,8 +141,7 @@ async def _refused_for_now(storage: Storage, vcons: Sequence[StoredVcon]) -> set
     else:
         return set()
     for failure in failures:
-        assert isinstance(failure, Retryable)
-        assert not isinstance(failure, Unavailable)
+        _assert_is_outage(failure)
     return refused
 
 
@@ -171,5 +166,10 @@ async def _at_last(holds: Holds, vcon: StoredVcon) -> bool:
 async def _is_an_outage(call: Awaitable[object]) -> None:
     with pytest.raises(Retryable) as caught:
         await call
-    # `Unavailable` would say that the Redis on which everything runs is away.
-    assert not isinstance(caught.value, Unavailable)
+    _assert_is_outage(caught.value)
+
+
+def _assert_is_outage(failure: Exception) -> None:
+    assert isinstance(failure, Retryable)
+    # That would say that the Redis on which everything runs is away.
+    assert not isinstance(failure, Unavailable)
