@@ -49,7 +49,11 @@ def _nested(name: str) -> bool:
 
 def _commit_label(command: Command) -> str:
     _, header = msgspec.msgpack.decode(command[3 + int(command[2])])
-    kinds = {f"{item[11][0]}{' document' if item[9] else ''}" for item in header[6]}
+    actions, items = header[7], header[8]
+    kinds = {
+        f"{actions[action - 1][0]}{' document' if document else ''}"
+        for document, action in zip(items[7::12], items[9::12], strict=True)
+    }
     return f"commit {'/'.join(sorted(kinds))}"
 
 

@@ -1,5 +1,6 @@
 """Ingest as only Redis can have it; how every backend behaves is in the contract."""
 
+import pytest
 from redis_support import meta
 
 from vconflow.adapters.redis.backend import RedisBackend
@@ -69,3 +70,51 @@ async def test_reindex_rebuilds_listing_and_index(backend: RedisBackend) -> None
     listed = await backend.documents.page(offset=0, limit=100, since=None, until=None)
     assert sorted(listed) == sorted(uuids)
     assert await backend.documents.search(Search(tel="+15550003")) == [uuids[3]]
+
+
+async def test_a_vcon_that_comes_twice_in_a_batch_is_replaced_by_the_second(
+    backend: RedisBackend,
+) -> None:
+    document = vcon()
+    uuid = validate(document).uuid
+    second = document.replace(b"Ann", b"Bea")
+    batch = [acceptance(it, "in") for it in (vcon(), document, second)]
+    replies = await backend.intake.accept(batch)
+    _, before, after = replies
+    assert isinstance(before, Receipt)
+    assert isinstance(after, Receipt)
+    assert after.rev > before.rev
+    (held,) = await backend.documents.fetch([uuid])
+    assert (held.document, held.rev, held.born) == (second, after.rev, before.rev)
+    assert (await meta(backend, uuid))["open"] == "2"
+    assert await backend.documents.search(Search(name="Bea")) == [uuid]
+    assert uuid not in await backend.documents.search(Search(name="Ann"))
+
+
+async def test_sources_of_a_batch_keep_apart(backend: RedisBackend) -> None:
+    """Where most come from is said once; what differs must not come to others by that."""
+    a, b, c = vcon(), vcon(), vcon()
+    uuids = [validate(it).uuid for it in (a, b, c)]
+    await backend.intake.accept(
+        [acceptance(a, "in"), acceptance(b, "in", "other"), acceptance(c, "in")]
+    )
+    assert [entry.uuid for entry in await read(backend, "in", 9)] == uuids
+    assert [entry.uuid for entry in await read(backend, "other", 9)] == [uuids[1]]
+    (record,) = await backend.history.of(uuids[1])
+    assert record.lists == ("in", "other")
+
+
+async def test_what_was_accepted_before_the_trouble_of_another_is_whole(
+    backend: RedisBackend,
+) -> None:
+    """A list whose ids are used up fails the call in its middle."""
+    good, bad = vcon(), vcon()
+    client = backend.connections.commands
+    last = f"{2**64 - 1}-{2**64 - 1}"
+    await client.execute_command("XADD", "vconflow:list:full", last, "uuid", "x")
+    with pytest.raises(Permanent):
+        await backend.intake.accept([acceptance(good, "in"), acceptance(bad, "full")])
+    uuid = validate(good).uuid
+    assert [entry.uuid for entry in await read(backend, "in")] == [uuid]
+    listed = await backend.documents.page(offset=0, limit=10, since=None, until=None)
+    assert uuid in listed

@@ -4,11 +4,12 @@ import pytest
 from redis_support import meta
 
 from vconflow.adapters.redis.backend import RedisBackend
-from vconflow.errors import Unavailable
+from vconflow.errors import Permanent, Unavailable
 from vconflow.model.validation import validate
 from vconflow.ports.documents import Search
 from vconflow.ports.ledger import (
     Bury,
+    Commit,
     CommitResult,
     Finish,
     Progress,
@@ -140,9 +141,70 @@ async def test_what_redis_does_not_let_be_written_is_not_acknowledged(
             await client.execute_command("ACL", "SETUSER", "default", f"+{command}")
         depth = await backend.stream.depth(["in", "out"])
         assert (depth["in"].pending, depth["out"].waiting) == (1, 0)
+        assert await pttl(backend, f"vcon:{entry.uuid}") == -1
     assert (await commit(backend, ending)).verdict is Verdict.DONE
     depth = await backend.stream.depth(["in", "out"])
     assert (depth["in"].pending, depth["out"].waiting) == (0, 1)
     (kept,) = await backend.documents.fetch([entry.uuid])
     assert kept.document == document
     assert 0 < await pttl(backend, f"vcon:{entry.uuid}") <= 3_600_000
+
+
+async def test_what_cannot_be_handed_on_does_not_expire(backend: RedisBackend) -> None:
+    """The ids of the list it goes to are used up: the dead letter that follows needs it."""
+    entry, found = await begun(backend)
+    last = f"{2**64 - 1}-{2**64 - 1}"
+    client = backend.connections.commands
+    await client.execute_command("XADD", "vconflow:list:full", last, "uuid", "x")
+    ending = Finish("chain:main", (Target("full", False),), expire_seconds=0)
+    with pytest.raises(Permanent):
+        await commit(backend, commit_of(entry, found, then=ending))
+    bury = Bury(Progress(), "main", "commit", "Permanent", "refused")
+    assert (await commit(backend, commit_of(entry, found, then=bury))).verdict is Verdict.DONE
+    assert await pttl(backend, f"vcon:{entry.uuid}") == -1
+
+
+async def test_a_document_that_a_link_lets_expire_does_so_at_the_end(
+    backend: RedisBackend,
+) -> None:
+    for seconds, most in ((60, 60_000), (0, -2)):
+        entry, found = await begun(backend)
+        document = found.document.replace(b"{", b'{"tagged":true,', 1)
+        ending = Finish(expire_seconds=seconds)
+        done = await commit(backend, commit_of(entry, found, document=document, then=ending))
+        assert (done.verdict, done.rev > found.rev) == (Verdict.DONE, True)
+        left = await pttl(backend, f"vcon:{entry.uuid}")
+        assert left == most if most < 0 else 0 < left <= most
+        assert (await meta(backend, entry.uuid))["ttl"] == str(seconds * 1000)
+        expiring = await backend.connections.commands.execute_command(
+            "ZSCORE", "vconflow:expiring", entry.uuid
+        )
+        assert expiring is not None
+
+
+async def test_each_end_of_a_batch_is_its_own(backend: RedisBackend) -> None:
+    """What most have in common is said once; what differs must not come to others by that."""
+    for _ in range(5):
+        await accept(backend, vcon(), "in")
+    entries = await read(backend, "in", 5)
+    finish = Finish("chain:main", (Target("out", False),))
+    ends = [finish, finish, Finish("chain:main", (Target("next", True),)), finish, None]
+    results = await backend.ledger.commit(
+        [Commit(entry, entry.uuid, then=end) for entry, end in zip(entries, ends, strict=True)]
+    )
+    assert all(isinstance(it, CommitResult) and it.verdict is Verdict.DONE for it in results)
+    depth = await backend.stream.depth(["in", "out", "next"])
+    assert (depth["out"].waiting, depth["next"].waiting, depth["in"].pending) == (3, 1, 1)
+    (passed,) = await read(backend, "next")
+    assert passed.uuid == entries[2].uuid
+
+
+async def test_dead_letters_of_one_batch_keep_apart(backend: RedisBackend) -> None:
+    """The same trouble, as an outage makes it, is told of each by its own name."""
+    for _ in range(3):
+        await accept(backend, vcon(), "in")
+    entries = await read(backend, "in", 3)
+    bury = Bury(Progress(), "main", "link:webhook", "Permanent", "refused")
+    await backend.ledger.commit([Commit(entry, entry.uuid, then=bury) for entry in entries])
+    letters = await backend.dead_letters.browse("in", after="", count=10)
+    assert {letter.uuid for letter in letters} == {entry.uuid for entry in entries}

@@ -66,14 +66,13 @@ class RedisDocuments:
 
     async def fetch_some(self, uuids: Sequence[str]) -> list[Document]:
         """See `Documents.fetch_some`."""
-        call = ScriptCall()
-        keys = self._keys
-        firsts = [call.keys_in_a_row(keys.document(uuid), keys.meta(uuid)) for uuid in uuids]
-        items = [[first, first + 1] for first in firsts]
-        replies = await self._scripts.run("fetch", call, [self._fetch_bytes, items])
+        call, keys = ScriptCall(), self._keys
+        for uuid in uuids:
+            call.keys_in_a_row(keys.document(uuid), keys.meta(uuid))
+        reply = await self._scripts.run("fetch", call, [self._fetch_bytes, 1, len(uuids)])
         return [
-            Document(document, int(rev), int(born), bool(deleted), index.decode(), int(count))
-            for document, rev, born, deleted, index, count in replies
+            Document(document, rev, born, bool(deleted), index.decode(), count)
+            for document, rev, born, deleted, index, count in zip(*[iter(reply)] * 6, strict=True)
         ]
 
     async def recache(self, uuid: str, document: bytes) -> None:

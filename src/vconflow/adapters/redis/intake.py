@@ -12,6 +12,7 @@ from vconflow.adapters.redis.index import index_keys, index_text
 from vconflow.adapters.redis.keys import Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
 from vconflow.errors import Conflict, Permanent, RevisionMismatch, Unavailable
+from vconflow.ports.history import HistoryRecord
 from vconflow.ports.intake import (
     Acceptance,
     Enqueued,
@@ -75,41 +76,43 @@ class RedisIntake:
             results[position] = Unavailable("The vCon is being replaced by others all the time")
         return results
 
-    async def _call(self, items: list[tuple[Acceptance, str]]) -> list[int | list[Any]]:
+    async def _call(self, batch: list[tuple[Acceptance, str]]) -> list[int | list[Any]]:
         call = ScriptCall()
+        sources = _Sources(call, self._keys, self._journal)
+        items: list[Any] = []
         header = [
             call.key(self._keys.batch(uuid4().hex)),
             BATCH_TTL,
             self._index_expiry,
             call.key(self._keys.created),
             call.key(self._keys.expiring),
-            [self._item(call, item, previous) for item, previous in items],
             self._journal.header(),
             call.key(self._keys.partners),
             _IDEMPOTENCY_TTL,
+            sources.known,
+            items,
         ]
+        for item, previous in batch:
+            items += self._item(call, sources, item, previous)
         replies: list[int | list[Any]] = await self._scripts.run("accept", call, header)
         return replies
 
-    def _item(self, call: ScriptCall, item: Acceptance, previous: str) -> list[Any]:
+    def _item(
+        self, call: ScriptCall, sources: "_Sources", item: Acceptance, previous: str
+    ) -> tuple[Any, ...]:
         keys, facts = self._keys, item.facts
         index = keys.index(facts)
         uuid = facts.uuid
-        parts = [
+        return (
             uuid,
             call.keys_in_a_row(keys.document(uuid), keys.meta(uuid), keys.history(uuid)),
             call.arg(item.document),
             facts.created_at,
-            [call.key(keys.list(name)) for name in item.lists],
+            sources.index(item),
             [call.key(name) for name in index],
             index_text(index),
-            self._journal.record(call, item.record()),
-            item.source,
-            item.owner,
-        ]
-        # Mostly there is nothing more to say, and the script need not read that it is nothing.
-        return (
-            parts if _is_plain(item, previous) else parts + self._rare_parts(call, item, previous)
+            # Mostly there is nothing more to say.
+            0 if _is_plain(item, previous) else self._rare_parts(call, item, previous),
         )
 
     def _rare_parts(self, call: ScriptCall, item: Acceptance, previous: str) -> list[Any]:
@@ -175,6 +178,27 @@ class RedisIntake:
             known = await self._client.execute_command("GET", key)
         fingerprint, _, noted = (known or b"").decode().partition(separator)
         return noted if fingerprint == idempotency.fingerprint else ""
+
+
+class _Sources:
+    """Where the vCons of one call come from: mostly all from the same, which is said once."""
+
+    def __init__(self, call: ScriptCall, keys: Keys, journal: Journal) -> None:
+        self._call = call
+        self._keys = keys
+        self._journal = journal
+        self._last: HistoryRecord | None = None
+        self.known: list[list[Any]] = []
+
+    def index(self, item: Acceptance) -> int:
+        """Where the source of an item is among those known, from 1."""
+        record = item.record()
+        if record is not self._last:
+            self._last = record
+            streams = [self._call.key(self._keys.list(name)) for name in item.lists]
+            noted = self._journal.record(self._call, record)
+            self.known.append([streams, noted, item.source, item.owner])
+        return len(self.known)
 
 
 def _is_plain(item: Acceptance, previous: str) -> bool:

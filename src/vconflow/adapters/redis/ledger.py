@@ -42,6 +42,8 @@ class RedisLedger:
     async def commit(self, batch: Sequence[Commit]) -> list[CommitResult | Exception]:
         """See `Ledger.commit`."""
         call = ScriptCall()
+        actions = _Actions(call, self._keys)
+        items: list[Any] = []
         header = [
             self._name.name,
             call.key(self._keys.consumer(self._name.name)),
@@ -49,41 +51,41 @@ class RedisLedger:
             self._index_expiry,
             self._document_ttl,
             call.key(self._keys.expiring),
-            [self._item(call, commit) for commit in batch],
             self._journal.header(),
+            actions.known,
+            items,
         ]
-        replies: list[list[Any]] = await self._scripts.run("commit", call, header)
+        for commit in batch:
+            items += self._item(call, actions, commit)
+        replies: list[Any] = await self._scripts.run("commit", call, header)
         return [commit_result(reply) for reply in replies]
 
-    def _item(self, call: ScriptCall, commit: Commit) -> list[Any]:
+    def _item(self, call: ScriptCall, actions: "_Actions", commit: Commit) -> tuple[Any, ...]:
         keys, entry = self._keys, commit.entry
-        own = (keys.document(entry.uuid), keys.meta(entry.uuid), keys.history(entry.uuid))
-        run = call.keys_in_a_row(keys.run(entry.list, entry.id), *own)
-        entry_document, entry_meta, entry_history = run + 1, run + 2, run + 3
-        document, meta, history = entry_document, entry_meta, entry_history
-        if commit.uuid != entry.uuid:
-            document, uuid = call.key(keys.document(commit.uuid)), commit.uuid
-            meta, history = call.key(keys.meta(uuid)), call.key(keys.history(uuid))
-        return [
+        uuid = entry.uuid
+        return (
             call.key(keys.list(entry.list)),
             entry.id,
-            entry_meta,
-            run,
-            commit.uuid,
-            document,
-            meta,
+            call.keys_in_a_row(
+                keys.run(entry.list, entry.id),
+                keys.document(uuid),
+                keys.meta(uuid),
+                keys.history(uuid),
+            ),
+            uuid,
             commit.rev,
             commit.born,
-            0 if commit.document is None else call.arg(commit.document),
-            self.index_change(call, commit),
-            self._action(call, commit),
-            entry.uuid,
-            entry_document,
-            0 if commit.record is None else self._journal.record(call, commit.record),
-            history,
-            entry_history,
             commit.new_rev,
-        ]
+            0 if commit.document is None else call.arg(commit.document),
+            0 if commit.record is None else self._journal.record(call, commit.record),
+            actions.index(commit),
+            self.index_change(call, commit) or 0,
+            0 if commit.uuid == uuid else self._other(call, commit.uuid),
+        )
+
+    def _other(self, call: ScriptCall, uuid: str) -> list[Any]:
+        keys = self._keys
+        return [uuid, *map(call.key, (keys.document(uuid), keys.meta(uuid), keys.history(uuid)))]
 
     def index_change(self, call: ScriptCall, commit: Commit) -> list[Any]:
         """What a commit changes in the search index, as its script takes it."""
@@ -96,8 +98,28 @@ class RedisLedger:
         old = [call.key(name) for name in index_keys(previous)]
         return [text, [call.key(name) for name in names], previous, old]
 
-    def _action(self, call: ScriptCall, commit: Commit) -> list[Any]:
-        entry = commit.entry
+
+class _Actions:
+    """What becomes of the entries of one call: mostly the same of all, then it is said once."""
+
+    def __init__(self, call: ScriptCall, keys: Keys) -> None:
+        self._call = call
+        self._keys = keys
+        self._last: tuple[Finish | None, str, str] | None = None
+        self.known: list[list[Any]] = []
+
+    def index(self, commit: Commit) -> int:
+        """Where the action of a commit is among those known, from 1."""
+        then, entry = commit.then, commit.entry
+        # The others say whose they are.
+        this = (then, entry.counted, entry.trace) if isinstance(then, Finish | None) else None
+        if this is None or this != self._last:
+            self.known.append(self._action(commit))
+        self._last = this
+        return len(self.known)
+
+    def _action(self, commit: Commit) -> list[Any]:
+        call, keys, entry = self._call, self._keys, commit.entry
         match commit.then:
             case None:
                 return ["keep"]
@@ -105,15 +127,15 @@ class RedisLedger:
                 return ["ack", entry.counted]
             case Finish() as finish:
                 targets = [
-                    [call.key(self._keys.list(target.list)), target.feeds]
-                    for target in finish.targets
+                    [call.key(keys.list(target.list)), target.feeds] for target in finish.targets
                 ]
                 expire = -1 if finish.expire_seconds is None else finish.expire_seconds * 1000
+                trace = finish.trace or entry.trace
                 return [
                     "finish",
                     targets,
                     finish.origin,
-                    finish.trace or entry.trace,
+                    trace,
                     finish.stored,
                     expire,
                     entry.counted,
@@ -122,13 +144,8 @@ class RedisLedger:
                 return ["defer", call.arg(_encode(progress)), progress.rests_until]
             case Bury() as bury:
                 fields = [call.arg(value) for value in _dead_fields(commit, bury)]
-                return [
-                    "bury",
-                    call.key(self._keys.dead(entry.list)),
-                    fields,
-                    bury.even_deleted,
-                    entry.counted,
-                ]
+                dead = call.key(keys.dead(entry.list))
+                return ["bury", dead, fields, bury.even_deleted, entry.counted]
 
 
 def _dead_fields(commit: Commit, bury: Bury) -> list[bytes]:
@@ -152,8 +169,10 @@ def _dead_fields(commit: Commit, bury: Bury) -> list[bytes]:
     return [text.encode() for pair in fields.items() for text in pair]
 
 
-def commit_result(reply: list[Any]) -> CommitResult | Exception:
-    """What a script says of one commit."""
+def commit_result(reply: int | list[Any]) -> CommitResult | Exception:
+    """What a script says of one commit; when it is done, that is only the revision."""
+    if isinstance(reply, int):
+        return CommitResult(Verdict.DONE, reply)
     verdict = _VERDICTS.get(reply[0])
     if verdict is None:
         return Permanent(f"the Redis key {reply[1].decode()!r} holds something else")

@@ -1,14 +1,18 @@
 -- Store each vCon of a batch: document, meta, listing, index, stream entries.
--- header: {batch key, batch ttl ms, index expiry ms, listing key, expiring key, items, journal,
---          partners key, idempotency ttl ms}
--- item: {uuid, document key, document arg, created, stream keys, index keys, index text, record arg,
---        origin, owner, and what is mostly left out: trace, expected rev, ownership,
---        idempotency key, fingerprint, previous index text, previous index keys}
--- Behind the key of the document come those of its meta hash and of its history.
+-- header: {batch key, batch ttl ms, index expiry ms, listing key, expiring key, journal,
+--          partners key, idempotency ttl ms, sources, items}
+-- source: {stream keys, record arg, origin, owner}
+-- items: one flat list, since a table for each would cost as much as a command:
+--        {uuid, document key, document arg, created, source, index keys, index text, rare} of each.
+--        Behind the document key come those of the meta hash and of the history.
+-- rare: 0 | {trace, expected rev, ownership, idempotency key, fingerprint, previous index text,
+--            previous index keys}
 -- result: the new rev | {'repeated', rev} | {'index', its text} | {'moved', rev} | {'gone'}
 --         | {'owner'} | {'reused'} | {'type', key}
 local batch_key, batch_ttl, index_expiry, created_key = KEYS[header[1]], header[2], header[3], KEYS[header[4]]
-local expiring_key, partners_key = KEYS[header[5]], KEYS[header[8]]
+local expiring_key, journal, partners_key = KEYS[header[5]], header[6], KEYS[header[7]]
+local idempotency_ttl, sources, items = header[8], header[9], header[10]
+local VALUES, NOTHING = 8, {}
 
 -- The same batch once more: its answer was lost on the way, not its work.
 local before = call('GET', batch_key)
@@ -17,126 +21,172 @@ if before then return cmsgpack.unpack(before) end
 -- Partners are few, and most servers have none.
 local has_partners = is_type(partners_key, 'hash') and known_types[partners_key] == 'hash'
 
--- Who stored the vCon that is there; nil when there is none. What has left Redis for the storages
--- is still listed, and partners are remembered apart. A conserver's has no revision and no owner.
-local function owner_of(uuid, document, held)
-  local rev, deleted, owner = held[1], held[3], held[6]
-  if deleted then return nil end
-  if not rev and known_types[document] == 'none' and not call('ZSCORE', created_key, uuid) then
-    return nil
-  end
-  return owner or (has_partners and call('HGET', partners_key, uuid)) or ''
+-- The item that is worked on. One table for all of them, one after the other.
+local item = {}
+local function turn_to(place)
+  local uuid, key, document, created, source, index_keys, index_text, rare =
+    unpack(items, place + 1, place + VALUES)
+  item.uuid, item.document, item.meta, item.history = uuid, KEYS[key], KEYS[key + 1], KEYS[key + 2]
+  item.bytes, item.created, item.index_keys, item.index_text =
+    ARGV[document], created, index_keys, index_text
+  item.streams, item.record, item.origin, item.owner = unpack(sources[source])
+  item.trace, item.expected, item.ownership, item.marks, item.fingerprint, item.previous_text,
+    item.previous_keys = unpack(rare ~= 0 and rare or NOTHING, 1, 7)
 end
 
-local function own(uuid, document, item, held)
-  if item[13] == 'keep' then return owner_of(uuid, document, held) or item[10] end
-  if item[13] == 'exclusive' then
-    call('HSET', partners_key, uuid, item[10])
-    has_partners = true
-  elseif has_partners and held[6] ~= item[10] then
-    call('HDEL', partners_key, uuid)
+-- Most vCons are new: that is asked of all of a batch at once.
+local are_new, written = true, {}
+local function look_at_metas()
+  local metas = {}
+  for place = 0, #items - 1, VALUES do metas[#metas + 1] = KEYS[items[place + 2] + 1] end
+  by_hundreds(metas, function(...) are_new = are_new and call('EXISTS', ...) == 0 end)
+end
+
+-- What the meta hash of the item's vCon holds; nil when it is no hash.
+local function read_meta()
+  local held = {}
+  if are_new and not written[item.meta] then return held end
+  local reply = redis.pcall(
+    'HMGET', item.meta, 'rev', 'idx', 'deleted', 'born', 'ttl', 'owner', 'open')
+  if reply.err then return nil end
+  held.rev, held.idx, held.deleted, held.born, held.ttl, held.owner, held.open = unpack(reply)
+  return held
+end
+
+-- Who stored the vCon that is there; nil when there is none. What has left Redis for the storages
+-- is still listed, and partners are remembered apart. A conserver's has no revision and no owner.
+local function owner_of(held)
+  if held.deleted then return nil end
+  if not held.rev and known_types[item.document] == 'none'
+    and not call('ZSCORE', created_key, item.uuid) then
+    return nil
   end
-  return item[10]
+  return held.owner or (has_partners and call('HGET', partners_key, item.uuid)) or ''
+end
+
+local function own(held)
+  if item.ownership == 'keep' then return owner_of(held) or item.owner end
+  if item.ownership == 'exclusive' then
+    call('HSET', partners_key, item.uuid, item.owner)
+    has_partners = true
+  elseif has_partners and held.owner ~= item.owner then
+    call('HDEL', partners_key, item.uuid)
+  end
+  return item.owner
 end
 
 -- What became of the same request before: its result, or nil when it is new.
-local function recall(item)
-  local key = KEYS[item[14]]
+local function recall()
+  local key, fingerprint = KEYS[item.marks], item.fingerprint
   if not is_type(key, 'string') then return {'type', key} end
   local known = call('GET', key)
   if not known then return nil end
-  if string.sub(known, 1, #item[15]) ~= item[15] then return {'reused'} end
-  return {'repeated', tonumber(string.sub(known, #item[15] + 2))}
+  if string.sub(known, 1, #fingerprint) ~= fingerprint then return {'reused'} end
+  return {'repeated', tonumber(string.sub(known, #fingerprint + 2))}
 end
 
 -- Why the item cannot be accepted whatever is in it, or nil. `held` is of the meta hash.
-local function refusal(item, document, held)
-  local rev, deleted, expected, ownership = held[1], held[3], item[12], item[13]
+local function refusal(held)
+  local expected, ownership, document = item.expected, item.ownership, item.document
   if not expected and not ownership then return nil end
   if not is_type(document, 'string') then return {'type', document} end
-  if expected == 0 and (deleted or (not rev and known_types[document] == 'none')) then
+  if expected == 0
+    and (held.deleted or (not held.rev and known_types[document] == 'none')) then
     return {'gone'}
   end
-  if expected and expected > 0 and (deleted or tonumber(rev or 0) ~= expected) then
-    return {'moved', tonumber(rev or 0)}
+  if expected and expected > 0 and (held.deleted or tonumber(held.rev or 0) ~= expected) then
+    return {'moved', tonumber(held.rev or 0)}
   end
   if ownership == 'exclusive' then
     if not is_type(partners_key, 'hash') then return {'type', partners_key} end
-    if (owner_of(item[1], document, held) or item[10]) ~= item[10] then return {'owner'} end
+    if (owner_of(held) or item.owner) ~= item.owner then return {'owner'} end
   end
 end
 
 -- Write document and index: the key that holds something else, when nothing was written.
-local function store(item, document)
-  local bytes = ARGV[item[3]]
+local function store()
+  local document, old, new = item.document, item.previous_keys, item.index_keys
   -- Most vCons are new. Of those that are not, the type is to be looked at before.
-  local is_new = call('SET', document, bytes, 'NX')
+  local is_new = call('SET', document, item.bytes, 'NX')
   local wrong = not is_new and not is_type(document, 'string') and document
-  if not wrong and item[17] then
-    local fits, other = all_types(item[6], 'zset')
-    if fits then fits, other = all_types(item[17], 'zset') end
+  if not wrong and old then
+    local fits, other = all_types(new, 'zset')
+    if fits then fits, other = all_types(old, 'zset') end
     wrong = not fits and other
-    if not wrong then reindex(item[1], item[17], item[6], index_expiry) end
+    if not wrong then reindex(item.uuid, old, new, index_expiry) end
   elseif not wrong then
-    wrong = index_into(item[1], item[6], index_expiry)
+    wrong = index_into(item.uuid, new, index_expiry)
   end
   if wrong then
     if is_new then call('DEL', document) end
     return wrong
   end
-  if not is_new then call('SET', document, bytes) end
+  if not is_new then call('SET', document, item.bytes) end
 end
 
-local function accept(item)
-  local before = item[14] and recall(item)
+-- The meta hash of what was stored; its new revision.
+local function describe(held)
+  local meta, deleted = item.meta, held.deleted
+  local new_rev, owner = next_rev(held.rev), own(held)
+  local rev_text = integer(new_rev)
+  if deleted then call('DEL', meta) end
+  -- Entries that count a conserver's document go on to count it.
+  local open = not deleted and tonumber(held.open or 0) or 0
+  local born = (not deleted and (held.born or (open > 0 and '1'))) or rev_text
+  if #item.streams > 0 then
+    call('HSET', meta, 'rev', rev_text, 'idx', item.index_text, 'owner', owner, 'born', born,
+      'open', integer(open + #item.streams))
+  else
+    call('HSET', meta, 'rev', rev_text, 'idx', item.index_text, 'owner', owner, 'born', born)
+  end
+  written[meta] = true
+  if held.rev then
+    call('PERSIST', meta)
+    if held.ttl then
+      call('HDEL', meta, 'ttl')
+      if is_type(expiring_key, 'zset') then call('ZREM', expiring_key, item.uuid) end
+    end
+  end
+  return new_rev, rev_text
+end
+
+local function accept()
+  local before = item.marks and recall()
   if before then return before end
-  local uuid, document, meta = item[1], KEYS[item[2]], KEYS[item[2] + 1]
-  local streams = item[5]
+  local streams = item.streams
   if not is_type(created_key, 'zset') then return {'type', created_key} end
   local fits, wrong = all_types(streams, 'stream')
   if not fits then return {'type', wrong} end
 
-  local held = redis.pcall('HMGET', meta, 'rev', 'idx', 'deleted', 'born', 'ttl', 'owner', 'open')
-  if held.err then return {'type', meta} end
-  local rev, index, deleted = held[1], held[2] or '', held[3]
-  local refused = refusal(item, document, held)
+  local held = read_meta()
+  if not held then return {'type', item.meta} end
+  local refused = refusal(held)
   if refused then return refused end
   -- The same index keys as before need no removal; others must have been declared.
-  if index ~= item[7] and index ~= (item[16] or '') then return {'index', index} end
-  wrong = store(item, document)
+  local index = held.idx or ''
+  if index ~= item.index_text and index ~= (item.previous_text or '') then
+    return {'index', index}
+  end
+  wrong = store()
   if wrong then return {'type', wrong} end
 
-  local new_rev, owner = next_rev(rev), own(uuid, document, item, held)
-  if deleted then call('DEL', meta) end
-  local rev_text = integer(new_rev)
-  -- Entries that count a conserver's document go on to count it.
-  local born = (not deleted and (held[4] or (tonumber(held[7] or 0) > 0 and '1'))) or rev_text
-  if #streams > 0 then
-    local open = not deleted and tonumber(held[7]) or 0
-    call('HSET', meta, 'rev', rev_text, 'idx', item[7], 'owner', owner, 'born', born,
-      'open', integer(open + #streams))
-  else
-    call('HSET', meta, 'rev', rev_text, 'idx', item[7], 'owner', owner, 'born', born)
-  end
-  if rev then
-    call('PERSIST', meta)
-    if held[5] then
-      call('HDEL', meta, 'ttl')
-      if is_type(expiring_key, 'zset') then call('ZREM', expiring_key, uuid) end
-    end
-  end
-  call('ZADD', created_key, item[4], uuid)
+  local new_rev, rev_text = describe(held)
+  call('ZADD', created_key, item.created, item.uuid)
   for _, stream in ipairs(streams) do
-    add_entry(KEYS[stream], uuid, now_ms, item[9], item[11] or '', true)
+    add_entry(KEYS[stream], item.uuid, now_ms, item.origin, item.trace or '', true)
   end
-  if item[14] then
-    call('SET', KEYS[item[14]], item[15] .. ' ' .. rev_text, 'PX', header[9])
+  if item.marks then
+    call('SET', KEYS[item.marks], item.fingerprint .. ' ' .. rev_text, 'PX', idempotency_ttl)
   end
-  remember(header[7], KEYS[item[2] + 2], uuid, ARGV[item[8]])
+  remember(journal, item.history, item.uuid, ARGV[item.record])
   return new_rev
 end
 
+look_at_metas()
 local results = {}
-for i, item in ipairs(header[6]) do results[i] = accept(item) end
+for place = 0, #items - 1, VALUES do
+  turn_to(place)
+  results[#results + 1] = accept()
+end
 call('SET', batch_key, cmsgpack.pack(results), 'PX', batch_ttl)
 return results

@@ -29,7 +29,7 @@ for _, item in ipairs(header[3]) do
         and held[5] ~= held[3] then
         forget(item, meta, held)
       else
-        let_expire(item[2], KEYS[item[3]], meta, KEYS[header[4]], header[5], header[6])
+        look_and_let_expire(item[2], KEYS[item[3]], meta, KEYS[header[4]], header[5], header[6])
       end
     end
   end

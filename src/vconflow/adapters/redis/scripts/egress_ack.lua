@@ -19,7 +19,7 @@ for position, item in ipairs(header[2]) do
       if redis.call('HINCRBY', meta, item[4], -1) < 0 then redis.call('HSET', meta, item[4], 0) end
       -- It was put on the list for a chain, and kept its document until now.
       if item[4] == 'open' then
-        let_expire(item[5], KEYS[item[7]], meta, KEYS[header[8]], header[9], header[10])
+        look_and_let_expire(item[5], KEYS[item[7]], meta, KEYS[header[8]], header[9], header[10])
       end
     end
     remember(header[3], KEYS[item[6]], item[5], ARGV[header[4]])

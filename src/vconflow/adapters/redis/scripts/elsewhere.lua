@@ -40,7 +40,7 @@ if #finish > 0 then
   end
   call('HSET', meta, finish[4] and 'stored' or 'done', integer(rev))
   if finish[5] >= 0 then call('HSET', meta, 'ttl', integer(finish[5])) end
-  let_expire(uuid, document, meta, KEYS[header[8]], header[9], header[10])
+  look_and_let_expire(uuid, document, meta, KEYS[header[8]], header[9], header[10])
   call('SET', mark, integer(rev), 'PX', header[12])
 end
 if header[15] > 0 then remember(header[14], KEYS[header[16]], uuid, ARGV[header[15]]) end

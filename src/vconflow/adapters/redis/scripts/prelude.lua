@@ -4,18 +4,27 @@
 -- back, so each item is checked first and written afterwards, and one item's trouble never stops
 -- the next.
 local deadline, header = unpack(cmsgpack.unpack(ARGV[1]))
-local call, KEYS = redis.call, KEYS
+local call, KEYS, format, match = redis.call, KEYS, string.format, string.match
 local clock = call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now_us = clock[1] * 1000000 + clock[2]
 local GROUP = 'vconflow'
 local ready_key, bell_key = KEYS[#KEYS - 1], KEYS[#KEYS]
 
-local function integer(number) return string.format('%.0f', number) end
+-- `%d` takes a tenth of the time, where it is not cut to 32 bits.
+local WHOLE = format('%d', 2 ^ 40) == '1099511627776' and '%d' or '%.0f'
+local function integer(number) return format(WHOLE, number) end
 local now_text = integer(now_ms)
 
 -- A network may deliver what was sent long after the sender gave it up and went on.
 if now_ms > deadline then return redis.error_reply('LATE ' .. now_text) end
+
+-- Values for `run`, so many at a time that they fit on the stack of Lua.
+local function by_hundreds(values, run)
+  for first = 1, #values, 100 do
+    run(unpack(values, first, math.min(first + 99, #values)))
+  end
+end
 
 -- The revision after `rev`. It follows the clock so that it also grows past a forgotten one.
 local function next_rev(rev) return math.max((tonumber(rev) or 0) + 1, now_us) end
@@ -107,10 +116,11 @@ local function reindex(uuid, old_keys, new_keys, expiry_ms)
   index_into(uuid, new_keys, expiry_ms)
 end
 
--- Whether an entry is one of this life of the uuid, which began at `born`.
-local function is_of(born, entry_id)
-  return (tonumber(string.match(entry_id, '^%d+')) or 0) >= math.floor((tonumber(born) or 0) / 1000)
-end
+-- When an entry was added, in Unix ms. (`tonumber` would read the digits twice.)
+local function milliseconds(entry_id) return (match(entry_id, '^%d+') or 0) + 0 end
+
+-- Whether an entry that was added at `added` is one of this life of the uuid, which began at `born`.
+local function is_of(born, added) return added >= math.floor((tonumber(born) or 0) / 1000) end
 
 -- Whether an entry is counted in the meta hash, in the field `counted`: not one from an earlier life
 -- of the uuid. Of a conserver's document nothing is known but how many entries count it.
@@ -118,7 +128,7 @@ local function is_counted(meta, counted, entry_id)
   local held = redis.call('HMGET', meta, 'born', 'deleted', 'rev', counted)
   if held[2] then return false end
   if not held[3] then return held[4] ~= false end
-  return is_of(held[1], entry_id)
+  return is_of(held[1], milliseconds(entry_id))
 end
 
 -- Whoever reads so many lists that it cannot look at each of them every time looks here. A hint:
@@ -179,18 +189,27 @@ end
 
 -- A document leaves Redis only when no list works on it and a readable storage holds this very
 -- revision, or when a link asked for it.
-local function let_expire(uuid, document, meta, expiring_key, document_ttl, index_expiry)
-  local held = redis.call('HMGET', meta, 'open', 'stored', 'ttl', 'rev')
-  if not held[4] or tonumber(held[1] or 0) > 0 then return end
-  local stored = held[2] == held[4]
-  local ttl = tonumber(held[3]) or (stored and document_ttl > 0 and document_ttl)
+-- held: what the meta hash holds under 'open', 'stored', 'ttl' and 'rev'
+local function let_expire(uuid, document, meta, held, expiring_key, document_ttl, index_expiry)
+  if not held.rev or tonumber(held.open or 0) > 0 then return end
+  local stored = held.stored == held.rev
+  local ttl = held.ttl and tonumber(held.ttl) or (stored and document_ttl > 0 and document_ttl)
   if not ttl then return end
-  redis.call('PEXPIRE', document, integer(ttl))
-  redis.call('PEXPIRE', meta, integer(math.max(ttl, index_expiry) + 60000))
+  call('PEXPIRE', document, integer(ttl))
+  call('PEXPIRE', meta, integer(math.max(ttl, index_expiry) + 60000))
   if not is_type(expiring_key, 'zset') then return end
-  if stored then
-    redis.call('ZREM', expiring_key, uuid)
-  else
-    redis.call('ZADD', expiring_key, integer(now_ms + ttl), uuid)
+  if not stored then
+    call('ZADD', expiring_key, integer(now_ms + ttl), uuid)
+    known_types[expiring_key] = 'zset'
+  elseif known_types[expiring_key] == 'zset' then
+    call('ZREM', expiring_key, uuid)
   end
+end
+
+-- The same, of a meta hash that was not read.
+local function look_and_let_expire(uuid, document, meta, ...)
+  local held = {}
+  held.open, held.stored, held.ttl, held.rev =
+    unpack(call('HMGET', meta, 'open', 'stored', 'ttl', 'rev'))
+  let_expire(uuid, document, meta, held, ...)
 end
