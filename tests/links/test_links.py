@@ -233,6 +233,16 @@ async def test_expire_asks_for_the_expiry(resources: Resources) -> None:
     assert this_run.expire_seconds == 60
 
 
+@pytest.mark.parametrize(
+    ("wanted", "kept"), [(60.9, 60), (1e30, 3_153_600_000), (float("inf"), 3_153_600_000)]
+)
+def test_an_expiry_is_one_that_redis_can_count(wanted: float, kept: int) -> None:
+    """A module of a third party may ask for anything."""
+    this_run = run()
+    this_run.expire(wanted)  # type: ignore[arg-type]
+    assert this_run.expire_seconds == kept
+
+
 async def test_delay_sleeps_on_the_clock(resources: Resources) -> None:
     assert await outcome(DelayLink, resources, vcon_with(), seconds=0.25) == CONTINUE
     assert isinstance(resources.clock, ManualClock)

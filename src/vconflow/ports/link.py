@@ -8,6 +8,8 @@ from vconflow.model.vcon import Vcon
 
 __all__ = ["CONTINUE", "Continue", "Halt", "Link", "LinkRun", "Outcome", "Replace", "Route"]
 
+_LONGEST_EXPIRY = 100 * 365 * 24 * 3600
+
 
 @dataclass(frozen=True)
 class Continue:
@@ -59,8 +61,11 @@ class LinkRun:
         return f"{self.list}:{self.entry}:{self.link}"
 
     def expire(self, seconds: int) -> None:
-        """Let the document expire from Redis that many seconds after this chain has finished."""
-        self.expire_seconds = seconds
+        """Let the document expire from Redis that many seconds after this chain has finished.
+
+        More than a hundred years, which Redis could not count some day, are taken for a hundred.
+        """
+        self.expire_seconds = int(min(seconds, _LONGEST_EXPIRY))
 
     async def keep(self) -> None:
         """Write the vCon as it is by now, so that a crash does not take back what was paid for.
