@@ -50,6 +50,9 @@ class Fanout:
         self.breakers = Breakers() if breakers is None else breakers
         self._parallel = parallel
         self._units = dict(units)
+        self._keepers = {
+            name for name, it in units.items() if it.storage.readable and not it.forgets
+        }
         old = {} if before is None else before._writers
         self._writers: dict[str, StorageWriter] = {
             name: old[name]
@@ -64,8 +67,7 @@ class Fanout:
 
     def any_readable(self, names: Sequence[str]) -> bool:
         """Whether one of these storages gives back what it was given, however late."""
-        units = [self._units[name] for name in names if name in self._units]
-        return any(unit.storage.readable and not unit.forgets for unit in units)
+        return not self._keepers.isdisjoint(names)
 
     async def store(
         self, vcon: StoredVcon, names: Sequence[str], note: Note | None = None
@@ -74,25 +76,20 @@ class Fanout:
 
         `Paused` stands for a storage that was not even asked. `note` is told how each one did.
         """
-        known = [name for name in names if name in self._writers]
-        failures: dict[str, Exception] = {
-            name: Permanent(f"storage {name!r} is not configured any more")
-            for name in names
-            if name not in self._writers
-        }
-        if len(known) == 1 or not self._parallel:  # a gather costs a task per storage
-            results = [await self._store_one(vcon, name, note) for name in known]
+        if len(names) == 1 or not self._parallel:  # a gather costs a task per storage
+            results = [await self._store_one(vcon, name, note) for name in names]
         else:
-            results = await asyncio.gather(*(self._store_one(vcon, name, note) for name in known))
-        failures |= {
+            results = await asyncio.gather(*(self._store_one(vcon, name, note) for name in names))
+        return {
             name: error
-            for name, error in zip(known, results, strict=True)
+            for name, error in zip(names, results, strict=True)
             if isinstance(error, Exception)
         }
-        return failures
 
     async def _store_one(self, vcon: StoredVcon, name: str, note: Note | None) -> Exception | None:
-        writer, started = self._writers[name], time.perf_counter()
+        writer, started = self._writers.get(name), time.perf_counter()
+        if writer is None:
+            return Permanent(f"storage {name!r} is not configured any more")
         try:
             writer.breaker.admit()
             await writer.batcher.submit(vcon)

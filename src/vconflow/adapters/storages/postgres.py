@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from operator import attrgetter
 from typing import Any, ClassVar, Final, Self
 
 import asyncpg
@@ -55,7 +56,7 @@ class PostgresStorage:
     async def put(self, vcons: Sequence[StoredVcon]) -> None:
         """Write a batch. Raises PartialFailure for vCons that PostgreSQL refuses."""
         # In one order everywhere, so that replicas do not wait for each other in a circle.
-        rows = sorted(map(row, vcons), key=lambda row: row.id)
+        rows = sorted(map(row, vcons), key=attrgetter("id"))
         failures: dict[str, Exception] = {}
         async with self._connection() as connection:
             await self._write(connection, rows, failures)

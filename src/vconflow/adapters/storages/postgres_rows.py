@@ -70,6 +70,8 @@ def _head(document: bytes) -> _Head:
 
 def _text(raw: Raw) -> str | None:
     """Return a string as PostgreSQL can hold it: without the character 0."""
+    if not raw:
+        return None
     try:
         value = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
