@@ -51,7 +51,7 @@ class Fanout:
         self._parallel = parallel
         self._units = dict(units)
         self._keepers = {
-            name for name, it in units.items() if it.storage.readable and not it.forgets
+            name for name, it in units.items() if is_readable(it.storage) and not it.forgets
         }
         old = {} if before is None else before._writers
         self._writers: dict[str, StorageWriter] = {

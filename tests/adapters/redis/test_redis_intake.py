@@ -1,7 +1,7 @@
 """Ingest as only Redis can have it; how every backend behaves is in the contract."""
 
 import pytest
-from redis_support import meta
+from redis_support import meta, use_up_ids
 
 from vconflow.adapters.redis.backend import RedisBackend
 from vconflow.errors import Permanent
@@ -109,9 +109,7 @@ async def test_what_was_accepted_before_the_trouble_of_another_is_whole(
 ) -> None:
     """A list whose ids are used up fails the call in its middle."""
     good, bad = vcon(), vcon()
-    client = backend.connections.commands
-    last = f"{2**64 - 1}-{2**64 - 1}"
-    await client.execute_command("XADD", "vconflow:list:full", last, "uuid", "x")
+    await use_up_ids(backend, "full")
     with pytest.raises(Permanent):
         await backend.intake.accept([acceptance(good, "in"), acceptance(bad, "full")])
     uuid = validate(good).uuid

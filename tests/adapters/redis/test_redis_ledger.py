@@ -1,7 +1,7 @@
 """The script that decides what becomes of an entry, as only Redis can have it."""
 
 import pytest
-from redis_support import meta
+from redis_support import meta, use_up_ids
 
 from vconflow.adapters.redis.backend import RedisBackend
 from vconflow.errors import Permanent, Unavailable
@@ -153,9 +153,7 @@ async def test_what_redis_does_not_let_be_written_is_not_acknowledged(
 async def test_what_cannot_be_handed_on_does_not_expire(backend: RedisBackend) -> None:
     """The ids of the list it goes to are used up: the dead letter that follows needs it."""
     entry, found = await begun(backend)
-    last = f"{2**64 - 1}-{2**64 - 1}"
-    client = backend.connections.commands
-    await client.execute_command("XADD", "vconflow:list:full", last, "uuid", "x")
+    await use_up_ids(backend, "full")
     ending = Finish("chain:main", (Target("full", False),), expire_seconds=0)
     with pytest.raises(Permanent):
         await commit(backend, commit_of(entry, found, then=ending))

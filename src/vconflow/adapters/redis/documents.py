@@ -69,7 +69,7 @@ class RedisDocuments:
         call, keys = ScriptCall(), self._keys
         for uuid in uuids:
             call.keys_in_a_row(keys.document(uuid), keys.meta(uuid))
-        reply = await self._scripts.run("fetch", call, [self._fetch_bytes, 1, len(uuids)])
+        reply = await self._scripts.run("fetch", call, [self._fetch_bytes, len(uuids)])
         return [
             Document(document, rev, born, bool(deleted), index.decode(), count)
             for document, rev, born, deleted, index, count in zip(*[iter(reply)] * 6, strict=True)

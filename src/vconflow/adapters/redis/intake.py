@@ -10,7 +10,7 @@ from vconflow.adapters.redis.errors import redis_errors
 from vconflow.adapters.redis.history import Journal
 from vconflow.adapters.redis.index import index_keys, index_text
 from vconflow.adapters.redis.keys import Keys
-from vconflow.adapters.redis.scripts import ScriptCall, Scripts
+from vconflow.adapters.redis.scripts import SaidOnce, ScriptCall, Scripts
 from vconflow.errors import Conflict, Permanent, RevisionMismatch, Unavailable
 from vconflow.ports.history import HistoryRecord
 from vconflow.ports.intake import (
@@ -78,7 +78,7 @@ class RedisIntake:
 
     async def _call(self, batch: list[tuple[Acceptance, str]]) -> list[int | list[Any]]:
         call = ScriptCall()
-        sources = _Sources(call, self._keys, self._journal)
+        sources = SaidOnce()
         items: list[Any] = []
         header = [
             call.key(self._keys.batch(uuid4().hex)),
@@ -89,7 +89,7 @@ class RedisIntake:
             self._journal.header(),
             call.key(self._keys.partners),
             _IDEMPOTENCY_TTL,
-            sources.known,
+            sources.said,
             items,
         ]
         for item, previous in batch:
@@ -98,22 +98,26 @@ class RedisIntake:
         return replies
 
     def _item(
-        self, call: ScriptCall, sources: "_Sources", item: Acceptance, previous: str
+        self, call: ScriptCall, sources: SaidOnce, item: Acceptance, previous: str
     ) -> tuple[Any, ...]:
         keys, facts = self._keys, item.facts
         index = keys.index(facts)
-        uuid = facts.uuid
+        uuid, record = facts.uuid, item.record()
         return (
             uuid,
             call.keys_in_a_row(keys.document(uuid), keys.meta(uuid), keys.history(uuid)),
             call.arg(item.document),
             facts.created_at,
-            sources.index(item),
+            sources.index(record, lambda: self._source(call, item, record)),
             [call.key(name) for name in index],
             index_text(index),
             # Mostly there is nothing more to say.
             0 if _is_plain(item, previous) else self._rare_parts(call, item, previous),
         )
+
+    def _source(self, call: ScriptCall, item: Acceptance, record: HistoryRecord) -> list[Any]:
+        streams = [call.key(self._keys.list(name)) for name in item.lists]
+        return [streams, self._journal.record(call, record), item.source, item.owner]
 
     def _rare_parts(self, call: ScriptCall, item: Acceptance, previous: str) -> list[Any]:
         marks = item.idempotency
@@ -178,27 +182,6 @@ class RedisIntake:
             known = await self._client.execute_command("GET", key)
         fingerprint, _, noted = (known or b"").decode().partition(separator)
         return noted if fingerprint == idempotency.fingerprint else ""
-
-
-class _Sources:
-    """Where the vCons of one call come from: mostly all from the same, which is said once."""
-
-    def __init__(self, call: ScriptCall, keys: Keys, journal: Journal) -> None:
-        self._call = call
-        self._keys = keys
-        self._journal = journal
-        self._last: HistoryRecord | None = None
-        self.known: list[list[Any]] = []
-
-    def index(self, item: Acceptance) -> int:
-        """Where the source of an item is among those known, from 1."""
-        record = item.record()
-        if record is not self._last:
-            self._last = record
-            streams = [self._call.key(self._keys.list(name)) for name in item.lists]
-            noted = self._journal.record(self._call, record)
-            self.known.append([streams, noted, item.source, item.owner])
-        return len(self.known)
 
 
 def _is_plain(item: Acceptance, previous: str) -> bool:

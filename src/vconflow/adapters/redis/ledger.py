@@ -9,7 +9,7 @@ from vconflow.adapters.redis.consumer_name import ConsumerName
 from vconflow.adapters.redis.history import Journal
 from vconflow.adapters.redis.index import index_keys, index_of
 from vconflow.adapters.redis.keys import Keys
-from vconflow.adapters.redis.scripts import ScriptCall, Scripts
+from vconflow.adapters.redis.scripts import SaidOnce, ScriptCall, Scripts
 from vconflow.errors import Permanent
 from vconflow.ports.ledger import Bury, Commit, CommitResult, Defer, Finish, Verdict
 
@@ -42,7 +42,7 @@ class RedisLedger:
     async def commit(self, batch: Sequence[Commit]) -> list[CommitResult | Exception]:
         """See `Ledger.commit`."""
         call = ScriptCall()
-        actions = _Actions(call, self._keys)
+        actions = SaidOnce()
         items: list[Any] = []
         header = [
             self._name.name,
@@ -52,7 +52,7 @@ class RedisLedger:
             self._document_ttl,
             call.key(self._keys.expiring),
             self._journal.header(),
-            actions.known,
+            actions.said,
             items,
         ]
         for commit in batch:
@@ -60,9 +60,11 @@ class RedisLedger:
         replies: list[Any] = await self._scripts.run("commit", call, header)
         return [commit_result(reply) for reply in replies]
 
-    def _item(self, call: ScriptCall, actions: "_Actions", commit: Commit) -> tuple[Any, ...]:
-        keys, entry = self._keys, commit.entry
+    def _item(self, call: ScriptCall, actions: SaidOnce, commit: Commit) -> tuple[Any, ...]:
+        keys, entry, then = self._keys, commit.entry, commit.then
         uuid = entry.uuid
+        # Progress and dead letters tell of one entry alone.
+        shared = (then, entry.counted, entry.trace) if isinstance(then, Finish | None) else None
         return (
             call.key(keys.list(entry.list)),
             entry.id,
@@ -78,7 +80,7 @@ class RedisLedger:
             commit.new_rev,
             0 if commit.document is None else call.arg(commit.document),
             0 if commit.record is None else self._journal.record(call, commit.record),
-            actions.index(commit),
+            actions.index(shared, lambda: self._action(call, commit)),
             self.index_change(call, commit) or 0,
             0 if commit.uuid == uuid else self._other(call, commit.uuid),
         )
@@ -98,28 +100,8 @@ class RedisLedger:
         old = [call.key(name) for name in index_keys(previous)]
         return [text, [call.key(name) for name in names], previous, old]
 
-
-class _Actions:
-    """What becomes of the entries of one call: mostly the same of all, then it is said once."""
-
-    def __init__(self, call: ScriptCall, keys: Keys) -> None:
-        self._call = call
-        self._keys = keys
-        self._last: tuple[Finish | None, str, str] | None = None
-        self.known: list[list[Any]] = []
-
-    def index(self, commit: Commit) -> int:
-        """Where the action of a commit is among those known, from 1."""
-        then, entry = commit.then, commit.entry
-        # The others say whose they are.
-        this = (then, entry.counted, entry.trace) if isinstance(then, Finish | None) else None
-        if this is None or this != self._last:
-            self.known.append(self._action(commit))
-        self._last = this
-        return len(self.known)
-
-    def _action(self, commit: Commit) -> list[Any]:
-        call, keys, entry = self._call, self._keys, commit.entry
+    def _action(self, call: ScriptCall, commit: Commit) -> list[Any]:
+        keys, entry = self._keys, commit.entry
         match commit.then:
             case None:
                 return ["keep"]

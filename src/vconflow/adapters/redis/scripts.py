@@ -7,7 +7,7 @@ them. Every key a script touches is declared, each only once however often it is
 import hashlib
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any
 
@@ -21,7 +21,7 @@ from vconflow.adapters.redis.keys import Keys
 from vconflow.errors import Unavailable
 from vconflow.telemetry import events
 
-__all__ = ["ScriptCall", "Scripts", "load_scripts"]
+__all__ = ["SaidOnce", "ScriptCall", "Scripts", "load_scripts"]
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -61,6 +61,26 @@ class ScriptCall:
     def shared(self, value: bytes) -> int:
         """The index of an argument that is small, and likely to be there already."""
         return self._shared.get(value) or self._shared.setdefault(value, self.arg(value))
+
+
+class SaidOnce:
+    """What many items of a call have in common, so that each only says which of it is its own."""
+
+    __slots__ = ("_last", "said")
+
+    def __init__(self) -> None:
+        self.said: list[list[Any]] = []
+        self._last: object = None
+
+    def index(self, what: object, say: Callable[[], list[Any]]) -> int:
+        """Which of what was said is an item's, from 1. It is said anew unless `what` is the last.
+
+        With None it is this item's alone.
+        """
+        if what is None or what != self._last:
+            self.said.append(say())
+        self._last = what
+        return len(self.said)
 
 
 def load_scripts() -> dict[str, str]:

@@ -32,10 +32,9 @@ local function turn_to(place)
   item.action, item.index = actions[action], index ~= 0 and index
   item.document, item.meta, item.history = KEYS[run + 1], KEYS[run + 2], KEYS[run + 3]
   -- The entry's own, also where the vCon is another.
-  item.own, item.own_document, item.own_meta, item.own_history = true, nil, item.meta, nil
+  item.own, item.own_uuid = other == 0, uuid
+  item.own_document, item.own_meta, item.own_history = item.document, item.meta, item.history
   if other ~= 0 then
-    item.own, item.own_uuid, item.own_document, item.own_history =
-      false, uuid, item.document, item.history
     item.uuid, item.document = other[1], KEYS[other[2]]
     item.meta, item.history = KEYS[other[3]], KEYS[other[4]]
   end
@@ -186,9 +185,8 @@ end
 local function note()
   if not item.record then return end
   -- What made the entry was noted too.
-  if item.own then return remember(journal, item.history, item.uuid, item.record, item.added) end
   remember(journal, item.own_history, item.own_uuid, item.record, item.added)
-  remember(journal, item.history, item.uuid, item.record)
+  if not item.own then remember(journal, item.history, item.uuid, item.record) end
 end
 
 -- The key that holds something else than what is to be written there; nil when there is none.

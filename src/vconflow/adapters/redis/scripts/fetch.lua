@@ -1,10 +1,10 @@
 -- Read documents with their revision, up to a number of bytes; the rest comes with the next call.
--- header: {bytes, first key, how many}: the keys of document and meta hash of each in a row
+-- header: {bytes, how many}; KEYS are those of document and meta hash of each in a row
 -- result: document or false, rev, born, deleted (1), index text, open of each in a row, for fewer
 -- than were asked for when the bytes were used up
-local left, first, count = unpack(header)
+local left, count = unpack(header)
 local results = {}
-for key = first, first + 2 * count - 2, 2 do
+for key = 1, 2 * count, 2 do
   if left <= 0 then break end
   local document = redis.pcall('GET', KEYS[key])
   -- A replica may lack what its master has. It refuses writes, also this one that changes nothing.

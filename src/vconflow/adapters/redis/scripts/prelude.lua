@@ -11,7 +11,7 @@ local now_us = clock[1] * 1000000 + clock[2]
 local GROUP = 'vconflow'
 local ready_key, bell_key = KEYS[#KEYS - 1], KEYS[#KEYS]
 
--- `%d` takes a tenth of the time, where it is not cut to 32 bits.
+-- `%d` is quicker, where it is not cut to 32 bits.
 local WHOLE = format('%d', 2 ^ 40) == '1099511627776' and '%d' or '%.0f'
 local function integer(number) return format(WHOLE, number) end
 local now_text = integer(now_ms)
