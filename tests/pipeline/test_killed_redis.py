@@ -31,13 +31,14 @@ async def test_what_was_accepted_outlives_a_killed_redis(tmp_path: Path) -> None
         accepted: list[str] = []
 
         async def load() -> None:
-            for _ in range(600):
+            for _ in range(60):
                 try:
                     accepted.extend(await it.submit(vcon()))
                 except Retryable:
                     await asyncio.sleep(0.01)
 
-        loads = [asyncio.create_task(load()) for _ in range(4)]
+        # So many that two batches are under way, and a third gathers.
+        loads = [asyncio.create_task(load()) for _ in range(60)]
         for _ in range(2):
             await asyncio.sleep(0.3)
             before = len(accepted)

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vconflow.errors import Overloaded, PartialFailure, Permanent, Retryable, Unavailable
-from vconflow.pipeline.batcher import Batcher
+from vconflow.errors import PartialFailure, Permanent, Retryable, Unavailable
 from vconflow.pipeline.cancelling import cancel_all
 from vconflow.pipeline.failure import storages_failed
 from vconflow.pipeline.retry import RetryPolicy, is_retryable
@@ -17,109 +16,6 @@ from vconflow.pipeline.returns import Returns
 from vconflow.pipeline.slots import Slots
 from vconflow.pipeline.supervisor import supervised
 from vconflow.ports.stream import EntryStream
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    async def flush(self, items: Sequence[int]) -> list[int | Exception]:
-        self.batches.append(list(items))
-        await self.gate.wait()
-        return [ValueError(str(item)) if item < 0 else item * 2 for item in items]
-
-
-async def test_calls_that_arrive_during_a_flush_share_the_next_one() -> None:
-    recorder = Recorder()
-    batcher: Batcher[int, int] = Batcher(recorder.flush, max_items=4)
-    recorder.gate.clear()
-    first = batcher.submit(1)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    rest = [batcher.submit(number) for number in range(2, 8)]
-    await asyncio.sleep(0)
-    recorder.gate.set()
-    assert [await task for task in [first, *rest]] == [2, 4, 6, 8, 10, 12, 14]
-    assert recorder.batches == [[1], [2, 3, 4, 5], [6, 7]]
-
-
-async def test_batches_are_bounded_by_bytes_and_a_large_item_goes_alone() -> None:
-    recorder = Recorder()
-    batcher: Batcher[int, int] = Batcher(recorder.flush, max_bytes=10, size_of=abs)
-    assert await asyncio.gather(*map(batcher.submit, (4, 5, 3, 50, 1))) == [8, 10, 6, 100, 2]
-    assert recorder.batches == [[4, 5], [3], [50], [1]]
-
-
-async def test_what_a_partial_flush_leaves_comes_again_in_order() -> None:
-    batches: list[list[int]] = []
-
-    async def three(items: Sequence[int]) -> list[int]:
-        batches.append(list(items))
-        return [item * 2 for item in items[:3]]
-
-    batcher: Batcher[int, int] = Batcher(three, partial=True)
-    assert await asyncio.gather(*map(batcher.submit, range(8))) == [n * 2 for n in range(8)]
-    assert batches == [[*range(8)], [*range(3, 8)], [6, 7]]
-
-
-async def test_a_failing_item_fails_alone_and_a_failing_flush_fails_all() -> None:
-    recorder = Recorder()
-    batcher: Batcher[int, int] = Batcher(recorder.flush)
-    results = await asyncio.gather(*map(batcher.submit, (1, -1, 2)), return_exceptions=True)
-    assert [type(result) for result in results] == [int, ValueError, int]
-
-    async def broken(items: Sequence[int]) -> list[int | Exception]:
-        raise Retryable("away")
-
-    failing: Batcher[int, int] = Batcher(broken)
-    results = await asyncio.gather(*map(failing.submit, (1, 2)), return_exceptions=True)
-    assert [type(result) for result in results] == [Retryable, Retryable]
-
-
-async def test_who_gives_up_while_waiting_is_left_out() -> None:
-    recorder = Recorder()
-    batcher: Batcher[int, int] = Batcher(recorder.flush)
-    recorder.gate.clear()
-    tasks = [batcher.submit(1)]
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    tasks += [batcher.submit(number) for number in (2, 3)]
-    await asyncio.sleep(0)
-    tasks[0].cancel()
-    tasks[1].cancel()
-    await asyncio.gather(*tasks[:2], return_exceptions=True)
-    recorder.gate.set()
-    assert await tasks[2] == 6
-    await batcher.drain()
-    assert recorder.batches == [[1], [3]]
-
-
-async def test_too_much_waiting_is_refused() -> None:
-    recorder = Recorder()
-    recorder.gate.clear()
-    batcher: Batcher[int, int] = Batcher(recorder.flush, size_of=abs, max_waiting_bytes=10)
-    tasks = [batcher.submit(100)]
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    tasks += [batcher.submit(5) for _ in range(3)]
-    await asyncio.sleep(0)
-    recorder.gate.set()
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(result) for result in results] == [int, int, int, Overloaded]
-
-
-async def test_an_item_that_comes_when_the_worker_is_ending_is_not_forgotten() -> None:
-    recorder = Recorder()
-    batcher: Batcher[int, int] = Batcher(recorder.flush)
-
-    async def one_after_the_other(start: int) -> None:
-        for number in range(start, start + 50):
-            assert await batcher.submit(number) == number * 2
-
-    async with asyncio.timeout(20):
-        await asyncio.gather(*(one_after_the_other(start) for start in range(0, 500, 50)))
 
 
 @given(

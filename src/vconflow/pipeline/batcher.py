@@ -1,6 +1,7 @@
 """Group commit: calls that arrive while one is under way share the next one."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar, cast
@@ -17,6 +18,9 @@ ResultT = TypeVar("ResultT")
 MAX_ITEMS = 256
 MAX_BYTES = 4 * 1024 * 1024
 
+_WORTH_IT = 16
+"""Items that are worth a batch beside another one: fewer would cost more than they gain."""
+
 
 class Batcher(Generic[ItemT, ResultT]):
     """Gathers items into batches and hands each batch to `flush`.
@@ -28,6 +32,12 @@ class Batcher(Generic[ItemT, ResultT]):
     With `max_waiting_bytes`, further items are refused with `Overloaded`; with `patience`, an item
     without a result after so many seconds is given up with `Unavailable`. With `partial`, `flush`
     may return the results of the first items only, one at least: the others come again.
+
+    With `level`, batches are alike in size: each takes no more than its share of all that is there,
+    and begins beside another one only if it is worth it. Clients that send again when they are
+    answered would else make a large one and a small one by turns, so that we wait for the large one
+    and the other side for us. With `key_of`, items of one key are flushed one after the other, in
+    the order in which they came.
     """
 
     def __init__(
@@ -41,6 +51,8 @@ class Batcher(Generic[ItemT, ResultT]):
         max_waiting_bytes: int | None = None,
         patience: float | None = None,
         partial: bool = False,
+        level: bool = False,
+        key_of: Callable[[ItemT], object] | None = None,
     ) -> None:
         self._flush = flush
         self._max_items = max_items
@@ -49,9 +61,13 @@ class Batcher(Generic[ItemT, ResultT]):
         self._parallel = parallel
         self._max_waiting_bytes = max_waiting_bytes
         self._partial = partial
+        self._level = level
+        self._key_of = key_of
         self._deadlines = None if patience is None else Deadlines(patience)
         self._waiting: deque[tuple[ItemT, int, asyncio.Future[ResultT]]] = deque()
         self._waiting_bytes = 0
+        self._flushing = 0
+        self._keys: set[object] = set()
         self._workers: set[asyncio.Task[None]] = set()
 
     def submit(self, item: ItemT) -> asyncio.Future[ResultT]:
@@ -70,7 +86,7 @@ class Batcher(Generic[ItemT, ResultT]):
             return future
         self._waiting.append((item, size, future))
         self._waiting_bytes += size
-        if len(self._workers) < self._parallel:
+        if self._may_begin(beside=len(self._workers)):
             worker = asyncio.create_task(self._work())
             self._workers.add(worker)
             # For one that is cancelled before it has begun.
@@ -93,17 +109,19 @@ class Batcher(Generic[ItemT, ResultT]):
 
     async def _work(self) -> None:
         try:
-            while self._waiting:
+            while self._waiting and self._may_begin(beside=len(self._workers) - 1):
                 items, futures = self._take()
                 if items:
                     await self._flush_one(items, futures)
+                elif self._waiting:
+                    break  # for a key that is being flushed: that worker goes on with it
         finally:
             # At once, not in a callback: an item that comes in between must start a new worker.
             self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def _flush_one(self, items: list[ItemT], futures: list[asyncio.Future[ResultT]]) -> None:
         try:
-            results = await self._flush(items)
+            results = await self._counted(items)
         # Whatever went wrong belongs to those who submitted: they decide what it means.
         except Exception as error:  # noqa: BLE001
             results = [error] * len(items)
@@ -122,6 +140,17 @@ class Batcher(Generic[ItemT, ResultT]):
             else:
                 future.set_result(result)
 
+    async def _counted(self, items: list[ItemT]) -> Sequence[ResultT | Exception]:
+        """Flush, and know meanwhile how many and which keys are on their way."""
+        keys = () if self._key_of is None else tuple(map(self._key_of, items))
+        self._flushing += len(items)
+        self._keys.update(keys)
+        try:
+            return await self._flush(items)
+        finally:
+            self._flushing -= len(items)
+            self._keys.difference_update(keys)
+
     def _put_back(self, items: list[ItemT], futures: list[asyncio.Future[ResultT]]) -> None:
         for item, future in zip(reversed(items), reversed(futures), strict=True):
             size = self._size_of(item)
@@ -131,10 +160,12 @@ class Batcher(Generic[ItemT, ResultT]):
     def _take(self) -> tuple[list[ItemT], list[asyncio.Future[ResultT]]]:
         items: list[ItemT] = []
         futures: list[asyncio.Future[ResultT]] = []
-        total = 0
-        while self._waiting and len(items) < self._max_items:
+        total, most = 0, self._most()
+        while self._waiting and len(items) < most:
             item, size, future = self._waiting[0]
             if items and total + size > self._max_bytes:
+                break
+            if self._keys and self._key_of is not None and self._key_of(item) in self._keys:
                 break
             self._waiting.popleft()
             self._waiting_bytes -= size
@@ -144,3 +175,17 @@ class Batcher(Generic[ItemT, ResultT]):
                 futures.append(future)
                 total += size
         return items, futures
+
+    def _may_begin(self, *, beside: int) -> bool:
+        """Whether a batch is to be flushed beside so many others; each of those goes on then."""
+        if beside >= self._parallel:
+            return False
+        return not beside or not self._level or len(self._waiting) >= _WORTH_IT
+
+    def _most(self) -> int:
+        """How many items the next batch may take."""
+        if not self._level:
+            return self._max_items
+        # Those under way, and one that gathers meanwhile.
+        share = math.ceil((len(self._waiting) + self._flushing) / (self._parallel + 1))
+        return min(self._max_items, max(_WORTH_IT, share))

@@ -49,6 +49,10 @@ class Ingest:
             intake.accept,
             size_of=lambda item: len(item.document),
             max_waiting_bytes=_MAX_WAITING_BYTES,
+            # Redis works on one batch while another is on its way to it.
+            parallel=2,
+            level=True,
+            key_of=lambda item: item.facts.uuid,
             patience=PATIENCE,
         )
 
