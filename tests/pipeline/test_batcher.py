@@ -152,10 +152,32 @@ async def test_a_few_items_are_not_worth_another_level_batch() -> None:
     assert await asyncio.gather(*results) == [number * 2 for number in range(18)]
 
 
+async def test_what_would_be_left_is_taken_along() -> None:
+    """Less than what is worth a batch would wait for the others to no purpose."""
+    recorder = Recorder()
+    recorder.gate.clear()
+    batcher: Batcher[int, int] = Batcher(recorder.flush, parallel=2, level=True)
+    results = [batcher.submit(number) for number in range(31)]
+    await begun()
+    assert sizes(recorder) == [31]
+    recorder.gate.set()
+    await asyncio.gather(*results)
+
+
 async def test_level_batches_forget_nobody() -> None:
     """However many come, and whenever: of workers that end at the same time one goes on."""
-    recorder = Recorder()
-    batcher: Batcher[int, int] = Batcher(recorder.flush, parallel=3, level=True, max_items=40)
+    running, most, largest = 0, 0, 0
+
+    async def flush(items: Sequence[int]) -> list[int]:
+        nonlocal running, most, largest
+        running += 1
+        most, largest = max(most, running), max(largest, len(items))
+        for _ in range(len(items) % 3):
+            await asyncio.sleep(0)
+        running -= 1
+        return [item * 2 for item in items]
+
+    batcher: Batcher[int, int] = Batcher(flush, parallel=3, level=True, max_items=40)
 
     async def one_after_the_other(start: int) -> None:
         for number in range(start, start + 50):
@@ -163,7 +185,8 @@ async def test_level_batches_forget_nobody() -> None:
 
     async with asyncio.timeout(20):
         await asyncio.gather(*(one_after_the_other(start) for start in range(0, 5000, 50)))
-    assert max(sizes(recorder)) <= 40
+    assert most == 3
+    assert largest <= 40
 
 
 async def test_items_of_one_key_are_flushed_in_their_order() -> None:
@@ -181,6 +204,20 @@ async def test_items_of_one_key_are_flushed_in_their_order() -> None:
     recorder.gate.set()
     assert await asyncio.gather(*results) == [2, 4, 6, 22, 8, 10]
     assert recorder.batches == [[1, 2], [3], [11, 4], [5]]
+
+
+async def test_a_key_under_way_makes_no_worker_that_ends_at_once() -> None:
+    recorder = Recorder()
+    recorder.gate.clear()
+    batcher: Batcher[int, int] = Batcher(recorder.flush, parallel=2, key_of=lambda _: "same")
+    results = [batcher.submit(0)]
+    await begun()
+    before = len(asyncio.all_tasks())
+    results += [batcher.submit(number) for number in range(1, 50)]
+    assert len(asyncio.all_tasks()) == before
+    recorder.gate.set()
+    assert await asyncio.gather(*results) == [number * 2 for number in range(50)]
+    assert sizes(recorder) == [1, 49]
 
 
 async def test_items_of_one_key_may_share_a_batch() -> None:

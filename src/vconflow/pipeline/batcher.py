@@ -36,8 +36,8 @@ class Batcher(Generic[ItemT, ResultT]):
     With `level`, batches are alike in size: each takes no more than its share of all that is there,
     and begins beside another one only if it is worth it. Clients that send again when they are
     answered would else make a large one and a small one by turns, so that we wait for the large one
-    and the other side for us. With `key_of`, items of one key are flushed one after the other, in
-    the order in which they came.
+    and the other side for us. With `key_of`, items of one key are never in two flushes at a time,
+    so they stay in the order in which they came; what came behind them waits too.
     """
 
     def __init__(
@@ -113,15 +113,13 @@ class Batcher(Generic[ItemT, ResultT]):
                 items, futures = self._take()
                 if items:
                     await self._flush_one(items, futures)
-                elif self._waiting:
-                    break  # for a key that is being flushed: that worker goes on with it
         finally:
             # At once, not in a callback: an item that comes in between must start a new worker.
             self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def _flush_one(self, items: list[ItemT], futures: list[asyncio.Future[ResultT]]) -> None:
         try:
-            results = await self._counted(items)
+            results = await self._flush_marked(items)
         # Whatever went wrong belongs to those who submitted: they decide what it means.
         except Exception as error:  # noqa: BLE001
             results = [error] * len(items)
@@ -140,8 +138,8 @@ class Batcher(Generic[ItemT, ResultT]):
             else:
                 future.set_result(result)
 
-    async def _counted(self, items: list[ItemT]) -> Sequence[ResultT | Exception]:
-        """Flush, and know meanwhile how many and which keys are on their way."""
+    async def _flush_marked(self, items: list[ItemT]) -> Sequence[ResultT | Exception]:
+        """Flush, and know meanwhile how many are on their way, and which keys."""
         keys = () if self._key_of is None else tuple(map(self._key_of, items))
         self._flushing += len(items)
         self._keys.update(keys)
@@ -160,12 +158,12 @@ class Batcher(Generic[ItemT, ResultT]):
     def _take(self) -> tuple[list[ItemT], list[asyncio.Future[ResultT]]]:
         items: list[ItemT] = []
         futures: list[asyncio.Future[ResultT]] = []
-        total, most = 0, self._most()
+        total, most = 0, self._share()
         while self._waiting and len(items) < most:
             item, size, future = self._waiting[0]
             if items and total + size > self._max_bytes:
                 break
-            if self._keys and self._key_of is not None and self._key_of(item) in self._keys:
+            if self._is_under_way(item):
                 break
             self._waiting.popleft()
             self._waiting_bytes -= size
@@ -177,15 +175,23 @@ class Batcher(Generic[ItemT, ResultT]):
         return items, futures
 
     def _may_begin(self, *, beside: int) -> bool:
-        """Whether a batch is to be flushed beside so many others; each of those goes on then."""
-        if beside >= self._parallel:
+        """Whether to flush a batch beside so many others; each of those looks again at its end."""
+        if not beside:
+            return True
+        if beside >= self._parallel or (self._waiting and self._is_under_way(self._waiting[0][0])):
             return False
-        return not beside or not self._level or len(self._waiting) >= _WORTH_IT
+        return not self._level or len(self._waiting) >= _WORTH_IT
 
-    def _most(self) -> int:
+    def _is_under_way(self, item: ItemT) -> bool:
+        """Whether another item of its key is being flushed."""
+        return bool(self._keys) and self._key_of is not None and self._key_of(item) in self._keys
+
+    def _share(self) -> int:
         """How many items the next batch may take."""
         if not self._level:
             return self._max_items
-        # Those under way, and one that gathers meanwhile.
-        share = math.ceil((len(self._waiting) + self._flushing) / (self._parallel + 1))
-        return min(self._max_items, max(_WORTH_IT, share))
+        # Of those under way, and one that gathers meanwhile.
+        waiting, batches = len(self._waiting), self._parallel + 1
+        share = max(_WORTH_IT, math.ceil((waiting + self._flushing) / batches))
+        # What would be left is worth no batch of its own.
+        return min(self._max_items, waiting if waiting - share < _WORTH_IT else share)

@@ -50,28 +50,31 @@ class RedisIntake:
         results: list[Receipt | Exception] = [Permanent("never tried")] * len(batch)
         todo = dict.fromkeys(range(len(batch)), "")
         # A replaced version leaves index keys that only Redis knows: the script names them, and
-        # the item goes again with them declared.
-        for turn in range(_REPLACE_ROUNDS):
+        # the item goes again with them declared, together with what is behind it.
+        rounds, is_first = _REPLACE_ROUNDS, True
+        while todo and rounds:
             positions = list(todo)
             try:
                 replies = await self._call(
                     [(batch[position], todo[position]) for position in positions]
                 )
             except (Unavailable, Permanent) as error:
-                if turn == 0:
+                if is_first:
                     raise
                 # The others have been accepted before, and must be told so.
                 return [error if position in todo else it for position, it in enumerate(results)]
-            todo = {}
+            previous, todo, is_first = todo, {}, False
             for position, reply in zip(positions, replies, strict=True):
                 if isinstance(reply, int):
                     results[position] = Receipt(reply)
                 elif reply[0] == b"index":
                     todo[position] = reply[1].decode()
+                elif reply[0] == b"behind":
+                    todo[position] = previous[position]
                 else:
                     results[position] = _result(reply)
-            if not todo:
-                return results
+            # Only what does not get on at all is given up.
+            rounds = rounds - 1 if len(todo) == len(previous) else _REPLACE_ROUNDS
         for position in todo:
             results[position] = Unavailable("The vCon is being replaced by others all the time")
         return results

@@ -74,6 +74,25 @@ class IntakeContract(BackendFixtures):
         assert len(await read(one, "in")) == 2
         assert await one.documents.search(Search(tel="+15550111")) == []
 
+    async def test_changes_in_a_batch_are_stored_in_their_order(self, one: Backend) -> None:
+        """Also those that leave the index as it was, beside others that change it."""
+        first = vcon(tel="+15550100")
+        uuid = validate(first).uuid
+        tels = [f"+1555010{number % 3}" for number in (*range(1, 40), 0, 0, 1, 0)]
+        changes = [vcon(uuid, tel=tel, subject=str(n)) for n, tel in enumerate(tels)]
+        beside = vcon(tel="+15550199")
+        await accept(one, first)
+        results = await one.intake.accept([acceptance(it, "in") for it in (*changes, beside)])
+        revs = [result.rev for result in results[:-1] if isinstance(result, Receipt)]
+        (found,) = await one.documents.fetch([uuid])
+
+        assert len(revs) == len(changes)
+        assert revs == sorted(revs)
+        assert (found.document, found.rev) == (changes[-1], revs[-1])
+        assert isinstance(results[-1], Receipt)
+        assert await one.documents.search(Search(tel=tels[-1])) == [uuid]
+        assert await one.documents.search(Search(tel="+15550101")) == []
+
     async def test_an_expected_revision_wins_or_loses_whole(self, one: Backend) -> None:
         document = vcon()
         uuid = validate(document).uuid

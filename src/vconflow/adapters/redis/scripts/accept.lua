@@ -7,7 +7,7 @@
 --        Behind the document key come those of the meta hash and of the history.
 -- rare: 0 | {trace, expected rev, ownership, idempotency key, fingerprint, previous index text,
 --            previous index keys}
--- result: the new rev | {'repeated', rev} | {'index', its text} | {'moved', rev} | {'gone'}
+-- result: the new rev | {'repeated', rev} | {'index', its text} | {'behind'} | {'moved', rev} | {'gone'}
 --         | {'owner'} | {'reused'} | {'type', key}
 local batch_key, batch_ttl, index_expiry, created_key = KEYS[header[1]], header[2], header[3], KEYS[header[4]]
 local expiring_key, journal, partners_key = KEYS[header[5]], header[6], KEYS[header[7]]
@@ -33,6 +33,9 @@ local function turn_to(place)
   item.trace, item.expected, item.ownership, item.marks, item.fingerprint, item.previous_text,
     item.previous_keys = unpack(rare ~= 0 and rare or NOTHING, 1, 7)
 end
+
+-- vCons of which an item comes again: what is behind it must not be stored before it.
+local postponed
 
 -- Most vCons are new: that is asked of all of a batch at once.
 local are_new, written = true, {}
@@ -153,6 +156,7 @@ end
 local function accept()
   local before = item.marks and recall()
   if before then return before end
+  if postponed and postponed[item.meta] then return {'behind'} end
   local streams = item.streams
   if not is_type(created_key, 'zset') then return {'type', created_key} end
   local fits, wrong = all_types(streams, 'stream')
@@ -165,6 +169,8 @@ local function accept()
   -- The same index keys as before need no removal; others must have been declared.
   local index = held.idx or ''
   if index ~= item.index_text and index ~= (item.previous_text or '') then
+    postponed = postponed or {}
+    postponed[item.meta] = true
     return {'index', index}
   end
   wrong = store()

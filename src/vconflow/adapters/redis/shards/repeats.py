@@ -2,7 +2,8 @@
 
 The mark of an idempotency key stands in the shard of the vCon, written in the step that accepts
 it. So the same request finds it; one with another body may belong to another shard, and is refused
-by what the others remember. Only two of them in the same moment can miss each other.
+by what the others remember. Only two of them at the same time, in batches that are under way
+together, can miss each other.
 """
 
 from collections.abc import Mapping, Sequence
