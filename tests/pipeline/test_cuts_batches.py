@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from cuts_support import Lane, counted, in_each, list_key, open_lanes, open_work
+from cuts_support import Lane, counted, in_each, list_key, open_lanes, open_work, rows
 from pipeline_support import vcon
 
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
@@ -103,3 +103,16 @@ async def test_a_later_change_is_not_overtaken(redis_url: str, at_once: Counter[
     async with open_lanes(redis_url, _unread, LANES) as lanes:
         await in_each(lanes, run)
     assert set(at_once.values()) == {2}
+
+
+async def test_a_list_keeps_the_order_of_a_bulk_load(redis_url: str, at_once: Counter[int]) -> None:
+    """Also where small lines come behind large ones, which take longer to be read."""
+    documents = [vcon(subject="x" * (20_000 if number < 70 else 1)) for number in range(200)]
+    loaded = [Vcon(it).uuid for it in documents]
+    async with open_lanes(redis_url, _unread, 1) as (lane,):
+        accept = lane.it.ingest.accept
+        for _ in range(ROUNDS):
+            await asyncio.gather(*(accept(it, (lane.list,), source="bulk") for it in documents))
+        entries = await rows(lane.client, list_key(lane.list))
+        assert [fields[b"uuid"].decode() for fields in entries] == loaded * ROUNDS
+    assert set(at_once.values()) == {1}

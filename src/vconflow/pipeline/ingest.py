@@ -30,6 +30,9 @@ _LARGE = 256 * 1024
 _MAX_WAITING_BYTES = 128 * 1024 * 1024
 _ENQUEUE_CHUNK = 256
 
+_IN_A_ROW = frozenset({"bulk", "follow"})
+"""Sources that bring many vCons one behind the other, an order which their list keeps."""
+
 
 class Accepted(msgspec.Struct, frozen=True):
     """What a 2xx promises: this revision is stored and on its way."""
@@ -52,7 +55,7 @@ class Ingest:
             # Redis works on one batch while another is on its way to it.
             parallel=2,
             level=True,
-            key_of=lambda item: item.facts.uuid,
+            key_of=_turn_of,
             patience=PATIENCE,
         )
 
@@ -203,6 +206,11 @@ class Ingest:
         if len(body) < _LARGE:
             return idempotency_of(owner, key, *matters, body=body)
         return await asyncio.to_thread(idempotency_of, owner, key, *matters, body=body)
+
+
+def _turn_of(item: Acceptance) -> str:
+    """What is never on its way to Redis in two batches, so that it stays in order."""
+    return item.source if item.source in _IN_A_ROW else item.facts.uuid
 
 
 def _validated(document: bytes) -> Facts | None:
