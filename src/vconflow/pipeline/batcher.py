@@ -178,7 +178,7 @@ class Batcher(Generic[ItemT, ResultT]):
         """Whether to flush a batch beside so many others; each of those looks again at its end."""
         if not beside:
             return True
-        if beside >= self._parallel or (self._waiting and self._is_under_way(self._waiting[0][0])):
+        if beside >= self._parallel or self._is_under_way(self._waiting[0][0]):
             return False
         return not self._level or len(self._waiting) >= _WORTH_IT
 
