@@ -110,6 +110,11 @@ async def in_each(
     return [task.result() for task in tasks]
 
 
+def unread(number: int) -> Chain:
+    """A chain whose list fills: nobody here reads it."""
+    return Chain("main", lists=(f"in{number}",), held="not read here")
+
+
 def socket_of(url: str) -> str:
     """The path of the socket that a URL of the fixture `redis_url` names."""
     return url.removeprefix("unix://").partition("?")[0]

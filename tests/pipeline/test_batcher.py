@@ -19,6 +19,22 @@ class Recorder:
         return [ValueError(str(item)) if item < 0 else item * 2 for item in items]
 
 
+async def begun() -> None:
+    """Let workers that were just made take their first batch."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def sizes(recorder: Recorder) -> list[int]:
+    return list(map(len, recorder.batches))
+
+
+async def one_after_the_other(batcher: Batcher[int, int], start: int) -> None:
+    """Fifty numbers, each when the one before it is done."""
+    for number in range(start, start + 50):
+        assert await batcher.submit(number) == number * 2
+
+
 async def test_calls_that_arrive_during_a_flush_share_the_next_one() -> None:
     recorder = Recorder()
     batcher: Batcher[int, int] = Batcher(recorder.flush, max_items=4)
@@ -102,22 +118,8 @@ async def test_an_item_that_comes_when_the_worker_is_ending_is_not_forgotten() -
     recorder = Recorder()
     batcher: Batcher[int, int] = Batcher(recorder.flush)
 
-    async def one_after_the_other(start: int) -> None:
-        for number in range(start, start + 50):
-            assert await batcher.submit(number) == number * 2
-
     async with asyncio.timeout(20):
-        await asyncio.gather(*(one_after_the_other(start) for start in range(0, 500, 50)))
-
-
-async def begun() -> None:
-    """Let workers that were just made take their first batch."""
-    for _ in range(3):
-        await asyncio.sleep(0)
-
-
-def sizes(recorder: Recorder) -> list[int]:
-    return list(map(len, recorder.batches))
+        await asyncio.gather(*(one_after_the_other(batcher, start) for start in range(0, 500, 50)))
 
 
 async def test_level_batches_share_what_is_there() -> None:
@@ -179,12 +181,8 @@ async def test_level_batches_forget_nobody() -> None:
 
     batcher: Batcher[int, int] = Batcher(flush, parallel=3, level=True, max_items=40)
 
-    async def one_after_the_other(start: int) -> None:
-        for number in range(start, start + 50):
-            assert await batcher.submit(number) == number * 2
-
     async with asyncio.timeout(20):
-        await asyncio.gather(*(one_after_the_other(start) for start in range(0, 5000, 50)))
+        await asyncio.gather(*(one_after_the_other(batcher, start) for start in range(0, 5000, 50)))
     assert most == 3
     assert largest <= 40
 

@@ -13,6 +13,7 @@ from cuts_support import (
     open_lanes,
     open_work,
     socket_of,
+    unread,
 )
 from pipeline_support import site, step, unit, vcon
 from redis.asyncio import Redis
@@ -33,9 +34,6 @@ async def test_an_accept_that_is_cut_each_time(redis_url: str, direction: Direct
     """Then nobody knows whether it was done: not more than once, and all of it or nothing."""
     rng = random.Random(direction.value)
 
-    def chain(number: int) -> Chain:
-        return Chain("main", lists=(f"in{number}",), held="not read here")
-
     async def run(lane: Lane) -> int:
         done = 0
         for _ in range(8):
@@ -54,7 +52,7 @@ async def test_an_accept_that_is_cut_each_time(redis_url: str, direction: Direct
             done += count
         return done
 
-    async with open_lanes(redis_url, chain, LANES) as lanes:
+    async with open_lanes(redis_url, unread, LANES) as lanes:
         done = sum(await in_each(lanes, run))
     # A request that was cut before its end was not done; of one whose answer was lost, all was.
     assert done == (0 if direction is Direction.REQUESTS else 8 * LANES)

@@ -6,23 +6,18 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from cuts_support import Lane, counted, in_each, list_key, open_lanes, open_work, rows
+from cuts_support import Lane, counted, in_each, list_key, open_lanes, open_work, rows, unread
 from pipeline_support import vcon
 
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
 from vconflow.errors import Retryable
 from vconflow.model.vcon import Vcon
-from vconflow.pipeline.chain import Chain
 from vconflow.testing.tcp_proxy import Direction
 
 LANES = 4
 ROUNDS = 6
 AT_ONCE = 60
 """Enough for two batches, with a third that gathers."""
-
-
-def _unread(number: int) -> Chain:
-    return Chain("main", lists=(f"in{number}",), held="not read here")
 
 
 async def _try(lane: Lane, document: bytes) -> str | None:
@@ -33,7 +28,7 @@ async def _try(lane: Lane, document: bytes) -> str | None:
         return None
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
     """How many batches of accepts were under way at the same time, at most; by their replica."""
     now, most, run = Counter[int](), Counter[int](), Scripts.run
@@ -75,7 +70,7 @@ async def test_what_is_accepted_beside_a_cut_batch_is_there_once(
                 done += bool(uuid)
         return done
 
-    async with open_lanes(redis_url, _unread, LANES) as lanes:
+    async with open_lanes(redis_url, unread, LANES) as lanes:
         assert min(await in_each(lanes, run)) >= AT_ONCE
     assert set(at_once.values()) == {2}
 
@@ -100,7 +95,7 @@ async def test_a_later_change_is_not_overtaken(redis_url: str, at_once: Counter[
             assert Vcon(document).subject == "change 3"
             assert (await counted(lane.client, list_key(lane.list)))[uuid] == 4
 
-    async with open_lanes(redis_url, _unread, LANES) as lanes:
+    async with open_lanes(redis_url, unread, LANES) as lanes:
         await in_each(lanes, run)
     assert set(at_once.values()) == {2}
 
@@ -109,7 +104,7 @@ async def test_a_list_keeps_the_order_of_a_bulk_load(redis_url: str, at_once: Co
     """Also where small lines come behind large ones, which take longer to be read."""
     documents = [vcon(subject="x" * (20_000 if number < 70 else 1)) for number in range(200)]
     loaded = [Vcon(it).uuid for it in documents]
-    async with open_lanes(redis_url, _unread, 1) as (lane,):
+    async with open_lanes(redis_url, unread, 1) as (lane,):
         accept = lane.it.ingest.accept
         for _ in range(ROUNDS):
             await asyncio.gather(*(accept(it, (lane.list,), source="bulk") for it in documents))

@@ -184,7 +184,7 @@ class Batcher(Generic[ItemT, ResultT]):
 
     def _is_under_way(self, item: ItemT) -> bool:
         """Whether another item of its key is being flushed."""
-        return bool(self._keys) and self._key_of is not None and self._key_of(item) in self._keys
+        return self._key_of is not None and self._key_of(item) in self._keys
 
     def _share(self) -> int:
         """How many items the next batch may take."""

@@ -110,7 +110,8 @@ class Intake(Protocol):
     async def accept(self, batch: Sequence[Acceptance]) -> list[Receipt | Exception]:
         """Store each item alone: document, meta, index, stream entries; one result per item.
 
-        Raises `Unavailable` when the outcome of the whole batch could not be settled.
+        Items of one vCon are stored in their order. Raises `Unavailable` when the outcome of the
+        whole batch could not be settled.
         """
         ...
 

@@ -35,7 +35,7 @@ local function turn_to(place)
 end
 
 -- vCons of which an item comes again: what is behind it must not be stored before it.
-local postponed
+local postponed = {}
 
 -- Most vCons are new: that is asked of all of a batch at once.
 local are_new, written = true, {}
@@ -156,7 +156,7 @@ end
 local function accept()
   local before = item.marks and recall()
   if before then return before end
-  if postponed and postponed[item.meta] then return {'behind'} end
+  if postponed[item.meta] then return {'behind'} end
   local streams = item.streams
   if not is_type(created_key, 'zset') then return {'type', created_key} end
   local fits, wrong = all_types(streams, 'stream')
@@ -169,7 +169,6 @@ local function accept()
   -- The same index keys as before need no removal; others must have been declared.
   local index = held.idx or ''
   if index ~= item.index_text and index ~= (item.previous_text or '') then
-    postponed = postponed or {}
     postponed[item.meta] = true
     return {'index', index}
   end
