@@ -33,7 +33,7 @@ class Supervised:
         return {line["replica"]: line["pid"] for line in self.said("replica_ready")}
 
     def signal(self, number: signal.Signals) -> None:
-        self.supervisor.process.send_signal(number)
+        self.supervisor.signal(number)
 
     async def kill_replica(self, name: str) -> None:
         """kill -9, and wait until another process serves in its place."""

@@ -157,7 +157,7 @@ async def test_a_signal_has_the_file_read_again(tmp_path: Path, valkey_url: str)
         (tmp_path / "one.yml").write_text(yaml.safe_dump(config_of("b")))
         await asyncio.sleep(1)
         assert await has_tag(client, "a")
-        process.process.send_signal(signal.SIGHUP)
+        process.signal(signal.SIGHUP)
         await until(lambda: has_tag(client, "b"))
         assert (await client.get("/config/versions")).json()[0]["by"] == "file"
         assert await process.terminate() == 0
@@ -171,14 +171,13 @@ async def test_a_signal_while_it_starts_or_stops_ends_nothing(
         url = f"redis://127.0.0.1:{redis_proxy.port}/0"
         async with launched(tmp_path, config_of("a"), REDIS_URL=url) as process:
             await until(lambda: redis_proxy.connections)
-            process.process.send_signal(signal.SIGHUP)
+            process.signal(signal.SIGHUP)
             await asyncio.sleep(0.1)
             redis_proxy.restore()
             await process.ready()
             ending = asyncio.create_task(process.terminate())
             while not ending.done():
-                if process.process.returncode is None:
-                    process.process.send_signal(signal.SIGHUP)
+                process.signal(signal.SIGHUP)
                 await asyncio.sleep(0.005)
             assert await ending == 0
 

@@ -67,9 +67,9 @@ async def test_a_second_signal_stops_at_once_and_loses_nothing(
         async with vconflow(tmp_path, config, VCONFLOW_LEASE_SECONDS="1") as process:
             uuids = await load(process, shared_data)
             await wait_for(receiver, COUNT)
-            process.process.send_signal(signal.SIGTERM)
+            process.signal(signal.SIGTERM)
             await asyncio.sleep(0.5)
-            process.process.send_signal(signal.SIGTERM)
+            process.signal(signal.SIGTERM)
             async with asyncio.timeout(10):
                 assert await process.process.wait() == -signal.SIGTERM
         receiver.release()
@@ -88,7 +88,7 @@ async def test_while_it_stops_it_is_not_ready_but_still_answers(
         async with vconflow(tmp_path, config_of(receiver)) as process:
             await load(process, shared_data)
             await wait_for(receiver, COUNT)
-            process.process.send_signal(signal.SIGINT)
+            process.signal(signal.SIGINT)
             async with httpx.AsyncClient(base_url=process.url) as client:
                 async with asyncio.timeout(10):
                     while (await client.get("/ready")).status_code == 200:
@@ -144,8 +144,8 @@ async def test_the_other_replica_takes_what_a_stopping_one_leaves(
 
 
 async def stop(process: VconflowProcess, signals: int) -> int:
-    process.process.send_signal(signal.SIGTERM)
+    process.signal(signal.SIGTERM)
     if signals == 2:
         await asyncio.sleep(0.3)
-        process.process.send_signal(signal.SIGTERM)
+        process.signal(signal.SIGTERM)
     return await process.ended()

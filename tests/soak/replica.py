@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vconflow.testing.servers import free_port
+from vconflow.testing.service_process import send_signal
 
 from .options import LEASE
 
@@ -72,12 +73,12 @@ class Replica:
         """Send a signal that ends the process."""
         if self._process is not None and self._process.returncode is None:
             self.lives[-1].meant = number.name
-            self._process.send_signal(number)
+            send_signal(self._process, number)
 
     def freeze(self, frozen: bool) -> None:
         """Stop the process in its tracks, or let it go on."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+        if self._process is not None:
+            send_signal(self._process, signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def stop(self) -> None:
         """Have `keep` end, once the process has drained."""
@@ -128,7 +129,7 @@ class Replica:
             await process.wait()
         finally:
             if process.returncode is None:
-                process.kill()
+                send_signal(process, signal.SIGKILL)
                 await process.wait()
 
     def _judge(self, life: Life) -> None:

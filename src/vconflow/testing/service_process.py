@@ -1,6 +1,7 @@
 """A real `vconflow serve` in a process of its own."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["ServiceProcess", "launched", "service"]
+__all__ = ["ServiceProcess", "launched", "send_signal", "service"]
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -33,9 +34,13 @@ class ServiceProcess:
         assert line.startswith("vconflow ready on http"), self.log.read_text()
         self.url = line.split()[-1]
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; nothing is done when it has ended."""
+        send_signal(self.process, number)
+
     def kill(self) -> None:
         """Kill it as `kill -9` does."""
-        self.process.send_signal(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
 
     async def die(self) -> None:
         """Kill it; it is gone afterwards."""
@@ -44,21 +49,32 @@ class ServiceProcess:
 
     def freeze(self) -> None:
         """Stop it where it stands."""
-        self.process.send_signal(signal.SIGSTOP)
+        self.signal(signal.SIGSTOP)
 
     def wake(self) -> None:
         """Let it go on."""
-        self.process.send_signal(signal.SIGCONT)
+        self.signal(signal.SIGCONT)
 
     async def terminate(self) -> int:
         """Ask it to stop, and return its exit code."""
-        self.process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         return await self.ended()
 
     async def ended(self) -> int:
         """Wait for its end and return the exit code."""
         async with asyncio.timeout(STOP_SECONDS):
             return await self.process.wait()
+
+
+def send_signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Send a signal to a process that may be ending.
+
+    Its own `send_signal` looks for the exit code first, and so takes it away from asyncio, which
+    then says 255.
+    """
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 @asynccontextmanager
@@ -101,8 +117,8 @@ async def launched(
         yield ServiceProcess(process, log)
     finally:
         if process.returncode is None:
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
+            send_signal(process, signal.SIGCONT)
+            send_signal(process, signal.SIGTERM)
             async with asyncio.timeout(STOP_SECONDS):
                 await process.wait()
         # Without this its pipe is closed by the garbage collector, after the loop.
