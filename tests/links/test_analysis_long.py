@@ -78,11 +78,11 @@ async def test_a_long_transcript_is_asked_about_in_parts_and_merged(
 async def test_parts_are_asked_about_together(
     asking: Resources, openai: OpenAiServer, model: Model
 ) -> None:
-    openai.seconds = 0.4
+    openai.seconds, openai.together = 0.1, 8
     model.answer = first_and_last
     async with opened(AnalyzeLink, asking) as link:
         await link(conversation(LONG, LONG), run())
-    assert 4 <= openai.most_at_once <= 8
+    assert openai.most_at_once == 8
 
 
 async def test_a_model_that_takes_less_than_thought_gets_halves(

@@ -428,7 +428,7 @@ async def test_little_confidence_is_no_transcript(deepgram: Vendor, resources: R
 
 
 async def test_several_at_a_time_and_no_more(deepgram: Vendor, resources: Resources) -> None:
-    deepgram.server.seconds = 0.05
+    deepgram.server.seconds, deepgram.server.together = 0.05, 3
     await transcribed(deepgram, resources, *[inline(b"one")] * 9, concurrency=3)
     assert deepgram.server.most_at_once == 3
 
@@ -438,7 +438,7 @@ async def test_no_more_calls_of_an_account_than_the_option_allows(
     vendors: dict[str, Vendor], resources: Resources, name: str
 ) -> None:
     vendor = vendors[name]
-    vendor.server.seconds = 0.05
+    vendor.server.seconds, vendor.server.together = 0.05, 2
     limits = {"concurrency": 6, "provider_concurrency": 2}
     await transcribed(vendor, resources, *[inline(b"one")] * 6, **limits)
     assert (len(vendor.server.calls), vendor.server.most_at_once) == (6, 2)

@@ -266,3 +266,17 @@ async def test_one_key_is_never_flushed_twice_at_a_time() -> None:
     async with asyncio.timeout(20):
         assert await asyncio.gather(*results) == list(range(500))
     assert all(held == sorted(held) for held in order.values())
+
+
+async def test_stopped_nobody_waits_for_a_result_any_more() -> None:
+    recorder = Recorder()
+    recorder.gate.clear()
+    batcher: Batcher[int, int] = Batcher(recorder.flush, max_items=1)
+    under_way, waiting = batcher.submit(1), batcher.submit(2)
+    await begun()
+    await batcher.stop()
+    assert under_way.cancelled()
+    assert waiting.cancelled()
+    recorder.gate.set()
+    assert await batcher.submit(3) == 6
+    assert recorder.batches == [[1], [3]]

@@ -102,7 +102,9 @@ class Batcher(Generic[ItemT, ResultT]):
             await asyncio.sleep(0)
 
     async def stop(self) -> None:
-        """Give up what is under way and what waits."""
+        """Give up what is under way and what waits: nobody gets a result any more."""
+        for _, _, future in self._waiting:
+            future.cancel()
         self._waiting.clear()
         self._waiting_bytes = 0
         await cancel_all(self._workers)

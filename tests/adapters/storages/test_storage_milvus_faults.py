@@ -145,9 +145,9 @@ async def test_a_failure_leaves_nothing_that_would_be_embedded_again(
 async def test_no_more_calls_than_the_option_allows(
     openai: OpenAiServer, paid: dict[str, Any], tmp_path: Path
 ) -> None:
-    openai.seconds = 0.1
     async with opened(tmp_path, **paid, provider_concurrency=2) as storage:
         await storage.put([said("The collection is made.")])
+        openai.seconds, openai.together = 0.1, 2
         await asyncio.gather(*(storage.search(f"Text {number}.", 1) for number in range(6)))
     assert openai.most_at_once == 2
 

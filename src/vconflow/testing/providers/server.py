@@ -43,17 +43,21 @@ class Call:
 
 Decide = Callable[[Call], Reply | None]
 
+_TOGETHER_SECONDS = 10.0
+
 
 class ProviderServer(ABC):
     """Counts and records calls; answers each with a queued reply, by `decide`, or truly.
 
     `keys` are the credentials that are accepted, None accepts any that is there. `seconds` is how
-    long each call takes, `most_at_once` how many were under way at the same time. What the test's
-    own functions raise fails the test when the server is closed.
+    long each call takes, `most_at_once` how many were under way at the same time; the first calls
+    wait for each other until so many are `together`. What the test's own functions raise fails the
+    test when the server is closed.
     """
 
     def __init__(self, decide: Decide | None, keys: Collection[str] | None) -> None:
         self.seconds = 0.0
+        self.together = 1
         self.most_at_once = 0
         self.errors: list[Exception] = []
         self.keys = keys
@@ -121,10 +125,11 @@ class ProviderServer(ABC):
         call = self.understand(received, parts.path, query)
         with self._news:
             self._calls.append(call)
-            self._news.notify_all()
             queued = self._replies.popleft() if self._replies else None
             self._under_way += 1
             self.most_at_once = max(self.most_at_once, self._under_way)
+            self._news.notify_all()
+            self._news.wait_for(lambda: self.most_at_once >= self.together, _TOGETHER_SECONDS)
         try:
             reply = queued or self._truly(call)
             time.sleep(self.seconds + reply.delay)
