@@ -325,3 +325,31 @@ async def test_errors_say_what_is_wrong_and_show_no_password(resources: Resource
     # uvloop and asyncio put it differently.
     assert "ConnectionRefusedError: Connect" in str(caught.value)
     assert "topsecret" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://u:top/42@127.0.0.1/d",
+        "postgresql://u:top#42@127.0.0.1/d",
+        "postgresql://u:top?42@127.0.0.1:5432/d",
+        "postgresql://u:p@127.0.0.1:top/d",
+        "host=127.0.0.1 user=u password=top",
+        "mysql://u:top@127.0.0.1/d",
+    ],
+)
+def test_a_dsn_that_the_driver_cannot_read_is_refused_and_not_quoted(dsn: str) -> None:
+    with pytest.raises(ValueError, match=r"^dsn: expected postgresql://.* %XX$") as caught:
+        PostgresOptions(dsn=Secret(dsn))
+    assert "top" not in str(caught.value)
+
+
+async def test_what_the_driver_makes_of_its_settings_is_not_quoted(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPORT", "topsecret")
+    options = PostgresOptions(dsn=Secret("postgresql://u@127.0.0.1/d"))
+    async with PostgresStorage.open(options, resources) as storage:
+        with pytest.raises(Retryable) as caught:
+            await storage.ping()
+    assert "topsecret" not in f"{caught.value!r} {caught.value.__cause__!r}"

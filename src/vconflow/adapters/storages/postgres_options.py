@@ -13,6 +13,8 @@ from vconflow.ports.component import Options, Secret
 __all__ = ["PostgresOptions", "pool_settings"]
 
 _PORT: Final = re.compile(r":\d*\Z")
+_SCHEMES: Final = frozenset({"postgresql", "postgres"})
+_HOSTS: Final = re.compile(r"(\[[^]]*\]|[^][:,]*)(:\d*)?(,(\[[^]]*\]|[^][:,]*)(:\d*)?)*")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -55,6 +57,25 @@ class PostgresOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __post_init__(self) -> None:
         Table.named(self.table_name)
+        if self.dsn and not _is_dsn(self.dsn.reveal()):
+            raise ValueError(
+                "dsn: expected postgresql://user:password@host:port/database; write special "
+                "characters of the password as %XX"
+            )
+
+
+def _is_dsn(dsn: str) -> bool:
+    """Whether the driver can read it, whose errors quote what it cannot."""
+    scheme, mark, rest = dsn.partition("://")
+    place = re.split("[/?#]", rest, maxsplit=1)[0]
+    _, _, hosts = place.rpartition("@")
+    # An `@` behind it is one that ends a password with such a character.
+    return (
+        scheme in _SCHEMES
+        and bool(mark)
+        and "@" not in rest[len(place) :]
+        and _HOSTS.fullmatch(hosts) is not None
+    )
 
 
 def pool_settings(options: PostgresOptions) -> dict[str, Any]:
