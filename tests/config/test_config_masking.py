@@ -69,6 +69,14 @@ def test_urls_lose_user_and_password() -> None:
     }
 
 
+@pytest.mark.parametrize("mark", "/?#")
+def test_urls_lose_a_password_with_what_should_be_written_otherwise(mark: str) -> None:
+    options = masked_options(f"{{url: 'see http://u:QA{mark}WS@h:80/x now'}}")
+    assert options == {"url": "see http://***@h:80/x now"}
+    # Where it begins with a digit it may be a port, and is none the less not shown.
+    assert masked_options(f"{{url: 'http://u:1{mark}WS@h'}}") == {"url": "http://***@h"}
+
+
 def test_urls_lose_parameters_that_speak_of_a_credential() -> None:
     options = masked_options(
         "{url: 'https://h/x?a=1&api_key=hidden&Token=${NAME}&token=#keys=b',"
@@ -157,6 +165,8 @@ def masked_webhook(url: str) -> Any:
         ("https://u:p@h/x?a=1&b=${NAME}#part", "https://***@h/***?a=***&b=${NAME}#***"),
         ("https://h/?bare", "https://h/?***"),
         ("https://${NAME}@h/${NAME}/x", "https://${NAME}@h/${NAME}/***"),
+        ("https://u:12/WS@h.example/x", "https://***"),
+        ("https://u:12#WS@h.example", "https://***"),
         ("${NAME}", "${NAME}"),
         ("https://${NAME}/", "https://${NAME}/"),
         ("https://h/${NAME:-secret}", "https://h/***"),

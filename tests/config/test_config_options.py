@@ -10,6 +10,9 @@ from vconflow.ports.component import Secret
 LINK = "links: {{x: {{module: 'strangers_components:EchoLink', options: {options}}}}}"
 
 
+NO_PORT = "is a URL without a valid port; write special characters of a password as %XX"
+
+
 def options_of(options: str, **env: str) -> Any:
     return cast(Any, read(LINK.format(options=options), env).links["x"].options)
 
@@ -81,6 +84,8 @@ def test_options_may_be_missing_or_empty() -> None:
             "{api_key: a, API_KEY: b}",
             "links.x.options.API_KEY: option 'api_key' is given twice, as 'api_key' and 'API_KEY'",
         ),
+        ("{names: ['http://u:QA/p@h/']}", f"links.x.options.names[0]: {NO_PORT}"),
+        ("{headers: {a: 'https://h:99999'}}", f"links.x.options.headers.a: {NO_PORT}"),
         ("{loud: 1}", "links.x.options: loud needs mode fast"),
         ("[a]", "links.x.options: expected mapping, got list"),
     ],

@@ -18,6 +18,7 @@ from vconflow.config.types import (
     StorageConfig,
     TracerConfig,
 )
+from vconflow.config.urls import has_wrong_port
 from vconflow.ports.component import Options
 from vconflow.registry import Kind
 
@@ -165,17 +166,44 @@ def _find(
     except registry.RegistryError as error:
         findings.error(loc, str(error), "unusable_module")
     else:
-        place = (*loc, "options")
-        values = keys.options
-        if target.module:
-            values = {"module": target.module, "values": values}
-        options = convert_struct(component.options, values, place, findings)
-        if options is not None and allowed is not None:
-            allowed.check_paths(options, place, findings)
-            if target.module:
-                allowed.check_module_options(target.module, keys.options, place, findings)
+        options = _options(component.options, target, keys, (*loc, "options"), findings, allowed)
         return _Found(target=target.path, options=options)
     return _Found()
+
+
+def _options(
+    cls: type[Options],
+    target: registry.Target,
+    keys: ComponentKeys,
+    loc: Loc,
+    findings: Findings,
+    allowed: Allowances | None,
+) -> Options | None:
+    values = keys.options
+    if target.module:
+        values = {"module": target.module, "values": values}
+    else:  # what others' modules mean by their options is theirs
+        _check_ports(values, loc, findings)
+    options = convert_struct(cls, values, loc, findings)
+    if options is not None and allowed is not None:
+        allowed.check_paths(options, loc, findings)
+        if target.module:
+            allowed.check_module_options(target.module, keys.options, loc, findings)
+    return options
+
+
+def _check_ports(value: Any, loc: Loc, findings: Findings) -> None:
+    """Refuse URLs that cannot be meant, wherever they stand, before anybody opens them."""
+    if isinstance(value, str) and has_wrong_port(value):
+        findings.error(
+            loc, "is a URL without a valid port; write special characters of a password as %XX"
+        )
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            _check_ports(item, (*loc, str(key)), findings)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _check_ports(item, (*loc, index), findings)
 
 
 def _advice(missing: str, keys: ComponentKeys) -> str:

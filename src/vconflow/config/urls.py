@@ -4,7 +4,7 @@ import re
 
 from vconflow.config.expansion import REFERENCE
 
-__all__ = ["MASK", "is_reference", "mask_credentials", "mask_secret_url"]
+__all__ = ["MASK", "has_wrong_port", "is_reference", "mask_credentials", "mask_secret_url"]
 
 MASK = "***"
 """Stands for what is not shown."""
@@ -12,11 +12,26 @@ MASK = "***"
 TELLING = re.compile(r"key|secret|token|passw|credential|auth|sig(nature)?$", re.IGNORECASE)
 """Names that speak of a credential."""
 
-_USERINFO = re.compile(r"([A-Za-z][\w+.-]{0,30}://)([^/?#\s]*)@")
+_WORD = re.compile(r"\S+")
+_AUTHORITY = re.compile(r"[^/?#]*")
+_HTTP_PORT = re.compile(
+    r"https?://(?:[^/?#\s]*@)?(?:\[[^]/?#\s]*\]|[^][@:/?#\s]*):([^${@/?#\s][^@/?#\s]*)(?=[/?#\s]|\Z)"
+)
+_PORT = re.compile(r"[0-9]{1,5}")
 _PARAMETER = re.compile(r"(?<=[?&])([^=&?#\s]*)=([^&#\s]*)")
 _URL = re.compile(
     r"(?P<site>(?:[A-Za-z][\w+.-]*://)?[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL
 )
+
+
+def has_wrong_port(text: str) -> bool:
+    """Whether a text is a URL of HTTP whose port is none.
+
+    Often what stands there is part of a password with a `/` or the like in it, which whoever opens
+    the URL would quote.
+    """
+    found = _HTTP_PORT.match(text)
+    return found is not None and not (_PORT.fullmatch(found[1]) and int(found[1]) <= 65535)
 
 
 def is_reference(text: str) -> bool:
@@ -31,7 +46,7 @@ def mask_credentials(text: str) -> str:
     """
     if "://" not in text:
         return text
-    return _PARAMETER.sub(_mask_telling, _USERINFO.sub(_mask_userinfo, text))
+    return _PARAMETER.sub(_mask_telling, _WORD.sub(_mask_userinfo, text))
 
 
 def mask_secret_url(text: str) -> str:
@@ -40,8 +55,9 @@ def mask_secret_url(text: str) -> str:
         return text
     found = _URL.fullmatch(text)
     assert found is not None
-    site = found["site"]
-    scheme, mark, rest = site.rpartition("://")
+    scheme, mark, rest = found["site"].rpartition("://")
+    if _goes_on(rest, found["path"] + found["rest"]):
+        return f"{scheme}{mark}{MASK}"
     userinfo, at, host = rest.rpartition("@")
     path = "/".join(map(_mask_part, found["path"].split("/")))
     query, sharp, fragment = found["rest"].partition("#")
@@ -60,7 +76,18 @@ def _mask_part(text: str) -> str:
 
 
 def _mask_userinfo(found: re.Match[str]) -> str:
-    return f"{found[1]}{_mask_part(found[2])}@"
+    scheme, mark, rest = found[0].partition("://")
+    authority = _AUTHORITY.match(rest)
+    assert authority is not None  # it may be empty
+    place = authority[0]
+    end = len(rest) if _goes_on(place, rest[len(place) :]) else len(place)
+    userinfo, at, host = rest[:end].rpartition("@")
+    return f"{scheme}{mark}{_mask_part(userinfo)}{at}{host}{rest[end:]}"
+
+
+def _goes_on(authority: str, behind: str) -> bool:
+    """Whether what looks like a host may be the begin of a password with a `/` or the like."""
+    return "@" in behind and ":" in authority.rpartition("@")[2]
 
 
 def _mask_value(found: re.Match[str]) -> str:
