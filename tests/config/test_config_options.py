@@ -62,6 +62,7 @@ def test_options_may_be_missing_or_empty() -> None:
     [
         ("{prot: 1}", "links.x.options: unknown option 'prot', did you mean 'port'?"),
         ("{zebra: 1}", "links.x.options: unknown option 'zebra'"),
+        ("{api_key:hidden}", "links.x.options.api_key: a blank is missing after the colon"),
         (
             "{target_url: a}",
             "links.x.options: unknown option 'target_url', did you mean 'target-url'?",

@@ -52,8 +52,8 @@ def test_an_anchor_used_twice_is_checked_once() -> None:
     [
         ("a: [1,\n  2", "line 2, column 4"),
         ("a: b: c", "line 1, column 5"),
-        ("a: *nowhere", "line 1, column 4: found undefined alias"),
-        ("a: !!python/object:os.system {}", "line 1, column 4: could not determine a constructor"),
+        ("a: *nowhere", "line 1, column 4: unknown alias"),
+        ("a: !!python/object:os.system {}", "line 1, column 4: unknown tag"),
         ("a: 1\n---\nb: 2", "line 2, column 1"),
         ("a: \x07", "position 3 is not allowed"),
         ("? [a]\n: 1", "line 1: a key must be a plain name"),
@@ -63,3 +63,12 @@ def test_an_anchor_used_twice_is_checked_once() -> None:
 )
 def test_what_is_not_yaml_says_where(text: str, part: str) -> None:
     assert part in complaints(text)[0]
+
+
+@pytest.mark.parametrize("text", ["!hidden", "!hidden word", "*hidden", "!hid!den", "!<hidden> x"])
+def test_a_password_without_quotes_is_not_quoted_by_the_error(text: str) -> None:
+    what = "tag" if text[0] == "!" else "alias"
+    assert complaints(f"a: 1\nb: {text}") == [
+        f"not YAML: line 2, column 4: unknown {what}: a text that begins with {text[0]} must be in "
+        "quotes"
+    ]

@@ -126,7 +126,10 @@ def _spellings(cls: type[msgspec.Struct], fields: Mapping[str, inspect.Field]) -
 def _unknown(
     key: str, spellings: Mapping[str, str], loc: Loc, findings: Findings, *, closed: bool
 ) -> None:
-    if closed:
+    name, colon, _ = key.partition(":")
+    if colon:  # what follows may be a credential
+        findings.error((*loc, name), "a blank is missing after the colon", "unknown_option")
+    elif closed:
         findings.unknown(loc, "option", key, spellings)
     elif nearest(key, spellings):
         findings.unknown(loc, "key", key, spellings)

@@ -66,10 +66,22 @@ def read_yaml(text: str) -> Any:
         raise ConfigError([Problem((), message, "syntax")]) from None
 
 
+_UNQUOTED = {
+    "could not determine a constructor for the tag": "unknown tag: a text that begins with !",
+    "found undefined tag handle": "unknown tag: a text that begins with !",
+    "found undefined alias": "unknown alias: a text that begins with *",
+}
+"""What PyYAML says, quoting it, of a text that begins with one of its marks: often a password."""
+
+
 def _syntax_error(error: yaml.MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return Problem((), f"not YAML: {place}{error.problem or error.context}", "syntax")
+    problem = error.problem or error.context or ""
+    for start, meant in _UNQUOTED.items():
+        if problem.startswith(start):
+            problem = f"{meant} must be in quotes"
+    return Problem((), f"not YAML: {place}{problem}", "syntax")
 
 
 class _KeyCheck:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from vconflow import registry
+from vconflow.config.urls import mask_credentials
 from vconflow.errors import ConfigError, Problem
 from vconflow.pipeline.cancelling import cancel_all
 from vconflow.ports.component import Options, Resources
@@ -137,7 +138,7 @@ async def _own(
 
 
 def _cannot(wanted: Wanted, error: Exception) -> ConfigError:
-    text = str(error) or type(error).__name__
+    text = mask_credentials(str(error)) or type(error).__name__
     if isinstance(error, TimeoutError) and not str(error):
         text = f"it takes longer than {_PATIENCE:g} s"
     return ConfigError(
