@@ -153,6 +153,11 @@ async def test_modes_hold_whatever_the_umask(
     [
         {"file_permissions": "rw-r--r--"},
         {"dir_permissions": 0o10000},
+        {"dir_permissions": 755},
+        {"dir_permissions": 2750},
+        {"dir_permissions": "0600"},
+        {"file_permissions": 644},
+        {"file_permissions": 600},
         {"filename": "../escape"},
         {"extension": "a/b"},
         {"extension": "sh"},
@@ -163,7 +168,7 @@ async def test_modes_hold_whatever_the_umask(
     ],
 )
 def test_refuses_options(raw: dict[str, Any]) -> None:
-    with pytest.raises(msgspec.ValidationError):
+    with pytest.raises(msgspec.ValidationError, match=next(iter(raw))):
         msgspec.convert(raw, FileOptions, strict=False)
 
 

@@ -86,11 +86,21 @@ class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def __post_init__(self) -> None:
         # JSON can be made to be a program too: nobody who sends vCons shall have one run here.
-        if _mode(self.file_permissions) & _RUNNABLE:
+        if self.file_mode & _RUNNABLE:
             raise ValueError("file_permissions must make no file executable")
         if any(map(_PROGRAM.fullmatch, self.extension.split("."))):
             raise ValueError("extension must not be that of a program")
-        _mode(self.dir_permissions)
+        _ = self.folder_mode
+
+    @property
+    def file_mode(self) -> int:
+        """The mode of files. Raises ValueError."""
+        return _mode("file_permissions", self.file_permissions, 0o400)
+
+    @property
+    def folder_mode(self) -> int:
+        """The mode of folders. Raises ValueError."""
+        return _mode("dir_permissions", self.dir_permissions, 0o700)
 
 
 class FileStorage:
@@ -117,8 +127,8 @@ class FileStorage:
         )
         self._files = DurableFiles(
             root,
-            file_mode=_mode(options.file_permissions),
-            folder_mode=_mode(options.dir_permissions),
+            file_mode=options.file_mode,
+            folder_mode=options.folder_mode,
             fsync=options.fsync,
         )
 
@@ -219,9 +229,15 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
-def _mode(permissions: int | str) -> int:
-    """Return a file mode. Raises ValueError."""
-    mode = int(permissions, 8) if isinstance(permissions, str) else permissions
-    if not 0 <= mode <= 0o7777:
-        raise ValueError(f"{permissions!r} is no file mode")
+def _mode(name: str, permissions: int | str, owner: int) -> int:
+    """Return a file mode with these rights of the owner. Raises ValueError."""
+    try:
+        mode = int(permissions, 8) if isinstance(permissions, str) else permissions
+    except ValueError:
+        mode = -1
+    # Without its 0o, 755 is 0o1363: what is made with that cannot be used.
+    if not 0 <= mode <= 0o7777 or mode & owner != owner:
+        raise ValueError(
+            f"{name} must be a mode such as 0o{owner:o}, with these rights of the owner"
+        )
     return mode
