@@ -224,6 +224,14 @@ def test_reading_a_large_file_takes_little_memory(tmp_path: Path) -> None:
     assert peak < 1_000_000
 
 
+@pytest.mark.parametrize("name", ["", " ", ",", " , "])
+def test_no_list_at_all_is_a_usage_error(tmp_path: Path, submit: Submit, name: str) -> None:
+    (tmp_path / "a.json").write_bytes(b"{}")
+    result = submit("--list", name, tmp_path)
+    assert result.exit_code == 2
+    assert "names no list" in result.stderr
+
+
 def test_a_path_that_is_not_there_is_a_usage_error(tmp_path: Path, submit: Submit) -> None:
     result = submit(tmp_path / "nowhere")
     assert result.exit_code == 2
@@ -243,21 +251,26 @@ def test_what_is_no_vcon_server_has_accepted_nothing(
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    "url",
     [
-        ("127.0.0.1:8000", "protocol"),
-        ("ftp://u:hidden@x", "protocol"),
-        ("http://x:port", "not a URL"),
+        "127.0.0.1:8000",
+        "ftp://u:hidden@x",
+        "http://x:port",
+        "http://u:hidden#x@127.0.0.1:8000",
+        "http://127.0.0.1:99999",
+        "http://",
+        "http://\0",
+        "",
     ],
 )
 def test_an_address_that_cannot_be_one_is_not_tried_again(
-    tmp_path: Path, submit: Submit, url: str, said: str
+    tmp_path: Path, submit: Submit, url: str
 ) -> None:
     (tmp_path / "a.json").write_bytes(b"{}")
     result = submit("--url", url, tmp_path)
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
-    assert said in result.stderr
+    assert "not a URL of a server: expected http://host:port" in result.stderr
     assert "attempts" not in result.output
     assert "hidden" not in result.output
 

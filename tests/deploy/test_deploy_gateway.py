@@ -65,6 +65,7 @@ async def test_clients_reach_all_replicas_and_notice_nothing_of_one_that_dies(
         assert min(counts) > 0
         await check_events(client)
         await check_metrics(client)
+        await check_bulk(client)
         counts = [await accepted(replica) for replica in replicas]
         await replicas[0].die()
         await post(client, range(20, 40))
@@ -82,8 +83,22 @@ async def check_events(client: httpx.AsyncClient) -> None:
                 break
 
 
+async def check_bulk(client: httpx.AsyncClient) -> None:
+    """More than a single vCon may have, as it comes."""
+    line = {"uuid": "019d1000-0000-8000-8000-000000000000", "created_at": "2026-03-22T10:00:00Z"}
+    text = json.dumps(line | {"subject": "x" * 1_000_000}).encode() + b"\n"
+
+    async def lines() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield text
+
+    headers = {"content-type": "application/x-ndjson"}
+    reply = await client.post("/vcons", content=lines(), headers=headers, timeout=60)
+    assert (reply.status_code, reply.json()["accepted"]) == (200, 40), reply.text
+
+
 async def check_metrics(client: httpx.AsyncClient) -> None:
     """They are for Prometheus only."""
-    for path in ("/metrics", "/api/metrics"):
+    for path in ("/metrics", "/api/metrics", "/metrics/", "/api/metrics/"):
         assert (await client.get(path)).status_code == 404
     assert (await client.get("/api/health")).status_code == 200

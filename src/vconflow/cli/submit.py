@@ -21,11 +21,24 @@ __all__ = ["command"]
 _REASONS_SHOWN: Final = 20
 
 
+def _named(_: click.Context, __: click.Parameter, value: str) -> str:
+    # The server takes several, separated by commas, and stores a vCon with none on none.
+    if not value.replace(",", " ").strip():
+        raise click.BadParameter("names no list")
+    return value
+
+
 @click.command(short_help="Send files of vCons to a server.")
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, readable=True, path_type=Path)
 )
-@click.option("--list", "list_name", required=True, help="The ingress list to put them on.")
+@click.option(
+    "--list",
+    "list_name",
+    required=True,
+    callback=_named,
+    help="The ingress list to put them on.",
+)
 @server_options
 @click.option(
     "--concurrency",

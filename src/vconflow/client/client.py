@@ -13,7 +13,18 @@ from vconflow.client.requests import ATTEMPTS, GaveUp, Requests
 __all__ = ["DEFAULT_HEADER", "Client"]
 
 DEFAULT_HEADER: Final = "x-conserver-api-token"
+_LAST_PORT: Final = 65535
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def _host(url: str) -> str:
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:  # its message may quote a password
+        parts = httpx.URL()
+    if parts.scheme not in ("http", "https") or not parts.host or (parts.port or 0) > _LAST_PORT:
+        raise GaveUp("not a URL of a server: expected http://host:port or https://host:port")
+    return parts.host
 
 
 class Client:
@@ -46,10 +57,7 @@ class Client:
 
         Raises GaveUp for what is no URL.
         """
-        try:
-            host = httpx.URL(url).host
-        except httpx.InvalidURL as error:
-            raise GaveUp(f"not a URL: {error}") from None
+        host = _host(url)
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         # Secrets mounted as files often end in a line end, and need not be ASCII.
         headers = {header.encode(): token.strip().encode()} if token else {}
