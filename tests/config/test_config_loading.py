@@ -146,6 +146,32 @@ def test_what_is_ignored_is_said() -> None:
     ]
 
 
+def test_chains_that_feed_each_other_in_a_ring() -> None:
+    config = read("""
+        chains:
+          in: {ingress_lists: [in], egress_lists: [out, a]}
+          a: {ingress_lists: [a], egress_lists: [out, b]}
+          b: {ingress_lists: [b], egress_lists: [c, out]}
+          c: {ingress_lists: [c], egress_lists: [a]}
+    """)
+    assert list(map(str, config.warnings)) == [
+        "chains.a.egress_lists[1]: list 'b' leads back to this chain by way of 'b', 'c': vCons go "
+        "round without end unless a link stops them"
+    ]
+
+
+def test_chains_that_meet_again_or_are_not_enabled_make_no_ring() -> None:
+    config = read("""
+        chains:
+          in: {ingress_lists: [in], egress_lists: [a, b]}
+          a: {ingress_lists: [a], egress_lists: [c]}
+          b: {ingress_lists: [b], egress_lists: [c]}
+          c: {ingress_lists: [c], egress_lists: [d]}
+          d: {ingress_lists: [d], egress_lists: [in], enabled: false}
+    """)
+    assert config.warnings == ()
+
+
 @pytest.mark.parametrize("name", ["'a,b'", "' a'"])
 def test_a_list_that_no_request_can_name(name: str) -> None:
     config = read(f"chains: {{c: {{ingress_lists: [fine, {name}]}}}}")

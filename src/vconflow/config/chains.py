@@ -1,6 +1,7 @@
 """The section `chains`, and what must be true of all chains together."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -163,3 +164,30 @@ def _check_lists(chains: Mapping[str, ChainConfig], findings: Findings) -> None:
             if name in fed:
                 message = f"list {name!r} feeds this chain: its vCons go round without end"
                 findings.warn((*loc, "egress_lists", index), message, "loop")
+    _check_ring([chain for chain in chains.values() if chain.enabled], owners, findings)
+
+
+def _check_ring(
+    chains: Sequence[ChainConfig], owners: Mapping[str, str], findings: Findings
+) -> None:
+    """Warn of several chains that feed each other in a ring, of the first one that there is."""
+    feeders: dict[str, dict[str, None]] = {chain.name: {} for chain in chains}
+    for chain in chains:
+        for name in chain.egress_lists:
+            fed = owners.get(name, chain.name)
+            if fed != chain.name:
+                feeders[fed][chain.name] = None
+    try:
+        TopologicalSorter(feeders).prepare()
+    except CycleError as error:
+        ring: list[str] = error.args[1][:-1]
+        first = next(chain for chain in chains if chain.name in ring)
+        start = ring.index(first.name)
+        others = [*ring[start + 1 :], *ring[:start]]
+        index = next(i for i, it in enumerate(first.egress_lists) if owners.get(it) == others[0])
+        way = ", ".join(map(repr, others))
+        message = (
+            f"list {first.egress_lists[index]!r} leads back to this chain by way of {way}: vCons "
+            "go round without end unless a link stops them"
+        )
+        findings.warn(("chains", first.name, "egress_lists", index), message, "loop")
