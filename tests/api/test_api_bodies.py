@@ -48,6 +48,15 @@ async def test_anything_else_is_415(client: httpx.AsyncClient, headers: dict[str
     assert isinstance(response.json()["detail"], str)
 
 
+async def test_a_415_names_what_the_route_takes(client: httpx.AsyncClient) -> None:
+    headers = {"content-type": "application/jsonl"}
+    ndjson = "application/x-ndjson"
+    for path, takes in (("/vcon", False), ("/vcons", True)):
+        response = await client.post(path, content=make_vcon(), headers=headers)
+        assert response.status_code == 415
+        assert (ndjson in response.json()["detail"]) is takes
+
+
 @pytest.mark.parametrize(
     "headers",
     [

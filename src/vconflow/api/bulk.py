@@ -15,6 +15,7 @@ from vconflow.api.codec import (
     is_gzip_declared,
     json_response,
     media_type,
+    require_type,
 )
 from vconflow.api.errors import detail_of
 from vconflow.api.gzipped import Inflater
@@ -26,7 +27,7 @@ from vconflow.errors import Conflict, InvalidVcon, Overloaded, VconflowError
 
 __all__ = ["create"]
 
-_BULK_TYPES = frozenset({"application/x-ndjson", "application/ndjson"})
+_BULK_TYPES = ("application/x-ndjson", "application/ndjson")
 _WINDOW_LINES = 256
 _WINDOW_BYTES = 8 * 1024 * 1024
 _REPORTED = 1_000
@@ -37,6 +38,7 @@ _PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)
 async def create(call: Call) -> ASGIApp:
     """Store one vCon, or all lines of a bulk body."""
     if media_type(call.headers) not in _BULK_TYPES:
+        require_type(call.headers, *_BULK_TYPES)
         return await vcons.create(call)
     load = BulkLoad(call)
     try:

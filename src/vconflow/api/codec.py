@@ -23,6 +23,7 @@ __all__ = [
     "json_response",
     "media_type",
     "read_body",
+    "require_type",
     "vcon_response",
 ]
 
@@ -45,6 +46,14 @@ def media_type(headers: Headers) -> str:
     return value.partition(b";")[0].strip().lower().decode("latin-1")
 
 
+def require_type(headers: Headers, *others: str) -> None:
+    """Raise UnsupportedBody for a content type that is neither JSON, a vCon nor one of others."""
+    kind = media_type(headers)
+    if kind and kind not in _ACCEPTED and kind not in others:
+        known = sorted((*_ACCEPTED, *others))
+        raise UnsupportedBody(f"Content-Type must be one of {', '.join(known)}")
+
+
 def is_gzip_declared(headers: Headers) -> bool:
     """Tell whether Content-Encoding says gzip. Raises UnsupportedBody for any other encoding."""
     encoding = headers.get(b"content-encoding", b"").strip().lower()
@@ -63,9 +72,7 @@ async def read_body(
     `hold` is told how many bytes are in memory, and may refuse them. Raises UnsupportedBody,
     TooLarge (before the rest of the body is read), InvalidRequest for broken gzip, Disconnected.
     """
-    kind = media_type(headers)
-    if kind and kind not in _ACCEPTED:
-        raise UnsupportedBody(f"Content-Type must be one of {', '.join(sorted(_ACCEPTED))}")
+    require_type(headers)
     packed = is_gzip_declared(headers)
     if int(headers.get(b"content-length", 0)) > limit:
         raise TooLarge(limit)
