@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,17 @@ async def test_a_failure_changes_nothing(
     # The thread goes on with the next.
     assert await at.run("ajax.trouble", vcon) == CONTINUE
     assert vcon.tags == ["begun:x", "ended:x"]
+
+
+async def test_what_it_raises_tells_no_credential_of_its_options(at: Bench) -> None:
+    login = {"password": "hidden word", "api_key": ["hidden/key"]}
+    with pytest.raises(ValueError, match="401 for large") as caught:
+        await at.run("ajax.trouble", Vcon(document_of()), how="tell", model="large", login=login)
+    told = "".join(traceback.format_exception(caught.value))
+    assert "https://h/?key=***" in told
+    assert "was ***" in told
+    assert "no ***" in told
+    assert "hidden" not in told
 
 
 async def hanging(at: Bench, vcon: Vcon) -> Outcome:

@@ -3,14 +3,12 @@
 import re
 
 from vconflow.config.expansion import REFERENCE
+from vconflow.ports.component import TELLING
 
 __all__ = ["MASK", "has_wrong_port", "is_reference", "mask_credentials", "mask_secret_url"]
 
 MASK = "***"
 """Stands for what is not shown."""
-
-TELLING = re.compile(r"key|secret|token|passw|credential|auth|sig(nature)?$", re.IGNORECASE)
-"""Names that speak of a credential."""
 
 _WORD = re.compile(r"\S+")
 _AUTHORITY = re.compile(r"[^/?#]*")

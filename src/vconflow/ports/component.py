@@ -5,6 +5,7 @@ manager: everything it acquires is released when the context ends.
 """
 
 import random
+import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ __all__ = [
     "LOCAL_FILE_OR_URL",
     "LOCAL_PATH",
     "SECRET_URL",
+    "TELLING",
     "Component",
     "NoOptions",
     "Options",
@@ -45,6 +47,10 @@ that came over HTTP may name only what the file does, what is below that, and th
 
 LOCAL_FILE_OR_URL = "local_file_or_url"
 """The value of `LOCAL_PATH` for a text that names none when it has `://` in it."""
+
+
+TELLING = re.compile(r"key|secret|token|passw|credential|auth|sig(nature)?$", re.IGNORECASE)
+"""Names that speak of a credential."""
 
 
 class Secret:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from vconflow.adapters.modules import contract
 from vconflow.adapters.modules.call import ModuleCall
 from vconflow.adapters.modules.changes import take_over
+from vconflow.adapters.modules.hiding import hiding
 from vconflow.adapters.modules.options import ModuleOptions
 from vconflow.errors import Permanent
 from vconflow.model.identifiers import canonical_uuid
@@ -70,7 +71,8 @@ class ModuleLink:
         The vCon of a call that was given up is never looked at again.
         """
         call.document = vcon.to_bytes()
-        returned = call.run(self._function, call.uuid, link, copy.deepcopy(self._values))
+        with hiding(self._values):
+            returned = call.run(self._function, call.uuid, link, copy.deepcopy(self._values))
         outcome = _outcome(returned, call)
         if call.is_changed:
             take_over(vcon, call.document)

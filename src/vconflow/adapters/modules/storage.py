@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 from vconflow.adapters.modules import contract
 from vconflow.adapters.modules.call import ModuleCall
+from vconflow.adapters.modules.hiding import hiding
 from vconflow.adapters.modules.options import ModuleOptions
 from vconflow.adapters.modules.returned import document_of
 from vconflow.errors import PartialFailure
@@ -89,6 +90,7 @@ class ModuleStorage:
         work = partial(call.run, function, call.uuid, copy.deepcopy(self._values))
         async with self._free:
             try:
-                return await self._host.call(work, f"{self._name}.{function.__name__}")
+                with hiding(self._values):
+                    return await self._host.call(work, f"{self._name}.{function.__name__}")
             finally:
                 call.end()

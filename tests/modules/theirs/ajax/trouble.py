@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 from lib.vcon_redis import VconRedis
 
@@ -44,6 +45,16 @@ def fail(vcon, opts):
     raise ValueError("no such luck: ä")
 
 
+def tell(vcon, opts):
+    login = opts["login"]
+    try:
+        raise KeyError(f"no {login['password']}")
+    except KeyError as error:
+        told = ValueError(f"401 for {opts['model']} at https://h/?key={quote(login['api_key'][0])}")
+        told.add_note(f"was {login['api_key'][0]}")
+        raise told from error
+
+
 def leave(vcon, opts):
     sys.exit(3)
 
@@ -70,6 +81,7 @@ def sleep(vcon, opts):
 HOW = {
     "hang": hang,
     "fail": fail,
+    "tell": tell,
     "exit": leave,
     "stop_iteration": stop_iteration,
     "nonsense": nonsense,
