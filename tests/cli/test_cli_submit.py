@@ -259,6 +259,7 @@ def test_what_is_no_vcon_server_has_accepted_nothing(
         "http://u:hidden#x@127.0.0.1:8000",
         "http://127.0.0.1:99999",
         "http://",
+        "http://xn--",
         "http://\0",
         "",
     ],

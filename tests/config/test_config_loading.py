@@ -135,12 +135,13 @@ def test_what_is_ignored_is_said() -> None:
     config = read("""
         x-defaults: {anything: 1}
         dashboards: {}
-        links: {t: {module: "strangers_components:EchoLink", colour: red}}
+        links: {t: {module: "strangers_components:EchoLink", colour: red, "x:note": 1}}
         chains: {c: {links: [t], ingress_lists: []}, d: {ingress_lists: [l], egress_lists: [l]}}
     """)
     assert list(map(str, config.warnings)) == [
         "dashboards: is no section of the configuration and ignored",
         "links.t.colour: is not known and ignored",
+        "links.t.x:note: is not known and ignored",
         "chains.c: has no ingress list and never runs",
         "chains.d.egress_lists[0]: list 'l' feeds this chain: its vCons go round without end",
     ]

@@ -10,7 +10,7 @@ from vconflow.ports.component import Secret
 LINK = "links: {{x: {{module: 'strangers_components:EchoLink', options: {options}}}}}"
 
 
-NO_PORT = "is a URL without a valid port; write special characters of a password as %XX"
+NO_PORT = "no port in this URL: write special characters of the password as %XX"
 
 
 def options_of(options: str, **env: str) -> Any:
@@ -86,13 +86,29 @@ def test_options_may_be_missing_or_empty() -> None:
             "links.x.options.API_KEY: option 'api_key' is given twice, as 'api_key' and 'API_KEY'",
         ),
         ("{names: ['http://u:QA/p@h/']}", f"links.x.options.names[0]: {NO_PORT}"),
-        ("{headers: {a: 'https://h:99999'}}", f"links.x.options.headers.a: {NO_PORT}"),
+        ("{headers: {a: 'HTTP://u:${Q/p@h'}}", f"links.x.options.headers.a: {NO_PORT}"),
+        ("{headers: {a: 'HTTP://u:$Q?p@h'}}", f"links.x.options.headers.a: {NO_PORT}"),
+        ("{headers: {a: 'HTTP://u:{Q#p@h'}}", f"links.x.options.headers.a: {NO_PORT}"),
         ("{loud: 1}", "links.x.options: loud needs mode fast"),
         ("[a]", "links.x.options: expected mapping, got list"),
     ],
 )
 def test_a_wrong_option_says_where_and_what(options: str, message: str) -> None:
     assert problems(LINK.format(options=options)) == [message]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://x:abc",
+        "http://crm:see notes",
+        "http://h:80{x}",
+        "http://h:{port}/@me",
+        "http://h:80/@me",
+    ],
+)
+def test_what_is_no_password_is_left_alone(text: str) -> None:
+    assert options_of(f"{{names: ['{text}']}}").names == (text,)
 
 
 def test_all_wrong_options_are_listed() -> None:

@@ -20,11 +20,12 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 def _host(url: str) -> str:
     try:
         parts = httpx.URL(url)
-    except httpx.InvalidURL:  # its message may quote a password
-        parts = httpx.URL()
-    if parts.scheme not in ("http", "https") or not parts.host or (parts.port or 0) > _LAST_PORT:
+        host, port = parts.host, parts.port or 0
+    except (httpx.InvalidURL, UnicodeError):  # whose messages may quote a password
+        parts, host, port = httpx.URL(), "", 0
+    if parts.scheme not in ("http", "https") or not host or port > _LAST_PORT:
         raise GaveUp("not a URL of a server: expected http://host:port or https://host:port")
-    return parts.host
+    return host
 
 
 class Client:

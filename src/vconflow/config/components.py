@@ -18,7 +18,7 @@ from vconflow.config.types import (
     StorageConfig,
     TracerConfig,
 )
-from vconflow.config.urls import has_wrong_port
+from vconflow.config.urls import has_broken_password
 from vconflow.ports.component import Options
 from vconflow.registry import Kind
 
@@ -183,7 +183,7 @@ def _options(
     if target.module:
         values = {"module": target.module, "values": values}
     else:  # what others' modules mean by their options is theirs
-        _check_ports(values, loc, findings)
+        _check_passwords(values, loc, findings)
     options = convert_struct(cls, values, loc, findings)
     if options is not None and allowed is not None:
         allowed.check_paths(options, loc, findings)
@@ -192,18 +192,16 @@ def _options(
     return options
 
 
-def _check_ports(value: Any, loc: Loc, findings: Findings) -> None:
+def _check_passwords(value: Any, loc: Loc, findings: Findings) -> None:
     """Refuse URLs that cannot be meant, wherever they stand, before anybody opens them."""
-    if isinstance(value, str) and has_wrong_port(value):
-        findings.error(
-            loc, "is a URL without a valid port; write special characters of a password as %XX"
-        )
+    if isinstance(value, str) and has_broken_password(value):
+        findings.error(loc, "no port in this URL: write special characters of the password as %XX")
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            _check_ports(item, (*loc, str(key)), findings)
+            _check_passwords(item, (*loc, str(key)), findings)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            _check_ports(item, (*loc, index), findings)
+            _check_passwords(item, (*loc, index), findings)
 
 
 def _advice(missing: str, keys: ComponentKeys) -> str:

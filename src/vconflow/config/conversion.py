@@ -101,7 +101,7 @@ def _by_field(
     for key, value in raw.items():
         name = spellings.get(key)
         if name is None:
-            _unknown(key, spellings, loc, findings, closed=closed)
+            _unknown(key, value, spellings, loc, findings, closed=closed)
         elif name in given:
             other = given[name][0]
             findings.error(
@@ -124,10 +124,16 @@ def _spellings(cls: type[msgspec.Struct], fields: Mapping[str, inspect.Field]) -
 
 
 def _unknown(
-    key: str, spellings: Mapping[str, str], loc: Loc, findings: Findings, *, closed: bool
+    key: str,
+    value: Any,
+    spellings: Mapping[str, str],
+    loc: Loc,
+    findings: Findings,
+    *,
+    closed: bool,
 ) -> None:
     name, colon, _ = key.partition(":")
-    if colon:  # what follows may be a credential
+    if colon and value is None:  # what follows may be a credential
         findings.error((*loc, name), "a blank is missing after the colon", "unknown_option")
     elif closed:
         findings.unknown(loc, "option", key, spellings)

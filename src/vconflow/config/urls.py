@@ -5,16 +5,16 @@ import re
 from vconflow.config.expansion import REFERENCE
 from vconflow.ports.component import TELLING
 
-__all__ = ["MASK", "has_wrong_port", "is_reference", "mask_credentials", "mask_secret_url"]
+__all__ = ["MASK", "has_broken_password", "is_reference", "mask_credentials", "mask_secret_url"]
 
 MASK = "***"
 """Stands for what is not shown."""
 
-_WORD = re.compile(r"\S+")
-_AUTHORITY = re.compile(r"[^/?#]*")
-_HTTP_PORT = re.compile(
-    r"https?://(?:[^/?#\s]*@)?(?:\[[^]/?#\s]*\]|[^][@:/?#\s]*):([^${@/?#\s][^@/?#\s]*)(?=[/?#\s]|\Z)"
-)
+_SCHEME = r"[A-Za-z][\w+.-]{0,30}://"
+_EACH = re.compile(rf"({_SCHEME})([^/?#\s]*)((?:(?!{_SCHEME})\S)*)")
+"""Every URL of a text, also where one stands in another: scheme, authority and what is behind."""
+_BRACKETS = re.compile(r"\[[^]]*\]")
+_NO_PORT = re.compile(r"https?://[^][@:/?#\s]+:(?!\{[^{}@]*\})([^@/?#\s]*)[/?#]\S*@", re.IGNORECASE)
 _PORT = re.compile(r"[0-9]{1,5}")
 _PARAMETER = re.compile(r"(?<=[?&])([^=&?#\s]*)=([^&#\s]*)")
 _URL = re.compile(
@@ -22,13 +22,12 @@ _URL = re.compile(
 )
 
 
-def has_wrong_port(text: str) -> bool:
-    """Whether a text is a URL of HTTP whose port is none.
+def has_broken_password(text: str) -> bool:
+    """Whether a text is a URL of HTTP with a password that holds a `/` or the like.
 
-    Often what stands there is part of a password with a `/` or the like in it, which whoever opens
-    the URL would quote.
+    Then the begin of the password stands in place of a port, and whoever opens it would quote that.
     """
-    found = _HTTP_PORT.match(text)
+    found = _NO_PORT.match(text)
     return found is not None and not (_PORT.fullmatch(found[1]) and int(found[1]) <= 65535)
 
 
@@ -40,15 +39,17 @@ def is_reference(text: str) -> bool:
 
 def mask_credentials(text: str) -> str:
     """Mask user names, passwords, and parameters whose name speaks of a credential, in every URL
-    of a text.
+    of a text; all behind the scheme where nobody can tell whether a password goes on.
     """
     if "://" not in text:
         return text
-    return _PARAMETER.sub(_mask_telling, _WORD.sub(_mask_userinfo, text))
+    return _PARAMETER.sub(_mask_telling, _EACH.sub(_mask_userinfo, text))
 
 
 def mask_secret_url(text: str) -> str:
-    """Mask all of one URL that may be a secret: everything but scheme, host and port."""
+    """Mask all of one URL that may be a secret: everything but scheme, host and port, and these too
+    where nobody can tell whether a password goes on.
+    """
     if is_reference(text):
         return text
     found = _URL.fullmatch(text)
@@ -74,18 +75,16 @@ def _mask_part(text: str) -> str:
 
 
 def _mask_userinfo(found: re.Match[str]) -> str:
-    scheme, mark, rest = found[0].partition("://")
-    authority = _AUTHORITY.match(rest)
-    assert authority is not None  # it may be empty
-    place = authority[0]
-    end = len(rest) if _goes_on(place, rest[len(place) :]) else len(place)
-    userinfo, at, host = rest[:end].rpartition("@")
-    return f"{scheme}{mark}{_mask_part(userinfo)}{at}{host}{rest[end:]}"
+    scheme, authority, behind = found.groups()
+    if _goes_on(authority, behind):
+        return f"{scheme}{MASK}"
+    userinfo, at, host = authority.rpartition("@")
+    return f"{scheme}{_mask_part(userinfo)}{at}{host}{behind}"
 
 
 def _goes_on(authority: str, behind: str) -> bool:
-    """Whether what looks like a host may be the begin of a password with a `/` or the like."""
-    return "@" in behind and ":" in authority.rpartition("@")[2]
+    """Whether an authority may end in the midst of a password with a `/` or the like."""
+    return "@" in behind and ":" in _BRACKETS.sub("", authority)
 
 
 def _mask_value(found: re.Match[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from vconflow import registry
 from vconflow.config.urls import mask_credentials
-from vconflow.errors import ConfigError, Problem
+from vconflow.errors import ConfigError, Problem, VconflowError
 from vconflow.pipeline.cancelling import cancel_all
 from vconflow.ports.component import Options, Resources
 from vconflow.telemetry import events
@@ -17,6 +17,9 @@ __all__ = ["ComponentPool", "Opened", "Wanted", "open_pool"]
 
 _PATIENCE = 60.0
 """Seconds that opening and closing may take: a change must not hang for ever."""
+_MODULES = "vconflow.adapters.modules."
+"""Where modules of third parties are called: what these say of their options is for whoever wrote
+them."""
 
 
 class Wanted(NamedTuple):
@@ -138,9 +141,15 @@ async def _own(
 
 
 def _cannot(wanted: Wanted, error: Exception) -> ConfigError:
-    text = mask_credentials(str(error)) or type(error).__name__
+    text = (_may_be_said(wanted, error) and mask_credentials(str(error))) or type(error).__name__
     if isinstance(error, TimeoutError) and not str(error):
         text = f"it takes longer than {_PATIENCE:g} s"
     return ConfigError(
         [Problem(tuple(wanted.place.split(".", 1)), f"cannot be opened: {text}", "open")]
     )
+
+
+def _may_be_said(wanted: Wanted, error: Exception) -> bool:
+    """Whether to pass on what an error says: a driver quotes what it cannot read of its options."""
+    is_builtin = wanted.target.startswith("vconflow.") and not wanted.target.startswith(_MODULES)
+    return isinstance(error, VconflowError | OSError | ImportError) or not is_builtin

@@ -155,6 +155,8 @@ async def test_modes_hold_whatever_the_umask(
         {"dir_permissions": 0o10000},
         {"dir_permissions": 755},
         {"dir_permissions": 2750},
+        {"dir_permissions": 500},
+        {"file_permissions": 440},
         {"dir_permissions": "0600"},
         {"file_permissions": 644},
         {"file_permissions": 600},

@@ -336,6 +336,11 @@ async def test_errors_say_what_is_wrong_and_show_no_password(resources: Resource
         "postgresql://u:p@127.0.0.1:top/d",
         "host=127.0.0.1 user=u password=top",
         "mysql://u:top@127.0.0.1/d",
+        "postgresql://u:p@top@127.0.0.1/d",
+        "postgresql://u:p[top]x@127.0.0.1/d",
+        "postgresql://u:p\N{FULLWIDTH NUMBER SIGN}top@127.0.0.1/d",
+        "postgresql://u:12/top@127.0.0.1/d",
+        "postgresql://u:12?top@127.0.0.1/d",
     ],
 )
 def test_a_dsn_that_the_driver_cannot_read_is_refused_and_not_quoted(dsn: str) -> None:
@@ -353,3 +358,22 @@ async def test_what_the_driver_makes_of_its_settings_is_not_quoted(
         with pytest.raises(Retryable) as caught:
             await storage.ping()
     assert "topsecret" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgres://u:p@[::1]:5432,h:1/d",
+        "postgresql://h/d?user=me@srv&password=x",
+        "postgresql://h:5432/d?user=me@srv",
+        "postgresql://u:p@h/d?application_name=a@b",
+        "postgresql://u:p@h:5432/d@x",
+        "Postgresql://u:p@h/d",
+        " postgresql://u:p@h:5432\n",
+        "postgresql:/d?host=/tmp",
+        "postgresql:///d",
+        "postgresql://u:p@%2Frun%2Fpg/d",
+    ],
+)
+def test_every_form_of_a_dsn_that_the_driver_reads_is_taken(dsn: str) -> None:
+    assert pool_settings(PostgresOptions(dsn=Secret(dsn)))["dsn"] == dsn

@@ -1,7 +1,8 @@
 """Keeping credentials among a module's options out of what it raises: that is logged and shown."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -9,50 +10,75 @@ from vconflow.ports.component import TELLING
 
 __all__ = ["hiding"]
 
-_SHORTEST: Final = 4
+_SHORTEST: Final = 6
 """Characters of a value worth hiding: a shorter one stands in too many words."""
 _MASK: Final = "***"
+_USERINFO: Final = re.compile(r"://([^/?#\s]*:[^\s]*)@")
 
 
-@contextmanager
-def hiding(options: Mapping[str, Any]) -> Iterator[None]:
-    """Mask the credentials among options in the message of whatever is raised meanwhile."""
-    try:
-        yield
-    except BaseException as error:
-        found = {text for text in _credentials(options, told=False) if len(text) >= _SHORTEST}
+class hiding:  # noqa: N801  # named as a statement, like those of contextlib
+    """Masks the credentials among options in the message of whatever is raised meanwhile.
+
+    Raises RuntimeError in place of an error whose message cannot be changed.
+    """
+
+    # contextlib's own would write to the error, and some errors are frozen.
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = options
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is None:
+            return
+        found = {it for it in _credentials(self._options, told=False) if len(it) >= _SHORTEST}
         spelled = {form(text) for text in found for form in (str, quote, quote_plus)}
         # The longest first: one may be the begin of another.
-        _hide(error, sorted(spelled, key=len, reverse=True), set())
-        raise
+        hidden = sorted(spelled, key=len, reverse=True)
+        if not _hide(error, hidden, set()) and isinstance(error, Exception):
+            raise RuntimeError(_masked(f"{type(error).__name__}: {error}", hidden)) from None
 
 
 def _credentials(value: object, *, told: bool) -> Iterator[str]:
-    """The texts below keys that speak of a credential."""
+    """What stands below keys that speak of a credential, and user and password of URLs."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _credentials(item, told=told or bool(TELLING.search(str(key))))
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _credentials(item, told=told)
-    elif told and isinstance(value, str):
-        yield value
+    elif told and isinstance(value, str | int | float) and not isinstance(value, bool):
+        yield str(value)
+    elif isinstance(value, str) and (found := _USERINFO.search(value)):
+        yield found[1]
+        yield found[1].partition(":")[2]
 
 
-def _hide(error: BaseException | None, texts: list[str], seen: set[int]) -> None:
-    if error is None or id(error) in seen:
-        return
+def _hide(error: BaseException, hidden: Sequence[str], seen: set[int]) -> bool:
+    """Change what an error says; whether it tells none of it any more."""
     seen.add(id(error))
-    error.args = tuple(_masked(it, texts) if isinstance(it, str) else it for it in error.args)
-    notes = getattr(error, "__notes__", None)
-    if notes:
-        notes[:] = [_masked(note, texts) for note in notes]
+    # A frozen one cannot be changed.
+    with suppress(AttributeError):
+        error.args = tuple(_masked(it, hidden) if isinstance(it, str) else it for it in error.args)
+    if isinstance(error, OSError):
+        error.strerror, error.filename = (
+            _masked(it, hidden) if isinstance(it, str) else it
+            for it in (error.strerror, error.filename)
+        )
+    notes = getattr(error, "__notes__", [])
+    notes[:] = [_masked(note, hidden) for note in notes]
+    for name in ("__cause__", "__context__"):
+        other = getattr(error, name)
+        if other is not None and id(other) not in seen and not _hide(other, hidden, seen):
+            setattr(error, name, None)
     group = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    for other in (error.__cause__, error.__context__, *group):
-        _hide(other, texts, seen)
+    clean = [_hide(it, hidden, seen) for it in group if id(it) not in seen]
+    return all(clean) and not any(value in str(error) for value in hidden)
 
 
-def _masked(text: str, hidden: list[str]) -> str:
+def _masked(text: str, hidden: Sequence[str]) -> str:
     for value in hidden:
         text = text.replace(value, _MASK)
     return text

@@ -38,6 +38,10 @@ _PROGRAM: Final = re.compile(
 )
 """Extensions of what is run, by shells, interpreters, web servers or browsers."""
 _RUNNABLE: Final = 0o7111
+_READ: Final = 0o400
+_ENTER: Final = 0o700
+_SLIPS: Final = frozenset({400, 440, 444, 500, 550, 555})
+"""Numbers that are modes by themselves, and hardly meant to be any but those of their digits."""
 
 
 class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,17 +94,17 @@ class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValueError("file_permissions must make no file executable")
         if any(map(_PROGRAM.fullmatch, self.extension.split("."))):
             raise ValueError("extension must not be that of a program")
-        _ = self.folder_mode
+        _mode("dir_permissions", self.dir_permissions, _ENTER)
 
     @property
     def file_mode(self) -> int:
         """The mode of files. Raises ValueError."""
-        return _mode("file_permissions", self.file_permissions, 0o400)
+        return _mode("file_permissions", self.file_permissions, _READ)
 
     @property
     def folder_mode(self) -> int:
         """The mode of folders. Raises ValueError."""
-        return _mode("dir_permissions", self.dir_permissions, 0o700)
+        return _mode("dir_permissions", self.dir_permissions, _ENTER)
 
 
 class FileStorage:
@@ -235,9 +239,9 @@ def _mode(name: str, permissions: int | str, owner: int) -> int:
         mode = int(permissions, 8) if isinstance(permissions, str) else permissions
     except ValueError:
         mode = -1
+    if not 0 <= mode <= 0o7777 or permissions in _SLIPS:
+        raise ValueError(f"{name} must be a mode such as 0o755 or '0755'")
     # Without its 0o, 755 is 0o1363: what is made with that cannot be used.
-    if not 0 <= mode <= 0o7777 or mode & owner != owner:
-        raise ValueError(
-            f"{name} must be a mode such as 0o{owner:o}, with these rights of the owner"
-        )
+    if mode & owner != owner:
+        raise ValueError(f"{name} must give its owner 0o{owner:o}: is an 0o missing?")
     return mode

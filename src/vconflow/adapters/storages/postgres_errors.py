@@ -35,9 +35,6 @@ def mapped_errors() -> Iterator[None]:
         raise refusal(error) from None
     except _PASSING as error:
         raise Retryable(f"PostgreSQL: {type(error).__name__}: {_message(error)}") from error
-    except ValueError:
-        # The driver cannot read what it was told to connect to, and would quote it.
-        raise Retryable("PostgreSQL: the driver does not understand its settings") from None
 
 
 def refusal(error: Exception) -> Permanent:

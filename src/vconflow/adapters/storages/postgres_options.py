@@ -5,16 +5,19 @@ import re
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import asyncpg
 from msgspec import Meta
 
 from vconflow.adapters.storages.postgres_table import Table
+from vconflow.errors import Retryable
 from vconflow.ports.component import Options, Secret
 
 __all__ = ["PostgresOptions", "pool_settings"]
 
 _PORT: Final = re.compile(r":\d*\Z")
 _SCHEMES: Final = frozenset({"postgresql", "postgres"})
-_HOSTS: Final = re.compile(r"(\[[^]]*\]|[^][:,]*)(:\d*)?(,(\[[^]]*\]|[^][:,]*)(:\d*)?)*")
+_HOST: Final = r"(\[[^]@]*\]|[^][:,@]*)(:\d*)?"
+_HOSTS: Final = re.compile(f"{_HOST}(,{_HOST})*")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -65,16 +68,20 @@ class PostgresOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def _is_dsn(dsn: str) -> bool:
-    """Whether the driver can read it, whose errors quote what it cannot."""
-    scheme, mark, rest = dsn.partition("://")
-    place = re.split("[/?#]", rest, maxsplit=1)[0]
-    _, _, hosts = place.rpartition("@")
-    # An `@` behind it is one that ends a password with such a character.
+    """Whether the driver reads what is meant; its errors quote what it cannot read."""
+    try:
+        parts = urlsplit(dsn)
+    except ValueError:
+        return False
+    # As the driver does: behind the first `@`. Another one is that of a password.
+    _, at, hosts = parts.netloc.partition("@")
+    hosts = hosts if at else parts.netloc
+    is_password = not at and ":" in hosts
+    query = "" if "=" in parts.query else parts.query
     return (
-        scheme in _SCHEMES
-        and bool(mark)
-        and "@" not in rest[len(place) :]
+        parts.scheme in _SCHEMES
         and _HOSTS.fullmatch(hosts) is not None
+        and not (is_password and "@" in parts.path + query + parts.fragment)
     )
 
 
@@ -87,12 +94,21 @@ def pool_settings(options: PostgresOptions) -> dict[str, Any]:
         "statement_cache_size": 100 if options.prepared_statements else 0,
         "reset": _leave_as_it_is,
         "server_settings": {"application_name": "vconflow", "timezone": "UTC"},
+        "connect": _connect,
         **(_by_dsn(options.dsn.reveal()) if options.dsn else _by_parts(options)),
     }
 
 
 async def _leave_as_it_is(_: object) -> None:
     """Spare the statement that resets a session: nothing of ours outlives its transaction."""
+
+
+async def _connect(*args: Any, **kwargs: Any) -> "asyncpg.Connection[asyncpg.Record]":
+    try:
+        return await asyncpg.connect(*args, **kwargs)
+    except (asyncpg.exceptions.ClientConfigurationError, ValueError):
+        # It would quote what it cannot read, in the options or in the environment.
+        raise Retryable("PostgreSQL: the driver does not understand its settings") from None
 
 
 def _by_dsn(dsn: str) -> dict[str, Any]:
