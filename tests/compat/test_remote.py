@@ -118,6 +118,28 @@ async def test_what_a_document_is_answered_with(
             assert await remote.document(UUID) == outcome
 
 
+async def test_a_server_that_comes_back_between_two_questions_has_its_vcons(
+    connect: Callable[[str], Remote],
+) -> None:
+    """Its proxy says 404 for it, then it says 404 itself: of the path that is not its own."""
+    with reference_conserver() as conserver:
+        conserver.offer("out/1 ä", {UUID: DOCUMENT})
+        answers = [Answer(404, b"default backend - 404")]
+        conserver.decide = lambda path: answers.pop() if answers else None
+        assert await connect(conserver.url).document(UUID) == DOCUMENT
+        assert conserver.requests == [f"/vcon/{UUID}", f"/api/vcon/{UUID}", f"/vcon/{UUID}"]
+
+
+async def test_a_vcon_that_is_gone_behind_another_page_of_404(
+    connect: Callable[[str], Remote],
+) -> None:
+    with reference_conserver("/api") as conserver:
+        page = Answer(404, b"<html>")
+        conserver.decide = lambda path: None if path.startswith("/api/") else page
+        assert await connect(conserver.url.removesuffix("/api")).document(UUID) is None
+        assert len(conserver.requests) == 3
+
+
 async def test_retry_after_is_passed_on(connect: Callable[[str], Remote]) -> None:
     with reference_conserver() as conserver:
         conserver.decide = lambda path: Answer(429, headers={"retry-after": "77"})

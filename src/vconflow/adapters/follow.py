@@ -8,6 +8,7 @@ by asking: a route that is not there answers 404 or 405 and has done nothing.
 import asyncio
 import hashlib
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -117,7 +118,9 @@ class _HttpRemote:
 
     async def document(self, uuid: str) -> bytes | None:
         gone, answer = False, None
-        for root in tuple(self._roots):
+        roots, doubtful = deque(self._roots), list[str]()
+        while roots:
+            root = roots.popleft()
             url = f"{root}/vcon/{quote(uuid, safe='')}"
             answer = await self._send(
                 "GET", url, {}, most=self._most_bytes, seconds=_DOCUMENT_SECONDS
@@ -128,7 +131,12 @@ class _HttpRemote:
             if answer.status not in _GONE:
                 break
             # A proxy whose server is away may say 404 too, but not in the words of the API.
-            gone = gone or _is_said_by_api(answer.body)
+            if not _is_said_by_api(answer.body):
+                doubtful.append(root)
+            elif not gone:
+                # The server is there, and may have come between: what a proxy said is asked again.
+                gone = True
+                roots += doubtful
         assert answer is not None
         if gone and answer.status in _GONE:
             return None
