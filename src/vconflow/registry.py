@@ -28,6 +28,7 @@ __all__ = [
     "UnknownModule",
     "find",
     "import_foreign",
+    "is_built_in",
     "is_installed",
     "is_ours",
     "load",
@@ -237,6 +238,11 @@ def is_ours(kind: Kind, module: str) -> bool:
     """Whether a component of vconflow itself has this name, built or not."""
     name = _canonical(module)
     return name in BUILT_IN[kind] or name in NOT_BUILT[kind]
+
+
+def is_built_in(path: str) -> bool:
+    """Whether a class is a component of vconflow itself; what runs modules of others is none."""
+    return any(path == it.path for targets in BUILT_IN.values() for it in targets.values())
 
 
 def modules(kind: Kind) -> list[str]:

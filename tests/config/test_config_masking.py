@@ -77,6 +77,7 @@ def test_urls_lose_user_and_password() -> None:
         ("http://u:1#den@h", "http://***"),
         ("http://u:S3@hid/den@h/x", "http://***"),
         ("redis://:12@hid/den@h", "redis://***"),
+        ("http://u:p@ss@host/x?mail=a@b.c", "http://***"),
         # It may be a password, by its form.
         ("http://h:8080/users/a@b", "http://***"),
         ("http://[::1]/users/a@b", "http://[::1]/users/a@b"),

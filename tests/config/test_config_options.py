@@ -8,8 +8,6 @@ from config_support import problems, read
 from vconflow.ports.component import Secret
 
 LINK = "links: {{x: {{module: 'strangers_components:EchoLink', options: {options}}}}}"
-
-
 NO_PORT = "no port in this URL: write special characters of the password as %XX"
 
 

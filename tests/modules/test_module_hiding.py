@@ -27,7 +27,7 @@ class Frozen(Exception):
 
 
 def told(error: BaseException) -> str:
-    """What is logged of an error that was raised where options are s3cr3t."""
+    """What is logged of an error that was raised where options are hidden."""
     try:
         with hiding(OPTIONS):
             raise error

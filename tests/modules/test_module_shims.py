@@ -29,7 +29,7 @@ async def at(tmp_path: Path) -> AsyncIterator[Bench]:
 
 async def inside(at: Bench, call: ModuleCall, function: Callable[[], Any]) -> Any:
     """Run a function as a module's code is run."""
-    return await at.threads.call(partial(call.run, function), "test")
+    return await at.threads.call(partial(call.run, lambda _options: function(), {}), "test")
 
 
 def call_of(at: Bench, **options: Any) -> ModuleCall:

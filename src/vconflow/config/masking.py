@@ -15,8 +15,9 @@ from msgspec import inspect
 from vconflow.config.access import API_KEY_KEYS, PARTNER_KEYS
 from vconflow.config.field_types import is_secret, is_secret_url, items_of, values_of
 from vconflow.config.types import ChainConfig, Config
-from vconflow.config.urls import MASK, is_reference, mask_credentials, mask_secret_url
-from vconflow.ports.component import TELLING, Options
+from vconflow.config.urls import is_reference, mask_credentials, mask_secret_url
+from vconflow.ports.component import Options
+from vconflow.ports.redaction import MASK, TELLING
 
 __all__ = ["MASK", "OptionsOf", "mask", "mask_document"]
 

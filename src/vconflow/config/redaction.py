@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from vconflow.errors import Problem
+from vconflow.ports.redaction import replaced
 
 __all__ = ["without_values"]
 
@@ -13,10 +14,4 @@ _SHORTEST = 4
 def without_values(problems: Iterable[Problem], values: Mapping[str, str]) -> list[Problem]:
     """The problems with `${NAME}` in place of the values of variables, wherever they stand."""
     hidden = {value: f"${{{name}}}" for name, value in values.items() if len(value) >= _SHORTEST}
-    return [problem._replace(message=_without(problem.message, hidden)) for problem in problems]
-
-
-def _without(message: str, hidden: Mapping[str, str]) -> str:
-    for value in sorted(hidden, key=len, reverse=True):
-        message = message.replace(value, hidden[value])
-    return message
+    return [problem._replace(message=replaced(problem.message, hidden)) for problem in problems]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from vconflow.config.findings import Findings, Loc
-from vconflow.config.urls import MASK
+from vconflow.ports.redaction import MASK
 
 __all__ = ["goes_to", "unmask"]
 

@@ -3,12 +3,9 @@
 import re
 
 from vconflow.config.expansion import REFERENCE
-from vconflow.ports.component import TELLING
+from vconflow.ports.redaction import MASK, TELLING
 
-__all__ = ["MASK", "has_broken_password", "is_reference", "mask_credentials", "mask_secret_url"]
-
-MASK = "***"
-"""Stands for what is not shown."""
+__all__ = ["has_broken_password", "is_reference", "mask_credentials", "mask_secret_url"]
 
 _SCHEME = r"[A-Za-z][\w+.-]{0,30}://"
 _EACH = re.compile(rf"({_SCHEME})([^/?#\s]*)((?:(?!{_SCHEME})\S)*)")

@@ -5,7 +5,6 @@ manager: everything it acquires is released when the context ends.
 """
 
 import random
-import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from vconflow.ports.documents import DocumentSaver
 from vconflow.ports.fetcher import Fetcher
 from vconflow.ports.http import HttpSender
 from vconflow.ports.modules import ModuleHost, NoModules
+from vconflow.ports.redaction import MASK
 
 if TYPE_CHECKING:
     from vconflow.ports.objects import Objects  # which needs `Secret`
@@ -28,7 +28,6 @@ __all__ = [
     "LOCAL_FILE_OR_URL",
     "LOCAL_PATH",
     "SECRET_URL",
-    "TELLING",
     "Component",
     "NoOptions",
     "Options",
@@ -47,10 +46,6 @@ that came over HTTP may name only what the file does, what is below that, and th
 
 LOCAL_FILE_OR_URL = "local_file_or_url"
 """The value of `LOCAL_PATH` for a text that names none when it has `://` in it."""
-
-
-TELLING = re.compile(r"key|secret|token|passw|credential|auth|sig(nature)?$", re.IGNORECASE)
-"""Names that speak of a credential."""
 
 
 class Secret:
@@ -74,7 +69,7 @@ class Secret:
         return "Secret('***')"
 
     def __str__(self) -> str:
-        return "***"
+        return MASK
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and other._value == self._value

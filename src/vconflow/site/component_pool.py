@@ -17,9 +17,8 @@ __all__ = ["ComponentPool", "Opened", "Wanted", "open_pool"]
 
 _PATIENCE = 60.0
 """Seconds that opening and closing may take: a change must not hang for ever."""
-_MODULES = "vconflow.adapters.modules."
-"""Where modules of third parties are called: what these say of their options is for whoever wrote
-them."""
+_SAFE = (VconflowError, registry.RegistryError, OSError, ImportError)
+"""What says nothing of the values of options; a driver's own errors quote what they cannot read."""
 
 
 class Wanted(NamedTuple):
@@ -141,15 +140,12 @@ async def _own(
 
 
 def _cannot(wanted: Wanted, error: Exception) -> ConfigError:
-    text = (_may_be_said(wanted, error) and mask_credentials(str(error))) or type(error).__name__
-    if isinstance(error, TimeoutError) and not str(error):
+    text = mask_credentials(str(error))
+    if isinstance(error, TimeoutError) and not text:
         text = f"it takes longer than {_PATIENCE:g} s"
+    # What others' components say of their options is for whoever wrote them.
+    elif not text or (registry.is_built_in(wanted.target) and not isinstance(error, _SAFE)):
+        text = type(error).__name__
     return ConfigError(
         [Problem(tuple(wanted.place.split(".", 1)), f"cannot be opened: {text}", "open")]
     )
-
-
-def _may_be_said(wanted: Wanted, error: Exception) -> bool:
-    """Whether to pass on what an error says: a driver quotes what it cannot read of its options."""
-    is_builtin = wanted.target.startswith("vconflow.") and not wanted.target.startswith(_MODULES)
-    return isinstance(error, VconflowError | OSError | ImportError) or not is_builtin

@@ -1,12 +1,14 @@
 """One call of a module: what it sees of the server, and what it asks for, from its thread."""
 
 import asyncio
+import copy
 import inspect
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from vconflow.adapters.modules.hiding import hiding
 from vconflow.errors import InvalidVcon, Permanent
 from vconflow.model.identifiers import canonical_uuid
 from vconflow.model.rawjson import decode_plain, encode
@@ -71,12 +73,19 @@ class ModuleCall:
 
     # In the thread
 
-    def run(self, function: Callable[..., ResultT], *arguments: object) -> ResultT:
-        """Call a function of the module; one that is a coroutine gets a loop in this thread."""
+    def run(
+        self, function: Callable[..., ResultT], options: dict[str, Any], *arguments: object
+    ) -> ResultT:
+        """Call a function of the module, with a copy of its options behind the other arguments.
+
+        One that is a coroutine gets a loop in this thread. What it raises tells no credential of
+        the options.
+        """
         _current.set(self)
-        result: Any = function(*arguments)
-        if inspect.iscoroutine(result):
-            result = asyncio.run(result)
+        with hiding(options):
+            result: Any = function(*arguments, copy.deepcopy(options))
+            if inspect.iscoroutine(result):
+                result = asyncio.run(result)
         returned: ResultT = result
         return returned
 

@@ -1,18 +1,17 @@
 """Keeping credentials among a module's options out of what it raises: that is logged and shown."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
-from vconflow.ports.component import TELLING
+from vconflow.ports.redaction import MASK, TELLING, replaced
 
 __all__ = ["hiding"]
 
 _SHORTEST: Final = 6
-"""Characters of a value worth hiding: a shorter one stands in too many words."""
-_MASK: Final = "***"
+"""Characters of a value worth hiding: a shorter one may be a word, as in `auth_type: none`."""
 _USERINFO: Final = re.compile(r"://([^/?#\s]*:[^\s]*)@")
 
 
@@ -34,11 +33,9 @@ class hiding:  # noqa: N801  # named as a statement, like those of contextlib
         if error is None:
             return
         found = {it for it in _credentials(self._options, told=False) if len(it) >= _SHORTEST}
-        spelled = {form(text) for text in found for form in (str, quote, quote_plus)}
-        # The longest first: one may be the begin of another.
-        hidden = sorted(spelled, key=len, reverse=True)
+        hidden = {form(text): MASK for text in found for form in (str, quote, quote_plus)}
         if not _hide(error, hidden, set()) and isinstance(error, Exception):
-            raise RuntimeError(_masked(f"{type(error).__name__}: {error}", hidden)) from None
+            raise RuntimeError(replaced(f"{type(error).__name__}: {error}", hidden)) from None
 
 
 def _credentials(value: object, *, told: bool) -> Iterator[str]:
@@ -56,19 +53,19 @@ def _credentials(value: object, *, told: bool) -> Iterator[str]:
         yield found[1].partition(":")[2]
 
 
-def _hide(error: BaseException, hidden: Sequence[str], seen: set[int]) -> bool:
+def _hide(error: BaseException, hidden: Mapping[str, str], seen: set[int]) -> bool:
     """Change what an error says; whether it tells none of it any more."""
     seen.add(id(error))
     # A frozen one cannot be changed.
     with suppress(AttributeError):
-        error.args = tuple(_masked(it, hidden) if isinstance(it, str) else it for it in error.args)
+        error.args = tuple(replaced(it, hidden) if isinstance(it, str) else it for it in error.args)
     if isinstance(error, OSError):
         error.strerror, error.filename = (
-            _masked(it, hidden) if isinstance(it, str) else it
+            replaced(it, hidden) if isinstance(it, str) else it
             for it in (error.strerror, error.filename)
         )
     notes = getattr(error, "__notes__", [])
-    notes[:] = [_masked(note, hidden) for note in notes]
+    notes[:] = [replaced(note, hidden) for note in notes]
     for name in ("__cause__", "__context__"):
         other = getattr(error, name)
         if other is not None and id(other) not in seen and not _hide(other, hidden, seen):
@@ -76,9 +73,3 @@ def _hide(error: BaseException, hidden: Sequence[str], seen: set[int]) -> bool:
     group = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
     clean = [_hide(it, hidden, seen) for it in group if id(it) not in seen]
     return all(clean) and not any(value in str(error) for value in hidden)
-
-
-def _masked(text: str, hidden: Sequence[str]) -> str:
-    for value in hidden:
-        text = text.replace(value, _MASK)
-    return text

@@ -1,6 +1,5 @@
 """A link of the reference's contract: `run(vcon_uuid, link_name, opts)` in a module."""
 
-import copy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -10,7 +9,6 @@ from typing import Any, ClassVar, Self
 from vconflow.adapters.modules import contract
 from vconflow.adapters.modules.call import ModuleCall
 from vconflow.adapters.modules.changes import take_over
-from vconflow.adapters.modules.hiding import hiding
 from vconflow.adapters.modules.options import ModuleOptions
 from vconflow.errors import Permanent
 from vconflow.model.identifiers import canonical_uuid
@@ -71,8 +69,7 @@ class ModuleLink:
         The vCon of a call that was given up is never looked at again.
         """
         call.document = vcon.to_bytes()
-        with hiding(self._values):
-            returned = call.run(self._function, call.uuid, link, copy.deepcopy(self._values))
+        returned = call.run(self._function, self._values, call.uuid, link)
         outcome = _outcome(returned, call)
         if call.is_changed:
             take_over(vcon, call.document)

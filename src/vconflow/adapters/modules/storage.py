@@ -1,7 +1,6 @@
 """A storage of the reference's contract: `save(vcon_uuid, opts)` in a module, and `delete`."""
 
 import asyncio
-import copy
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -10,7 +9,6 @@ from typing import Any, ClassVar, Self
 
 from vconflow.adapters.modules import contract
 from vconflow.adapters.modules.call import ModuleCall
-from vconflow.adapters.modules.hiding import hiding
 from vconflow.adapters.modules.options import ModuleOptions
 from vconflow.adapters.modules.returned import document_of
 from vconflow.errors import PartialFailure
@@ -87,10 +85,9 @@ class ModuleStorage:
         await self._call(self._save, ModuleCall(self._host, vcon.uuid, vcon.document))
 
     async def _call(self, function: Callable[..., Any], call: ModuleCall) -> object:
-        work = partial(call.run, function, call.uuid, copy.deepcopy(self._values))
+        work = partial(call.run, function, self._values, call.uuid)
         async with self._free:
             try:
-                with hiding(self._values):
-                    return await self._host.call(work, f"{self._name}.{function.__name__}")
+                return await self._host.call(work, f"{self._name}.{function.__name__}")
             finally:
                 call.end()

@@ -90,21 +90,19 @@ class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def __post_init__(self) -> None:
         # JSON can be made to be a program too: nobody who sends vCons shall have one run here.
-        if self.file_mode & _RUNNABLE:
+        file_mode, _ = self.modes
+        if file_mode & _RUNNABLE:
             raise ValueError("file_permissions must make no file executable")
         if any(map(_PROGRAM.fullmatch, self.extension.split("."))):
             raise ValueError("extension must not be that of a program")
-        _mode("dir_permissions", self.dir_permissions, _ENTER)
 
     @property
-    def file_mode(self) -> int:
-        """The mode of files. Raises ValueError."""
-        return _mode("file_permissions", self.file_permissions, _READ)
-
-    @property
-    def folder_mode(self) -> int:
-        """The mode of folders. Raises ValueError."""
-        return _mode("dir_permissions", self.dir_permissions, _ENTER)
+    def modes(self) -> tuple[int, int]:
+        """Those of files and of folders. Raises ValueError."""
+        return (
+            _mode("file_permissions", self.file_permissions, _READ),
+            _mode("dir_permissions", self.dir_permissions, _ENTER),
+        )
 
 
 class FileStorage:
@@ -129,10 +127,11 @@ class FileStorage:
             compressed=options.compression,
             stamped=options.add_timestamp_to_filename,
         )
+        file_mode, folder_mode = options.modes
         self._files = DurableFiles(
             root,
-            file_mode=options.file_mode,
-            folder_mode=options.folder_mode,
+            file_mode=file_mode,
+            folder_mode=folder_mode,
             fsync=options.fsync,
         )
 
