@@ -10,6 +10,7 @@ VconflowError
 │   ├── Unavailable          Redis or the service itself cannot take work now
 │   ├── Overloaded           more work is under way than we allow
 │   ├── Throttled            more is asked than the other side allows: its rate limit
+│   ├── Refused              the other side works, and does not take this one vCon for now
 │   └── SourceAway           what this one vCon points to cannot be fetched now
 ├── Permanent            trying again cannot help: a refused credential, a 4xx, a poison vCon
 └── PartialFailure       some items of a batch failed; names them
@@ -31,6 +32,7 @@ __all__ = [
     "PartialFailure",
     "Permanent",
     "Problem",
+    "Refused",
     "Retryable",
     "RevisionMismatch",
     "SourceAway",
@@ -120,6 +122,13 @@ class Throttled(Retryable):
     """The other side takes no more of us for now: a 429.
 
     It says how much we ask, and nothing about what was asked.
+    """
+
+
+class Refused(Retryable):
+    """The other side answers, and may take later what it does not take now: a webhook's 404, say.
+
+    It is no outage, so nobody else's work waits for it.
     """
 
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from vconflow.adapters.http import open_http
-from vconflow.errors import Permanent, Retryable, Throttled
+from vconflow.errors import Permanent, Refused, Retryable, Throttled
 from vconflow.links.delay import DelayLink
 from vconflow.links.expire_vcon import ExpireVconLink
 from vconflow.links.sampler import SamplerLink
@@ -319,22 +319,32 @@ async def test_a_rate_limit_counts_when_others_get_it_again(
     assert isinstance(caught.value, Throttled) is not took_it
 
 
-@pytest.mark.parametrize("permanent", [True, False])
-async def test_webhook_retries_if_that_can_help_any(
-    resources: Resources, *, permanent: bool
-) -> None:
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_webhook_that_answers_is_not_away(resources: Resources, *, answers: bool) -> None:
     sender = resources.http
     assert isinstance(sender, RecordingSender)
     sender.errors = {"http://a": Permanent("no"), "http://b": Retryable("wait", retry_after=9)}
-    if permanent:
+    if answers:
         del sender.errors["http://b"]
     urls = {"webhook-urls": ["http://a", "http://b", "http://c"]}
     async with opened(WebhookLink, resources, **urls) as link:
-        with pytest.raises(Permanent if permanent else Retryable) as caught:
+        with pytest.raises(Retryable) as caught:
             await link(vcon_with(), run())
-    assert str(caught.value).startswith(f"{1 if permanent else 2} of 3 webhooks failed: no")
-    assert getattr(caught.value, "retry_after", None) == (None if permanent else 9)
+    assert str(caught.value).startswith(f"{1 if answers else 2} of 3 webhooks failed: no")
+    assert isinstance(caught.value, Refused) is answers
+    assert caught.value.retry_after == (None if answers else 9)
     assert [post.url for post in sender.posts] == ["http://a", "http://b", "http://c"]
+
+
+@pytest.mark.parametrize("status", [301, 401, 404, 410, 422])
+async def test_any_other_status_of_a_webhook_is_tried_again(
+    online: Resources, receiver: WebhookReceiver, status: int
+) -> None:
+    receiver.answer(Reply(status=status))
+    async with opened(WebhookLink, online, **{"webhook-urls": [receiver.url]}) as link:
+        with pytest.raises(Refused, match=f"status {status}"):
+            await link(vcon_with(), run())
+        assert await link(vcon_with(), run()) == CONTINUE
 
 
 async def test_webhook_can_be_cancelled(online: Resources, receiver: WebhookReceiver) -> None:

@@ -35,6 +35,6 @@ class WebhookLink:
         yield cls(Webhooks(options, resources.http))
 
     async def __call__(self, vcon: Vcon, run: LinkRun) -> Outcome:
-        """Post the vCon. Raises Retryable if trying again can help any of the URLs."""
+        """Post the vCon. Raises Retryable when not all URLs took it."""
         await self._webhooks.post(vcon.to_bytes(), run.idempotency_key)
         return CONTINUE

@@ -8,6 +8,7 @@ from vconflow.errors import (
     Overloaded,
     PartialFailure,
     Permanent,
+    Refused,
     Retryable,
     SourceAway,
     Unavailable,
@@ -63,8 +64,8 @@ def is_outage(error: BaseException) -> bool:
 
     An exception nobody expected is more likely a bug, and a bug must not stop a chain. When Redis
     is away, so is everything else. Where a vCon points to is its own affair, and how much is under
-    way is ours.
+    way is ours. Who refuses is there.
     """
     return isinstance(error, Retryable | TimeoutError | OSError) and not isinstance(
-        error, Unavailable | Overloaded | SourceAway
+        error, Unavailable | Overloaded | SourceAway | Refused
     )

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import assert_never
 
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import Permanent, Refused, Retryable
 from vconflow.pipeline.breaker import Breaker, Paused
 from vconflow.pipeline.cancelling import is_told_to_end
 from vconflow.pipeline.chain import Step
@@ -85,7 +85,7 @@ def admit(stage: str, breaker: Breaker) -> None:
 
 def failed_step(stage: str, error: BaseException, breaker: Breaker | None) -> StepFailed:
     """The failure of a step, after telling the breaker, if any is concerned, what it means."""
-    if breaker is not None and isinstance(error, Permanent):
+    if breaker is not None and isinstance(error, Permanent | Refused):
         breaker.answered()
     if breaker is None or not is_outage(error):
         return StepFailed(stage, error)

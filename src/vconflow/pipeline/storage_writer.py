@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vconflow.errors import PartialFailure, Permanent, Retryable
+from vconflow.errors import PartialFailure, Permanent, Refused, Retryable
 from vconflow.model.entry import StoredVcon
 from vconflow.pipeline.batcher import Batcher
 from vconflow.pipeline.breaker import Breaker
@@ -91,7 +91,7 @@ class StorageWriter:
         """One vCon that cannot be stored must not take its batch along."""
         if is_outage(error):
             self.breaker.failed(error)
-        elif isinstance(error, Permanent):
+        elif isinstance(error, Permanent | Refused):
             self.breaker.answered()
         if is_outage(error) or len(batch) == 1:
             return {vcon.uuid: error for vcon in batch}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vconflow.errors import Overloaded, Permanent, Retryable, SourceAway, Throttled
+from vconflow.errors import Overloaded, Permanent, Refused, Retryable, SourceAway, Throttled
 
 __all__ = ["Failure", "joined", "located"]
 
@@ -32,6 +32,8 @@ def _kind(failures: Sequence[Retryable]) -> type[Retryable]:
         return Overloaded
     if kinds <= {Overloaded, Throttled}:
         return Throttled
+    if kinds <= {Overloaded, Throttled, Refused}:
+        return Refused
     return SourceAway if kinds <= {Overloaded, SourceAway} else Retryable
 
 

@@ -10,9 +10,9 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta
 
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import Permanent, Refused, Retryable
 from vconflow.ports.component import SECRET_URL, Options, Secret
-from vconflow.ports.failures import Failure, joined
+from vconflow.ports.failures import joined
 from vconflow.ports.http import HttpSender
 
 __all__ = ["PostOptions", "Webhooks"]
@@ -55,7 +55,7 @@ class Webhooks:
         }
 
     async def post(self, body: bytes, idempotency_key: str) -> None:
-        """Post to every URL. Raises Retryable if trying again can help any of them, else Permanent.
+        """Post to every URL. Raises Retryable: Refused when all that failed did answer.
 
         Receivers can drop repeats by the key, which goes along as `Idempotency-Key`.
         """
@@ -72,16 +72,19 @@ class Webhooks:
             headers["x-hub-signature-256"] = f"sha256={digest}"
         return headers
 
-    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> Failure | None:
+    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> Retryable | None:
         timeout = self._options.timeout
         try:
             await self._http.post(url, content=body, headers=headers, timeout=timeout)
-        except (Retryable, Permanent) as failure:
+        except Retryable as failure:
             return failure
+        except Permanent as refusal:
+            # It may be a receiver that is being set up: attempts are limited.
+            return Refused(str(refusal))
         return None
 
 
-def _raise_failures(failures: Sequence[Failure], tried: int) -> None:
+def _raise_failures(failures: Sequence[Retryable], tried: int) -> None:
     if not failures:
         return
     reasons = "; ".join(map(str, failures))

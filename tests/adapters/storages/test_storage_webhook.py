@@ -14,7 +14,7 @@ import pytest
 
 from vconflow.adapters.http import open_http
 from vconflow.adapters.storages.webhook import WebhookStorage, WebhookStorageOptions
-from vconflow.errors import PartialFailure, Permanent, Retryable
+from vconflow.errors import PartialFailure, Refused, Retryable
 from vconflow.model.entry import StoredVcon
 from vconflow.ports.component import Resources, Secret
 from vconflow.testing.contracts import (
@@ -141,7 +141,7 @@ async def test_names_those_that_were_not_taken(online: Resources) -> None:
                 await storage.put([refused, taken, later])
     failures = caught.value.failures
     assert failures.keys() == {refused.uuid, later.uuid}
-    assert isinstance(failures[refused.uuid], Permanent)
+    assert isinstance(failures[refused.uuid], Refused)
     waiting = failures[later.uuid]
     assert isinstance(waiting, Retryable)
     assert waiting.retry_after == 7

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Self
 
 from msgspec import Meta
 
-from vconflow.errors import PartialFailure, Permanent, Retryable
+from vconflow.errors import PartialFailure, Retryable
 from vconflow.model.entry import StoredVcon
 from vconflow.ports.component import Options, Resources
 from vconflow.ports.webhooks import PostOptions, Webhooks
@@ -69,6 +69,6 @@ class WebhookStorage:
         async with self._slots:
             try:
                 await self._webhooks.post(vcon.document, f"{self._name}:{vcon.uuid}:{vcon.rev}")
-            except (Retryable, Permanent) as failure:
+            except Retryable as failure:
                 return failure
         return None
