@@ -16,7 +16,7 @@ from msgspec import Meta, inspect
 from vconflow.config.conversion import convert_struct
 from vconflow.config.field_types import alternatives
 from vconflow.config.findings import Findings, nearest
-from vconflow.ports.component import Secret
+from vconflow.ports.component import EXPECTED, Secret
 from vconflow.redis_url import complaint_about
 
 __all__ = ["Settings", "check_names", "environment"]
@@ -57,11 +57,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     ] = None
     conserver_header_name: Annotated[
         str,
-        Meta(pattern=r"^[A-Za-z0-9_-]+$", description="The request header that carries the key."),
+        Meta(
+            pattern=r"^[A-Za-z0-9_-]+$",
+            extra={EXPECTED: "letters, digits, hyphens and underscores"},
+            description="The request header that carries the key.",
+        ),
     ] = "x-conserver-api-token"
     api_root_path: Annotated[
         str,
-        Meta(pattern="^/", description="Every route `/x` is also served under this prefix."),
+        Meta(
+            pattern="^/",
+            extra={EXPECTED: "a path that begins with /"},
+            description="Every route `/x` is also served under this prefix.",
+        ),
     ] = "/api"
 
     vcon_redis_expiry: Annotated[

@@ -54,12 +54,15 @@ def test_what_is_empty_counts_as_not_given() -> None:
         ("{sampling_rate: -1}", "links.x.options.sampling_rate: expected number >= 0"),
         ("{temperature: warm}", "links.x.options.temperature: expected number"),
         ("{context_tokens: 5}", "links.x.options.context_tokens: expected int >= 512"),
-        ("{source: {text: body}}", "links.x.options.source: object contains unknown field text"),
+        (
+            "{source: {text_loc: body}}",
+            "links.x.options.source: unknown option 'text_loc', did you mean 'text_location'?",
+        ),
         ("{only_if: {section: tags}}", "links.x.options.only_if.section: expected one"),
         ("{only_if: {section: analysis}}", "links.x.options.only_if: needs section, type (or"),
         (
             "{send_ai_usage_data_to_url: portal}",
-            "links.x.options.send_ai_usage_data_to_url: expected str matching regex",
+            "links.x.options.send_ai_usage_data_to_url: expected a URL that begins with http:// or",
         ),
         ("{OPENAI_API_KEY: a, api_key: b}", "links.x.options.api_key: option 'OPENAI_API_KEY' is"),
     ],

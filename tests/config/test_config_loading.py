@@ -244,10 +244,26 @@ def test_slips_in_tracers_are_told_with_their_places() -> None:
           one: {ingress_lists: [a], tracers: [jlink, jlinc, jlinc]}
     """) == [
         "tracers.jlinc.options: unknown option 'agrement_id', did you mean 'agreement_id'?",
-        "tracers.jlinc.options.data_store_api_url: expected str matching regex '^https?://.'",
+        "tracers.jlinc.options.data_store_api_url: expected a URL that begins with"
+        " http:// or https://",
         "chains.one.tracers[0]: unknown tracer 'jlink', did you mean 'jlinc'?",
         "chains.one.tracers[2]: tracer 'jlinc' is in this chain twice;"
         " give the second its own name",
+    ]
+
+
+def test_what_a_text_has_to_look_like_is_told_in_words() -> None:
+    assert problems("""
+        links:
+          hook: {module: links.webhook, options: {webhook-urls: [https://h, ftp://h]}}
+          other: {module: links.webhook, options: {headers: {X-Ok: a, X Key: b}}}
+        storages:
+          files: {module: storage.file, options: {extension: .json}}
+    """) == [
+        "links.hook.options.webhook-urls[1]: expected a URL of http or https",
+        "links.other.options: headers: 'X Key' cannot be the name of a header",
+        "storages.files.options.extension: expected up to 64 letters, digits, dots, hyphens and"
+        " underscores, a letter or digit first",
     ]
 
 

@@ -74,7 +74,14 @@ def test_options_may_be_missing_or_empty() -> None:
         ("{api_key: 123}", "links.x.options.api_key: expected str, got int: put it in quotes"),
         ("{API_KEY: 123}", "links.x.options.API_KEY: expected str, got int: put it in quotes"),
         ("{keys: [a, [b]]}", "links.x.options.keys[1]: expected str, got list"),
-        ("{login: {pasword: x}}", "links.x.options.login: object contains unknown field pasword"),
+        (
+            "{login: {pasword: x}}",
+            "links.x.options.login: unknown option 'pasword', did you mean 'password'?",
+        ),
+        (
+            '{login: {"password:hidden": x}}',
+            "links.x.options.login.password: a blank is missing after the colon",
+        ),
         (
             "{login: {password: 5}}",
             "links.x.options.login.password: expected str, got int: put it in quotes",

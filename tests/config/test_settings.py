@@ -81,7 +81,7 @@ def test_every_bad_variable_is_named() -> None:
         }
     ) == [
         "unknown variable 'VCONFLOW_PROT', did you mean 'VCONFLOW_PORT'?",
-        "API_ROOT_PATH: expected str matching regex '^/'",
+        "API_ROOT_PATH: expected a path that begins with /",
         "VCON_REDIS_EXPIRY: expected int >= 1",
         "LOG_LEVEL: expected one of 'CRITICAL', 'DEBUG', 'ERROR', 'INFO', 'WARNING'",
         "VCONFLOW_PORT: expected int, got str",

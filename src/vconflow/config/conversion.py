@@ -1,14 +1,21 @@
 """From untyped values to a Struct, field by field, so that every wrong field is named."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import inspect
 
-from vconflow.config.field_types import alternatives, choices, items_of, values_of
+from vconflow.config.field_types import (
+    alternatives,
+    choices,
+    expected,
+    items_of,
+    keys_of,
+    values_of,
+)
 from vconflow.config.findings import Findings, Loc, nearest
 from vconflow.ports.component import Secret
 
@@ -64,8 +71,7 @@ def _convert_value(
     try:
         return msgspec.convert(value, declared, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        message, inner = _explain(str(error), field.type)
-        findings.error((*loc, *inner), message, "wrong_type")
+        _explain(str(error), field.type, loc, findings)
         return msgspec.UNSET
 
 
@@ -126,7 +132,7 @@ def _spellings(cls: type[msgspec.Struct], fields: Mapping[str, inspect.Field]) -
 def _unknown(
     key: str,
     value: Any,
-    spellings: Mapping[str, str],
+    known: Collection[str],
     loc: Loc,
     findings: Findings,
     *,
@@ -136,9 +142,9 @@ def _unknown(
     if colon and value is None:  # what follows may be a credential
         findings.error((*loc, name), "a blank is missing after the colon", "unknown_option")
     elif closed:
-        findings.unknown(loc, "option", key, spellings)
-    elif nearest(key, spellings):
-        findings.unknown(loc, "key", key, spellings)
+        findings.unknown(loc, "option", key, known)
+    elif nearest(key, known):
+        findings.unknown(loc, "key", key, known)
     else:
         findings.warn((*loc, key), "is not known and ignored", "ignored")
 
@@ -153,21 +159,36 @@ def _decode(kind: type, value: Any) -> Any:
     raise TypeError(f"Expected `str`, got `{_kind_of(value)}`")
 
 
-def _explain(text: str, kind: inspect.Type) -> tuple[str, Loc]:
-    """Reword msgspec's message, never quoting the value, and read the place within it."""
-    message, _, path = text.partition(" - at ")
+def _explain(text: str, kind: inspect.Type, loc: Loc, findings: Findings) -> None:
+    """Note msgspec's message in other words, never quoting the value, with the place in it."""
+    message, at, path = text.rpartition(" - at `$")
+    if not at:  # the value itself
+        message, path = text, ""
     inner: Loc = tuple(
         int(index) if index else key
-        for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", path.strip("`"))
+        for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", path)
         if key or index
     )
+    types = _types_at(kind, inner)
+    unknown = re.fullmatch(r"Object contains unknown field `(.*)`", message, re.DOTALL)
+    if unknown:
+        known = [key for found in types for key in keys_of(found)]
+        _unknown(unknown[1], None, known, (*loc, *inner), findings, closed=True)
+    else:
+        findings.error((*loc, *inner), _reworded(message, types), "wrong_type")
+
+
+def _reworded(message: str, types: Sequence[inspect.Type]) -> str:
     if message.startswith("Invalid enum value"):
-        allowed = [value for found in _types_at(kind, inner) for value in choices(found)]
-        message = "expected one of " + ", ".join(map(repr, allowed)) if allowed else "not allowed"
-    elif re.fullmatch(r"Expected `str[^`]*`, got `(int|float|number|bool)`", message):
+        allowed = [value for found in types for value in choices(found)]
+        return "expected one of " + ", ".join(map(repr, allowed)) if allowed else "not allowed"
+    words = " or ".join(filter(None, map(expected, types)))
+    if "matching regex" in message and words:
+        return f"expected {words}"
+    if re.fullmatch(r"Expected `str[^`]*`, got `(int|float|number|bool)`", message):
         message += ": put it in quotes"
     message = re.sub(r"`(\w+)", lambda found: "`" + KINDS.get(found[1], found[1]), message)
-    return message[:1].lower() + message[1:].replace("`", ""), inner
+    return message[:1].lower() + message[1:].replace("`", "")
 
 
 def _types_at(kind: inspect.Type, place: Loc) -> list[inspect.Type]:

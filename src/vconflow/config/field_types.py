@@ -5,16 +5,25 @@ from typing import Any
 
 from msgspec import inspect
 
-from vconflow.ports.component import LOCAL_FILE_OR_URL, LOCAL_PATH, SECRET_URL, Options, Secret
+from vconflow.ports.component import (
+    EXPECTED,
+    LOCAL_FILE_OR_URL,
+    LOCAL_PATH,
+    SECRET_URL,
+    Options,
+    Secret,
+)
 
 __all__ = [
     "alternatives",
     "choices",
     "describe",
     "description_of",
+    "expected",
     "is_secret",
     "is_secret_url",
     "items_of",
+    "keys_of",
     "local_paths",
     "plain",
     "values_of",
@@ -58,6 +67,11 @@ def is_secret_url(kind: inspect.Type) -> bool:
     return bool(_mark(kind, SECRET_URL))
 
 
+def expected(kind: inspect.Type) -> str:
+    """What a text with a pattern is said to be, empty when nothing is said."""
+    return _mark(kind, EXPECTED) or ""
+
+
 def local_paths(options: Options) -> Iterator[tuple[str, str]]:
     """The options that name a file or folder of this machine, with what they name."""
     info = inspect.type_info(type(options))
@@ -87,6 +101,16 @@ def values_of(kind: inspect.Type, key: str) -> list[inspect.Type]:
         elif isinstance(member, inspect.StructType):
             found += [field.type for field in member.fields if field.encode_name == key]
     return found
+
+
+def keys_of(kind: inspect.Type) -> list[str]:
+    """The keys that an object of this type may have."""
+    return [
+        field.encode_name
+        for member in alternatives(kind)
+        if isinstance(member, inspect.StructType)
+        for field in member.fields
+    ]
 
 
 def items_of(kind: inspect.Type) -> list[inspect.Type]:

@@ -14,6 +14,7 @@ from vconflow.model.vcon import Vcon
 from vconflow.ports.component import SECRET_URL, Options, Resources
 from vconflow.ports.link import CONTINUE, LinkRun, Outcome
 from vconflow.ports.objects import AccountOptions
+from vconflow.ports.urls import HttpUrlOrNothing
 
 __all__ = ["DietLink", "DietOptions"]
 
@@ -31,9 +32,8 @@ class DietOptions(AccountOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         ),
     ] = False
     post_media_to_url: Annotated[
-        str,
+        HttpUrlOrNothing,
         Meta(
-            pattern="^(https?://.+)?$",
             extra={SECRET_URL: True},
             description='Where to POST each body, as `{"content", "vcon_uuid", "dialog_id", ...}`; '
             'the answer `{"url"}` says where it is from then on.',

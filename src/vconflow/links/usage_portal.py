@@ -13,16 +13,14 @@ from vconflow.model.dates import rfc3339
 from vconflow.ports.clock import Clock
 from vconflow.ports.component import SECRET_URL, Resources, Secret
 from vconflow.ports.http import HttpSender
+from vconflow.ports.urls import HttpUrlOrNothing
 from vconflow.ports.usage import Usage
 
-__all__ = ["HTTP_OR_NOTHING", "PortalAccess", "PortalToken", "PortalUrl", "UsagePortal"]
-
-HTTP_OR_NOTHING = "^(https?://.|$)"
+__all__ = ["PortalAccess", "PortalToken", "PortalUrl", "UsagePortal"]
 
 PortalUrl = Annotated[
-    str,
+    HttpUrlOrNothing,
     Meta(
-        pattern=HTTP_OR_NOTHING,
         description="Where the tokens or seconds of each analysis are reported, once and at best "
         "effort.",
         extra={SECRET_URL: True},

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vconflow.ports.providers import Providers
 
 __all__ = [
+    "EXPECTED",
     "LOCAL_FILE_OR_URL",
     "LOCAL_PATH",
     "SECRET_URL",
@@ -39,6 +40,10 @@ __all__ = [
 SECRET_URL = "secret_url"  # noqa: S105  # a mark, no password
 """Marks the type of a URL whose path and parameters may be a credential, as those of many webhooks
 are: `Annotated[str, Meta(extra={SECRET_URL: True})]`."""
+
+EXPECTED = "expected"
+"""What errors say of a text in place of its pattern, which not everybody can read:
+`Annotated[str, Meta(pattern="^/", extra={EXPECTED: "a path that begins with /"})]`."""
 
 LOCAL_PATH = "local_path"
 """Marks a text that names a file or folder of this machine, as `SECRET_URL` marks. A configuration

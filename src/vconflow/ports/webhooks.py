@@ -3,22 +3,30 @@
 import asyncio
 import hashlib
 import hmac
+import re
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
 
 from vconflow.errors import Permanent, Refused, Retryable
-from vconflow.ports.component import SECRET_URL, Options, Secret
+from vconflow.ports.component import EXPECTED, SECRET_URL, Options, Secret
 from vconflow.ports.failures import joined
 from vconflow.ports.http import HttpSender
 
 __all__ = ["PostOptions", "Webhooks"]
 
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 # Other schemes than http cannot be posted to; none at all is what some configurations have.
-Url = Annotated[str, Meta(pattern="^(https?://.|(?!.*://).)", extra={SECRET_URL: True})]
+Url = Annotated[
+    str,
+    Meta(
+        pattern="^(https?://.|(?!.*://).)",
+        extra={SECRET_URL: True, EXPECTED: "a URL of http or https"},
+    ),
+]
 
 
 class PostOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,6 +49,11 @@ class PostOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
             "body with this secret."
         ),
     ] = None
+
+    def __post_init__(self) -> None:
+        for name in self.headers:
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"headers: {name!r} cannot be the name of a header")
 
 
 class Webhooks:

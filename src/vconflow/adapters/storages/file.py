@@ -21,7 +21,7 @@ from vconflow.adapters.storages.places import raise_failures, uuid_in_path
 from vconflow.adapters.storages.revisions import Revisions
 from vconflow.errors import Permanent, Retryable
 from vconflow.model.entry import StoredVcon
-from vconflow.ports.component import LOCAL_PATH, Options, Resources
+from vconflow.ports.component import EXPECTED, LOCAL_PATH, Options, Resources
 
 __all__ = ["FileOptions", "FileStorage"]
 
@@ -29,6 +29,9 @@ __all__ = ["FileOptions", "FileStorage"]
 # for the operator to repair, and the same write may succeed then.
 _PERMANENT_ERRNO: Final = frozenset({errno.EFBIG, errno.ENAMETOOLONG})
 _NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+_IN_WORDS: Final = (
+    "up to 64 letters, digits, dots, hyphens and underscores, a letter or digit first"
+)
 
 _PROGRAM: Final = re.compile(
     r"app|aspx?|bat|bin|cgi|class|cmd|com|desktop|dll|dylib|elf|exe|fcgi|jar|jsp|lua|m?js|msi|"
@@ -79,10 +82,19 @@ class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = False
     filename: Annotated[
         str,
-        Meta(pattern=f"^$|{_NAME}", description="What names begin with, before `_` and the uuid."),
+        Meta(
+            pattern=f"^$|{_NAME}",
+            extra={EXPECTED: _IN_WORDS},
+            description="What names begin with, before `_` and the uuid.",
+        ),
     ] = ""
     extension: Annotated[
-        str, Meta(pattern=_NAME, description="What names end in; not that of a program.")
+        str,
+        Meta(
+            pattern=_NAME,
+            extra={EXPECTED: _IN_WORDS},
+            description="What names end in; not that of a program.",
+        ),
     ] = "json"
     fsync: Annotated[
         bool, Meta(description="Wait for the disk. Without it a power cut may lose stored vCons.")

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from vconflow.ports.component import LOCAL_FILE_OR_URL, LOCAL_PATH, Options, Secret
+from vconflow.ports.component import EXPECTED, LOCAL_FILE_OR_URL, LOCAL_PATH, Options, Secret
 from vconflow.ports.providers import Account, CallLimit
 
 __all__ = ["IndexType", "Metric", "MilvusOptions", "account", "index_parameters"]
@@ -40,7 +40,10 @@ class MilvusOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             pattern=r"^(https?://.+(?<!\.db)$|(?!.*://))",
             description="`https://host:port` in place of host and port; or the name of a file, "
             "`vectors.db`: then Milvus runs inside this process (extra `milvus-lite`).",
-            extra={LOCAL_PATH: LOCAL_FILE_OR_URL},
+            extra={
+                LOCAL_PATH: LOCAL_FILE_OR_URL,
+                EXPECTED: "a URL of http or https that does not end in .db, or a file",
+            },
         ),
     ] = ""
     user: Annotated[str, Meta(description="The user at Milvus, if it asks for one.")] = ""
@@ -49,7 +52,12 @@ class MilvusOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Secret | None, Meta(description="In place of user and password: `user:password`, or a key.")
     ] = None
     collection_name: Annotated[
-        str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]{0,254}$", description="The collection.")
+        str,
+        Meta(
+            pattern="^[A-Za-z_][A-Za-z0-9_]{0,254}$",
+            extra={EXPECTED: "up to 255 letters, digits and underscores, no digit first"},
+            description="The collection.",
+        ),
     ] = "vcons"
     create_collection_if_missing: Annotated[
         bool, Meta(description="Make the collection, with its index, when there is none.")

@@ -19,6 +19,7 @@ from vconflow.errors import Permanent
 from vconflow.ports.component import Options, Resources, Secret
 from vconflow.ports.http import ANSWER_LIMIT
 from vconflow.ports.tracer import Passage
+from vconflow.ports.urls import HttpUrl
 
 __all__ = ["JlincOptions", "JlincTracer"]
 
@@ -27,18 +28,17 @@ _SECONDS = 60.0
 """The engine's own limit is mostly shorter."""
 
 AnswerT = TypeVar("AnswerT")
-Url = Annotated[str, Meta(pattern="^https?://.")]
 
 
 class JlincOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of the tracer `jlinc`."""
 
-    data_store_api_url: Annotated[Url, Meta(description="The data store API of JLINC.")] = (
+    data_store_api_url: Annotated[HttpUrl, Meta(description="The data store API of JLINC.")] = (
         "http://jlinc-server:9090"
     )
     data_store_api_key: Annotated[Secret, Meta(description="Its key, sent as Bearer.")] = Secret("")
     archive_api_url: Annotated[
-        Url, Meta(description="The archive API that JLINC puts the audit into.")
+        HttpUrl, Meta(description="The archive API that JLINC puts the audit into.")
     ] = "http://jlinc-server:9090"
     archive_api_key: Annotated[Secret, Meta(description="Its key, handed on with each event.")] = (
         Secret("")

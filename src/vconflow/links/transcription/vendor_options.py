@@ -5,8 +5,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from vconflow.links.usage_portal import HTTP_OR_NOTHING
 from vconflow.ports.component import SECRET_URL, Secret
+from vconflow.ports.urls import HttpUrlOrNothing
 
 __all__ = ["VendorOptions"]
 
@@ -51,7 +51,7 @@ class VendorOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     silence_thresh: float | None = None
     silence_len: Annotated[float, Meta(gt=0)] | None = None
     send_ai_usage_data_to_url: Annotated[
-        Annotated[str, Meta(pattern=HTTP_OR_NOTHING)] | None, Meta(extra={SECRET_URL: True})
+        HttpUrlOrNothing | None, Meta(extra={SECRET_URL: True})
     ] = None
     ai_usage_api_token: Secret | None = None
 
