@@ -256,7 +256,7 @@ def test_what_a_text_has_to_look_like_is_told_in_words() -> None:
     assert problems("""
         links:
           hook: {module: links.webhook, options: {webhook-urls: [https://h, ftp://h]}}
-          other: {module: links.webhook, options: {headers: {X-Ok: a, X Key: b}}}
+          other: {module: links.webhook, options: {headers: {X-Ok: a, 'X Key:hidden': b}}}
         storages:
           files: {module: storage.file, options: {extension: .json}}
     """) == [

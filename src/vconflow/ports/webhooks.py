@@ -53,7 +53,8 @@ class PostOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         for name in self.headers:
             if not _HEADER_NAME.fullmatch(name):
-                raise ValueError(f"headers: {name!r} cannot be the name of a header")
+                shown = name.partition(":")[0]  # what follows may be a credential
+                raise ValueError(f"headers: {shown!r} cannot be the name of a header")
 
 
 class Webhooks:
