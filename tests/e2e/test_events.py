@@ -1,6 +1,7 @@
 """Looking at a running vconflow: events as they happen, the history of a vCon, chains."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import httpx
@@ -41,6 +42,29 @@ async def test_a_vcon_is_followed_through_two_replicas(
         remembered = (await second.get(f"/vcon/{uuid}/history")).json()["events"]
         assert remembered[:2] == [data for _, data in seen]
         assert [record["type"] for record in remembered] == ["accepted", "completed", "handed-out"]
+
+
+async def test_lists_that_a_link_routes_to_are_measured(
+    tmp_path: Path, shared_data: Path, valkey_url: str
+) -> None:
+    document = json.loads(next(iter(vcons(shared_data, 1).values())))
+    routes = {"tag_routes": {"seen": ["aside", "never"]}}
+    config = {
+        "links": CONFIG["links"] | {"route": {"module": "links.tag_router", "options": routes}},
+        "chains": {"main": {"links": ["tag", "route"], "ingress_lists": ["in"]}},
+    }
+    async with (
+        vconflow(tmp_path, config, REDIS_URL=valkey_url) as one,
+        httpx.AsyncClient(base_url=one.url, timeout=30) as client,
+    ):
+        await client.post("/vcon", json=document, params=IN)
+        async with asyncio.timeout(30):
+            shown = 'vconflow_list_depth{list="aside"} 1.0'
+            while shown not in (await client.get("/metrics")).text:
+                await asyncio.sleep(0.1)
+        depth = await client.get("/stats/queue?list_name=aside")
+        assert depth.json() == {"list_name": "aside", "depth": 1}
+        assert (await client.get("/stats/queue?list_name=none")).status_code == 404
 
 
 async def test_a_paused_chain_keeps_what_is_accepted(

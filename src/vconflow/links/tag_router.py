@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from itertools import chain
 from typing import Annotated, ClassVar, Self
 
 import msgspec
@@ -31,7 +32,10 @@ class TagRouterOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class TagRouterLink:
-    """Routes by tag; each list receives the vCon once, however many of its tags match."""
+    """Routes by tag; each list receives the vCon once, however many of its tags match.
+
+    `routes` are all lists that may receive one.
+    """
 
     options: ClassVar[type[Options]] = TagRouterOptions
     repeatable: ClassVar[bool] = True
@@ -42,6 +46,7 @@ class TagRouterLink:
             tag: (lists,) if isinstance(lists, str) else lists
             for tag, lists in options.tag_routes.items()
         }
+        self.routes = tuple(dict.fromkeys(chain.from_iterable(self._routes.values())))
 
     @classmethod
     @asynccontextmanager

@@ -20,7 +20,7 @@ class Step:
     `paid` marks a link whose call costs money: its result is kept before the next step begins.
     `repeatable` marks one that costs nothing and does nothing but change the vCon in memory or say
     where it goes: that may stay in memory until the storages have it, and is done again after a
-    crash.
+    crash. `routes` are the lists that it may put vCons on.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Step:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     paid: bool = False
     repeatable: bool = False
+    routes: tuple[str, ...] = ()
 
     @cached_property
     def breaker(self) -> str:
@@ -96,7 +97,6 @@ class Chains:
         self.by_name = dict(chains)
         self.by_list = {name: chain for chain in chains.values() for name in chain.lists}
         self.lists = list(self.by_list)
-        self.egress = list(dict.fromkeys(name for c in chains.values() for name in c.egress))
 
     def target(self, list_name: str) -> Target:
         """The list as a place to hand a vCon to."""
@@ -112,7 +112,13 @@ class Chains:
         """How much all chains together may do at the same time."""
         return sum(chain.concurrency for chain in self.by_name.values())
 
-    @property
+    @cached_property
     def all_lists(self) -> list[str]:
-        """Every list that a chain reads or writes."""
-        return list(dict.fromkeys([*self.lists, *self.egress]))
+        """Every list that a chain reads or writes, those that its links route to included."""
+        written = [
+            name
+            for chain in self.by_name.values()
+            for names in (chain.egress, *(step.routes for step in chain.steps))
+            for name in names
+        ]
+        return list(dict.fromkeys([*self.lists, *written]))

@@ -162,6 +162,7 @@ class Components:
             retry=_policy(config.retry),
             paid=bool(getattr(link, "paid", False)),
             repeatable=bool(getattr(link, "repeatable", False)),
+            routes=tuple(getattr(link, "routes", ())),
         )
 
     async def _tracer(self, name: str, config: TracerConfig, opened: list[Opened]) -> TracerUnit:
