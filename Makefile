@@ -2,29 +2,40 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint format bench bench-check soak fuzz showcase failover lock clean
+.PHONY: help setup setup-run setup-test run test lint format bench bench-check soak fuzz showcase failover lock clean
 
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
+READY_TO_RUN := .venv/.ready-to-run
+UV := VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: $(READY) ## Make .venv with everything in requirements.lock; nothing to do when up to date
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml | $(BIN)/uv
+	$(UV) --require-hashes -r requirements.lock
+	$(UV) --no-deps -e .
+	@touch $@ $(READY_TO_RUN)
+
+setup-run: $(READY_TO_RUN) ## Make .venv with what serving needs, without extras
+
+# The lock only says which versions: what it has besides is left out.
+$(READY_TO_RUN): requirements.lock pyproject.toml | $(BIN)/uv
+	$(UV) --constraints requirements.lock -e .
+	@touch $@
+
+$(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'vconflow needs Python 3.11 or newer: make PYTHON=/path/to/python3' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 		[ "$$(id -u)" = 0 ] || { echo 'please install the package python3-venv' >&2; exit 1; }; \
 		apt-get update && apt-get install -y --no-install-recommends python3-venv; }
 	[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
-	[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
-	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps -e .
-	@touch $@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
 TEST_COMMANDS := redis-server wrk curl git node promtool prometheus systemd-analyze nginx espeak-ng
 TEST_PACKAGES := redis-server wrk curl git nodejs prometheus systemd nginx espeak-ng
@@ -40,7 +51,7 @@ setup-test: setup ## Install the servers and tools which the tests need besides 
 			printf '#!/bin/sh\nexit 101\n' > $$policy; chmod +x $$policy; }; \
 		apt-get update && apt-get install -y --no-upgrade --no-install-recommends $(TEST_PACKAGES); }
 
-run: setup ## Start vconflow with sample conversations and keep serving until Ctrl-C
+run: setup-run ## Start vconflow with sample conversations and keep serving until Ctrl-C
 	$(BIN)/vconflow demo $(ARGS)
 
 test: setup-test ## Run the tests with coverage, e.g. make test ARGS="-x -k ingest"

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -87,19 +87,22 @@ def vconflow(
     cwd: Path, *arguments: str | Path, env: Mapping[str, str] | None = None
 ) -> Iterator[Process]:
     """Run `vconflow ARGUMENTS` in a folder until the context ends."""
+    command = [sys.executable, "-m", "vconflow", *map(str, arguments)]
+    with running(command, cwd, environment(env)) as process:
+        yield process
+
+
+@contextmanager
+def running(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Iterator[Process]:
+    """Run a command in a folder until the context ends."""
     outputs = cwd / "stdout.txt", cwd / "stderr.txt"
     with outputs[0].open("wb") as stdout, outputs[1].open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "vconflow", *map(str, arguments)],
-            cwd=cwd,
-            env=environment(env),
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
         )
-    running = Process(process, *outputs)
+    started = Process(process, *outputs)
     try:
-        yield running
+        yield started
     finally:
         if process.poll() is None:
-            running.stop()
+            started.stop()
