@@ -37,8 +37,8 @@ $(BIN)/uv:
 	[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
-TEST_COMMANDS := redis-server wrk curl git node promtool prometheus systemd-analyze nginx espeak-ng
-TEST_PACKAGES := redis-server wrk curl git nodejs prometheus systemd nginx espeak-ng
+TEST_COMMANDS := redis-server wrk curl git node promtool prometheus systemd-analyze nginx espeak-ng ps
+TEST_PACKAGES := redis-server wrk curl git nodejs prometheus systemd nginx espeak-ng procps
 
 # The packages of a distribution start their service when they are installed; the tests start
 # their own servers, so policy-rc.d forbids that meanwhile.

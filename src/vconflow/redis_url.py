@@ -1,7 +1,7 @@
 """The address in `REDIS_URL`: a server, the Sentinels that know which one it is, or a cluster."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import msgspec
@@ -110,10 +110,11 @@ def complaint_about(text: str) -> str | None:
 
 def parse_sentinel_url(text: str) -> SentinelUrl | None:
     """The parts of a Sentinel address; None for the address of a server. Raises ValueError."""
-    url = urlsplit(text)
-    if url.scheme not in _SENTINEL_SCHEMES:
+    found = _of_several(text, _SENTINEL_SCHEMES)
+    if found is None:
         return None
-    username, password, places = _netloc(url)
+    scheme, netloc, url = found
+    username, password, places = _netloc(netloc)
     path = re.fullmatch(r"/([^/@]+)(?:/(\d*))?", url.path)
     if path is None or url.fragment:
         raise ValueError("no service name")
@@ -122,7 +123,7 @@ def parse_sentinel_url(text: str) -> SentinelUrl | None:
         sentinels=tuple(_place(place, _SENTINEL_PORT) for place in places),
         service=unquote(path[1]),
         database=int(path[2] or 0),
-        tls=url.scheme.startswith("rediss"),
+        tls=scheme.startswith("rediss"),
         username=username,
         password=password,
         sentinel_username=options.get("sentinel_username"),
@@ -132,16 +133,17 @@ def parse_sentinel_url(text: str) -> SentinelUrl | None:
 
 def parse_cluster_url(text: str) -> ClusterUrl | None:
     """The parts of a cluster's address; None for any other. Raises ValueError."""
-    url = urlsplit(text)
-    if url.scheme not in _CLUSTER_SCHEMES:
+    found = _of_several(text, _CLUSTER_SCHEMES)
+    if found is None:
         return None
-    username, password, places = _netloc(url)
+    scheme, netloc, url = found
+    username, password, places = _netloc(netloc)
     # A cluster has one database.
     if url.path not in ("", "/", "/0") or url.query or url.fragment:
         raise ValueError("more than nodes")
     return ClusterUrl(
         nodes=tuple(_place(place, _PORT) for place in places),
-        tls=url.scheme.startswith("rediss"),
+        tls=scheme.startswith("rediss"),
         username=username,
         password=password,
     )
@@ -153,9 +155,23 @@ def shown(text: str) -> str:
     return several.shown if several else urlsplit(text).hostname or "a socket"
 
 
-def _netloc(url: SplitResult) -> tuple[str | None, str | None, list[str]]:
+def _of_several(text: str, schemes: Sequence[str]) -> tuple[str, str, SplitResult] | None:
+    """Scheme, netloc, and the rest behind some netloc, if it has one of these schemes.
+
+    `urlsplit` takes no brackets behind a comma. Raises ValueError.
+    """
+    scheme, _, rest = text.partition(":")
+    if scheme not in schemes:
+        return None
+    found = re.fullmatch("//([^/?#]+)(.*)", rest)
+    if found is None:
+        raise ValueError("no host")
+    return scheme, found[1], urlsplit(f"//host{found[2]}")
+
+
+def _netloc(netloc: str) -> tuple[str | None, str | None, list[str]]:
     """User, password and places."""
-    user, _, places = url.netloc.rpartition("@")
+    user, _, places = netloc.rpartition("@")
     username, _, password = user.partition(":")
     return unquote(username) or None, unquote(password) or None, places.split(",")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vconflow.adapters.addresses import Allowed, Refused
+from vconflow.adapters.addresses import Allowed, RefusedAddress
 from vconflow.adapters.fetch import open_fetcher
 from vconflow.errors import ConfigError, Permanent, Retryable, SourceAway
 from vconflow.ports.fetcher import Fetcher
@@ -247,11 +247,11 @@ async def test_errors_name_no_more_than_the_origin(fetcher: Fetcher, server: Raw
 
 
 def test_addresses_wrapped_in_others() -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedAddress):
         Allowed().check("x", ["2002:7f00:1::"])  # 6to4 of 127.0.0.1
     for text in ("fec0::1", "64:ff9b:1::7f00:1", "::127.0.0.1", "::ffff:0:127.0.0.1", "192.0.0.8",
                  "192.88.99.1", "3fff::1", "5f00::1"):  # fmt: skip
-        with pytest.raises(Refused):
+        with pytest.raises(RefusedAddress):
             Allowed().check("x", [text])
     Allowed(["fec0::/10"]).check("x", ["fec0::1"])
     Allowed().check("x", ["2002:808:808::", "64:ff9b::808:808", "::ffff:8.8.8.8", "8.8.8.8"])

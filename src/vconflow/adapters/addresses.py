@@ -17,7 +17,7 @@ import httpcore
 
 from vconflow.errors import ConfigError, Problem
 
-__all__ = ["Allowed", "GuardedBackend", "Refused"]
+__all__ = ["Allowed", "GuardedBackend", "RefusedAddress"]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -40,7 +40,7 @@ _NOT_PUBLIC: Final[tuple[Network, ...]] = tuple(
 """What `is_global` takes for public, in some versions of Python at least, and is not."""
 
 
-class Refused(Exception):
+class RefusedAddress(Exception):
     """The host is, or resolves to, an address that may not be fetched from."""
 
 
@@ -61,13 +61,13 @@ class Allowed:
                 self._hosts.add(_folded(text))
 
     def check(self, host: str, addresses: Sequence[str]) -> None:
-        """Raise Refused unless all addresses of a host may be connected to."""
+        """Raise RefusedAddress unless all addresses of a host may be connected to."""
         if _folded(host) in self._hosts:
             return
         for text in addresses:
             address = _plain(ipaddress.ip_address(text.partition("%")[0]))
             if not (_is_public(address) or any(address in net for net in self._networks)):
-                raise Refused(
+                raise RefusedAddress(
                     f"{host} is at a private address; VCONFLOW_FETCH_ALLOW may list exceptions"
                 )
 
@@ -105,7 +105,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def resolve(self, host: str, port: int) -> list[str]:
-        """The addresses of a host, all of which may be connected to; else raises Refused."""
+        """The addresses of a host, all of which may be connected to; else raises RefusedAddress."""
         addresses = await _resolve(self._threads, host, port)
         self._allowed.check(host, addresses)
         return addresses
@@ -137,7 +137,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Never."""
-        raise Refused("no URL leads to a socket of this machine")
+        raise RefusedAddress("no URL leads to a socket of this machine")
 
     async def sleep(self, seconds: float) -> None:
         """Wait between retries of the pool, which makes none."""

@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 import httpcore
 
 from vconflow import __version__
-from vconflow.adapters.addresses import Allowed, GuardedBackend, Refused
+from vconflow.adapters.addresses import Allowed, GuardedBackend, RefusedAddress
 from vconflow.adapters.http import failure_of, origin_of
 from vconflow.errors import Permanent, Retryable, SourceAway
 from vconflow.ports.fetcher import Download, Fetcher
@@ -127,7 +127,7 @@ def _failures(url: str) -> Iterator[None]:
         yield
     except TimeoutError:
         raise SourceAway(f"GET {origin_of(url)}: not there in time") from None
-    except Refused as error:
+    except RefusedAddress as error:
         raise Permanent(f"GET {origin_of(url)}: {error}") from None
     except _LASTING as error:
         raise Permanent(f"GET {origin_of(url)}: {type(error).__name__}") from None

@@ -79,7 +79,9 @@ class MongoStorage:
     async def open(cls, options: MongoOptions, resources: Resources) -> AsyncIterator[Self]:
         """Open a client without connecting."""
         url = options.url.reveal()
-        given = {name.lower() for name in parse_qs(urlsplit(url).query, keep_blank_values=True)}
+        # `urlsplit` takes no second host in brackets.
+        options_of_url = parse_qs(url.partition("?")[2], keep_blank_values=True)
+        given = {name.lower() for name in options_of_url}
         defaults = {name: value for name, value in _DEFAULTS.items() if name.lower() not in given}
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(url, connect=False, **defaults)
         try:
