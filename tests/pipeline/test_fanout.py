@@ -1,10 +1,12 @@
 """Writing to storages: what is under way at the same time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import pytest
 from pipeline_support import unit
 
+from vconflow.errors import PartialFailure, Retryable
 from vconflow.model.entry import StoredVcon
 from vconflow.pipeline.fanout import Fanout, StorageUnit
 from vconflow.testing.contracts.storage import stored
@@ -51,3 +53,15 @@ async def test_nothing_relies_on_a_storage_that_forgets() -> None:
     vcon = stored()
     await fanout.store(vcon, ["forgets"])
     assert await fanout.get(vcon.uuid) == (vcon.document, {})
+
+
+@pytest.mark.parametrize("named", [str.upper, None])
+async def test_a_storage_that_does_not_say_which_failed(named: Callable[[str], str] | None) -> None:
+    class Vague(MemoryStorage):
+        async def put(self, vcons: Sequence[StoredVcon]) -> None:
+            uuids = [named(vcon.uuid) for vcon in vcons] if named else []
+            raise PartialFailure(dict.fromkeys(uuids, Retryable("down")))
+
+    fanout = Fanout({"a": unit("a", Vague())})
+    failures = await fanout.store(stored(), ["a"])
+    assert str(failures["a"]).startswith("storage 'a' does not say which vCons failed")

@@ -60,15 +60,16 @@ class StorageWriter:
         failures = await self._put(list(newest.values()))
         return [failures.get(vcon.uuid) for vcon in vcons]
 
-    async def _put(self, batch: Sequence[StoredVcon]) -> dict[str, Exception]:
+    async def _put(self, batch: Sequence[StoredVcon]) -> Mapping[str, Exception]:
         started = time.perf_counter()
         try:
             async with foreign_call(self.unit.timeout):
                 await self.unit.storage.put(batch)
         except PartialFailure as error:
             self._report(started, "partial", batch, error)
-            self._judge(batch, error.failures)
-            return error.failures
+            failures = self._named(batch, error)
+            self._judge(batch, failures)
+            return failures
         # The boundary to foreign code: whatever a storage raises is a failure of this batch.
         except Exception as error:  # noqa: BLE001
             self._report(started, "failed", batch, error)
@@ -76,6 +77,13 @@ class StorageWriter:
         self._report(started, "ok", batch, None)
         self.breaker.succeeded()
         return {}
+
+    def _named(self, batch: Sequence[StoredVcon], error: PartialFailure) -> Mapping[str, Exception]:
+        """What failed, by the uuids of the batch; all of it when it names others, or none."""
+        if error.failures and error.failures.keys() <= {vcon.uuid for vcon in batch}:
+            return error.failures
+        unclear = Retryable(f"storage {self.unit.name!r} does not say which vCons failed: {error}")
+        return {vcon.uuid: unclear for vcon in batch}
 
     def _judge(self, batch: Sequence[StoredVcon], failures: Mapping[str, Exception]) -> None:
         """It works when it took some; it is down when it took none and says so."""
