@@ -11,6 +11,8 @@ from stops_support import STAGES, Stop, StoppingStorage, copies, three_storages
 from trouble_support import Gate, killed
 
 from vconflow.errors import Permanent
+from vconflow.model.entry import StoredVcon
+from vconflow.model.identifiers import new_uuid
 from vconflow.model.vcon import Vcon
 from vconflow.pipeline.chain import Chain
 from vconflow.pipeline.fanout import StorageUnit
@@ -254,3 +256,20 @@ async def test_a_repeat_removes_what_a_storage_that_was_down_still_has(
         assert (deletion.found, deletion.failed) == (True, {})
         await assert_gone(it, units, uuid)
         assert not (await it.lookup.delete(uuid)).found
+
+
+@pytest.mark.parametrize("is_in_redis", [True, False])
+async def test_what_would_not_be_accepted_is_deleted_all_the_same(
+    valkey_url: str, *, is_in_redis: bool
+) -> None:
+    uuid, storage = new_uuid(), MemoryStorage()
+    document = vcon(uuid, created_at="yesterday")
+    chain = Chain("main", (), ("s",), ("in",))
+    async with site(valkey_url, chain, storages={"s": unit("s", storage)}) as it:
+        if is_in_redis:
+            await it.backend.connections.commands.execute_command("SET", f"vcon:{uuid}", document)
+        storage.vcons[uuid] = StoredVcon(uuid, 1, document, 0.0)
+        assert await it.lookup.get(uuid) == document
+        assert (await it.lookup.delete(uuid)).found
+        assert await it.lookup.get(uuid) is None
+        assert storage.vcons == {}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from vconflow.errors import Retryable, Unavailable
+from vconflow.errors import InvalidVcon, Retryable, Unavailable
 from vconflow.model.validation import validate
 from vconflow.pipeline.batcher import Batcher
 from vconflow.pipeline.fanout import Fanout
@@ -82,6 +82,8 @@ class Lookup:
         try:
             document = await self.get(uuid)
             facts = validate(document) if document is not None else None
+        except InvalidVcon:
+            facts = None  # written by a conserver, or a link: it goes all the same
         except Retryable as error:
             if isinstance(error, Unavailable):
                 raise
