@@ -44,6 +44,36 @@ async def assert_same(it: Site, uuid: str, *storages: MemoryStorage) -> list[str
     return Vcon(document).tags
 
 
+class Cut(MemoryStorage):
+    """Stores, and its answer does not come while it `hangs`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stored, self.hangs = asyncio.Event(), True
+
+    async def put(self, vcons: Sequence[StoredVcon]) -> None:
+        await super().put(vcons)
+        if self.hangs:
+            self.stored.set()
+            await asyncio.Event().wait()
+
+
+async def test_links_that_change_nothing_the_second_time(valkey_url: str) -> None:
+    storage = Cut()
+    units = {"s": unit("s", storage)}
+    before = Chain("main", (step("a", repeatable=True),), ("s",), ("in",), egress=("out",))
+    async with site(valkey_url, before, storages=units, name="before", grace=0) as it:
+        (uuid,) = await it.submit(vcon())
+        await storage.stored.wait()
+    storage.hangs = False
+    # Meanwhile the link left the configuration: what it made must not stay in the storage.
+    after = Chain("main", (), ("s",), ("in",), egress=("out",))
+    async with site(valkey_url, after, storages=units, name="after", lease=0.5) as it:
+        await it.settled()
+        assert await it.popped() == [uuid]
+        assert await assert_same(it, uuid, storage) == []
+
+
 async def contradicted(it: Site, storage: Waiting) -> str:
     """Somebody drops what our links add to while the storage writes; the uuid, when all is over."""
     (uuid,) = await it.submit(vcon(attachments=ATTACHMENTS))

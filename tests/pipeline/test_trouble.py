@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import Callable
 
 import msgspec
 import pytest
 from pipeline_support import FAST, site, step, tagging, unit, vcon
 
 from vconflow.errors import Permanent, Retryable
+from vconflow.model.identifiers import new_uuid
 from vconflow.model.vcon import Vcon
 from vconflow.pipeline.chain import Chain
 from vconflow.ports.link import CONTINUE, LinkRun, Outcome
@@ -95,6 +97,57 @@ async def test_attempts_used_up_or_permanent_end_as_a_dead_letter(
         await it.backend.dead_letters.replay("in", [letter.id])
         await it.settled()
         assert await it.popped() == [uuid]
+
+
+def no_party(vcon: Vcon) -> None:
+    vcon.edit("parties").append("Ann")
+
+
+def no_json(vcon: Vcon) -> None:
+    vcon.edit("analysis").append({"body": object()})
+
+
+def without_end(vcon: Vcon) -> None:
+    analysis = vcon.edit("analysis")
+    analysis.append({"body": analysis})
+
+
+@pytest.mark.parametrize("nonsense", [no_party, no_json, without_end])
+async def test_a_link_that_leaves_what_cannot_be_written(
+    valkey_url: str, nonsense: Callable[[Vcon], None]
+) -> None:
+    calls: list[str] = []
+
+    async def bad(vcon: Vcon, run: LinkRun) -> Outcome:
+        calls.append(run.entry)
+        nonsense(vcon)
+        return CONTINUE
+
+    chain = Chain("main", (step("a"), step("bad", bad, paid=True)), lists=("in",))
+    async with site(valkey_url, chain) as it:
+        (uuid,) = await it.submit(vcon())
+        await it.settled()
+        (letter,) = await it.dead()
+        assert (letter.stage, letter.error_type, letter.next_link) == (
+            "link:bad",
+            "Permanent",
+            "bad",
+        )
+        assert letter.error.startswith("link 'bad' made a vCon that cannot be written")
+        assert len(calls) == 1
+        assert tags_of(await it.lookup.get(uuid)) == ["a:a"]
+
+
+async def test_a_conserver_document_with_a_bad_date_is_stored(valkey_url: str) -> None:
+    storage = MemoryStorage()
+    chain = Chain("main", (step("a"),), ("s",), ("in",), egress=("out",))
+    async with site(valkey_url, chain, storages={"s": unit("s", storage)}) as it:
+        uuid, client = new_uuid(), it.backend.connections.commands
+        await client.execute_command("SET", f"vcon:{uuid}", vcon(uuid, created_at="yesterday"))
+        await it.ingest.enqueue([uuid], "in")
+        await it.settled()
+        assert await it.popped() == [uuid]
+        assert storage.vcons[uuid].created_at == 0.0
 
 
 async def test_nonsense_and_timeouts_of_links(valkey_url: str) -> None:

@@ -285,7 +285,7 @@ class Consumer:
         self, entry: Entry, progress: Progress, slot: HeldSlot | None, found: Document | None
     ) -> Done | Waiting:
         """Still waiting, as before, when no chain runs the entry any more."""
-        key = (entry.list, entry.id)
+        key, resumed = (entry.list, entry.id), slot is None
         if slot is None:
             if (chain := self._current().runs(entry.list)) is None:
                 return Waiting(progress)
@@ -297,7 +297,8 @@ class Consumer:
             if (chain := generation.runs(entry.list)) is None:
                 return Waiting(progress)
             with generation.usage:
-                result = await generation.processor.attempt(entry, chain, progress, found, slot)
+                attempt = generation.processor.attempt
+                result = await attempt(entry, chain, progress, found, slot, resumed=resumed)
             if isinstance(result, Done):
                 self._count(chain, result)
             return result

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from vconflow.errors import Permanent, Retryable
+from vconflow.errors import InvalidVcon, Permanent, Retryable
 from vconflow.model.entry import Entry
 from vconflow.pipeline.breaker import Breakers
 from vconflow.pipeline.chain import Chain, Chains, Step
@@ -14,8 +14,8 @@ from vconflow.pipeline.commits import ROUNDS, Commits, Conflicted, Deleted, Lost
 from vconflow.pipeline.failure import Failures, storages_failed
 from vconflow.pipeline.fanout import Fanout, breaker_of
 from vconflow.pipeline.keeping import Keeper
+from vconflow.pipeline.late_writes import LateWrites
 from vconflow.pipeline.lookup import Lookup, OutOfReach
-from vconflow.pipeline.removal import stored_vcon
 from vconflow.pipeline.run import Place, Run
 from vconflow.pipeline.spans import in_span
 from vconflow.pipeline.steps import StepFailed, run_step
@@ -45,6 +45,7 @@ class Waiting:
 
 
 _COMPLETED = Done("completed")
+_DEAD = Done("dead")
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Processor:
     fanout: Fanout
     chains: Callable[[], Chains]
     failures: Failures
+    late_writes: LateWrites
     spans: Spans | None = None
 
     @property
@@ -69,13 +71,15 @@ class Processor:
         progress: Progress,
         found: Document | None = None,
         place: Place | None = None,
+        *,
+        resumed: bool = False,
     ) -> Awaitable[Done | Waiting]:
         """Carry the entry on from where its progress says.
 
         `found` is the entry's document, if that has just been fetched. `place` is left as soon as
-        links and storages are through with it.
+        links and storages are through with it. `resumed` is an entry that may have been begun.
         """
-        run = Run(entry, chain, progress, place)
+        run = Run(entry, chain, progress, place, resumed=resumed)
         attempt = self._timed(run, found)
         return attempt if self.spans is None else in_span(self.spans, run, attempt)
 
@@ -84,7 +88,7 @@ class Processor:
         try:
             result = await self._attempt(run, found)
         except Lost:
-            await self._catch_up(run, run.chain.storages)
+            await self._put_right(run, run.chain.storages)
             events.lease_lost(run.entry.list, run.entry.id)
             result = Done("lost")
         events.entry_done(run.chain.name, _word(result), time.perf_counter() - started)
@@ -92,23 +96,12 @@ class Processor:
             run.span.set("vconflow.outcome", _word(result))
         return result
 
-    async def _catch_up(self, run: Run, names: Sequence[str]) -> None:
+    async def _put_right(self, run: Run, storages: Sequence[str], *, ahead: int = 0) -> None:
         """What we stored and did not commit, or stored late, must not be the last word there."""
-        if not run.has_stored:
-            return
-        for _ in range(ROUNDS):
-            try:
-                found = await self.commits.fetch(run.uuid)
-            except Deleted:
-                await self.commits.remove_copies(run.uuid, self.fanout, run.chain.storages)
-                return
+        if run.has_stored:
             # Ahead of Redis, our revision may have become somebody else's.
-            if found.document is None or (found.rev == run.stored_rev and not run.ahead):
-                return
-            newest = stored_vcon(run.uuid, found.rev, found.document)
-            await self.fanout.store(newest, names)
-            # And look again: that may have been changed or deleted meanwhile.
-            run.stored_rev, run.ahead = found.rev, 0
+            rev = 0 if ahead or run.ahead else run.stored_rev
+            await self.late_writes.put_right(run, storages, rev)
 
     async def _attempt(self, run: Run, found: Document | None) -> Done | Waiting:
         try:
@@ -167,7 +160,7 @@ class Processor:
             step, run.before = steps[run.next_link], run.safe
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
             outcome = await self._run_step(run, step, remaining)
-            run.keep(repeatable=step.repeatable)
+            _keep(run, step)
             if outcome is not CONTINUE:
                 await self._follow(run, outcome)
             if step.paid and (traced or not run.halted):
@@ -212,6 +205,7 @@ class Processor:
             run.leave()
             await self.commits.commit(run, self._finish(run, targets))
             return _COMPLETED
+        run.outdo()
         if run.dirty and not run.get_ahead():
             await self._checkpoint(run)
         finish = self._finish(run, targets, stored=self.fanout.any_readable(run.chain.storages))
@@ -260,9 +254,11 @@ class Processor:
             run.span.failed(type(failed.error).__name__)
         ahead, left = run.ahead, run.storages_left or ()
         result = await self._give_up(run, failed)
-        if ahead and run.rev != ahead:
-            # Others wrote meanwhile. The storages that have ours get what became of both.
-            await self._catch_up(run, [it for it in run.chain.storages if it not in left])
+        if result == _DEAD or (ahead and run.rev != ahead):
+            # Others may have written meanwhile. The storages that have ours get what became of it;
+            # another attempt sees to that by itself, unless ours was ahead of Redis.
+            stored = [it for it in run.chain.storages if it not in left]
+            await self._put_right(run, stored, ahead=ahead)
         return result
 
     async def _give_up(self, run: Run, failed: StepFailed) -> Done | Waiting:
@@ -279,7 +275,7 @@ class Processor:
             return await self._give_up(run, failed)
         if isinstance(decision, Defer):
             return Waiting(decision.progress)
-        return Done("dead")
+        return _DEAD
 
     async def _remove(self, run: Run) -> Done | Waiting:
         """The vCon was deleted: what this chain has stored of it goes too, then the entry."""
@@ -295,7 +291,7 @@ class Processor:
         run.drop_changes()
         buried = msgspec.structs.replace(decision, progress=progress, even_deleted=True)
         await self.commits.try_commit(run, buried)
-        return Done("dead")
+        return _DEAD
 
 
 def _brings(found: Document | None, run: Run) -> bool:
@@ -304,6 +300,14 @@ def _brings(found: Document | None, run: Run) -> bool:
         return False
     run.brought(found, found.document)
     return True
+
+
+def _keep(run: Run, step: Step) -> None:
+    try:
+        run.keep(repeatable=step.repeatable)
+    except (InvalidVcon, ValueError, TypeError, RecursionError) as error:
+        text = f"link {step.name!r} made a vCon that cannot be written: {error}"
+        raise StepFailed(f"link:{step.name}", Permanent(text)) from error
 
 
 def _word(result: Done | Waiting) -> str:

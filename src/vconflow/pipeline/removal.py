@@ -56,4 +56,11 @@ async def _restore(
 def stored_vcon(uuid: str, rev: int, document: bytes, vcon: Vcon | None = None) -> StoredVcon:
     """The form in which storages get a revision; `vcon` is the document, if it was read already."""
     created = (vcon or Vcon(document)).created_at
-    return StoredVcon(uuid, rev, document, instant(created) if created else 0.0)
+    return StoredVcon(uuid, rev, document, _instant(created) if created else 0.0)
+
+
+def _instant(created: str) -> float:
+    try:
+        return instant(created)
+    except ValueError:  # a conserver takes what is no date
+        return 0.0

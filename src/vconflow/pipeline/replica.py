@@ -15,6 +15,7 @@ from vconflow.pipeline.fanout import Fanout, breaker_of
 from vconflow.pipeline.generation import Generation, Generations
 from vconflow.pipeline.housekeeping import Housekeeping, Sweeper
 from vconflow.pipeline.ingest import Ingest
+from vconflow.pipeline.late_writes import LateWrites
 from vconflow.pipeline.leases import Leases
 from vconflow.pipeline.lookup import Lookup
 from vconflow.pipeline.outage import Outage
@@ -80,6 +81,7 @@ class Replica:
         self,
         ports: Ports,
         commits: Commits,
+        late_writes: LateWrites,
         generations: Generations,
         policy: Policy,
         supervisor: Supervisor,
@@ -90,6 +92,7 @@ class Replica:
         self._policy = policy
         self._supervisor = supervisor
         self._commits = commits
+        self._late_writes = late_writes
         outage, chains = Outage(), generations.chains
         limits = Limits(policy.max_inflight, policy.max_waiting, policy.poison_crashes)
         self.consumer = Consumer(
@@ -147,7 +150,9 @@ class Replica:
         await self._supervisor.finished("reader")
         await self._supervisor.stop("follow")
         # Leases are renewed to the last: what is still being finished must stay ours.
+        deadline = self._ports.clock.monotonic() + self._policy.grace
         await self.consumer.drain(self._policy.grace)
+        await self._late_writes.drain(max(0.0, deadline - self._ports.clock.monotonic()))
         await self._supervisor.stop("leases")
         await self.generations.stop()
         # A commit under way outlives the task that wanted it; only then is it clear what is left.
@@ -227,11 +232,18 @@ async def open_replica(
 ) -> AsyncIterator[tuple[Replica, Ingest, Lookup]]:
     """A replica and its ways in; `start` it when all else is ready. Drains at the end."""
     commits = Commits(ports.documents, ports.ledger, ports.clock)
+    late_writes = LateWrites(commits, lambda: generations.current.fanout, ports.clock)
 
     def processor(fanout: Fanout) -> Processor:
         failures = Failures(fanout, ports.clock, random.random, policy.poison_crashes)
         return Processor(
-            commits, lookup, fanout, lambda: generations.current.chains, failures, spans
+            commits,
+            lookup,
+            fanout,
+            lambda: generations.current.chains,
+            failures,
+            late_writes,
+            spans,
         )
 
     lookup = Lookup(
@@ -240,7 +252,7 @@ async def open_replica(
     generations = Generations(processor, chains, fanout)
     ingest = Ingest(ports.intake, lookup, generations.chains)
     async with supervised() as supervisor:
-        replica = Replica(ports, commits, generations, policy, supervisor)
+        replica = Replica(ports, commits, late_writes, generations, policy, supervisor)
         try:
             yield replica, ingest, lookup
         finally:

@@ -49,6 +49,9 @@ class Run:
 
     `span` is that of this attempt, None while no spans are made.
 
+    `resumed` says that the entry may have been begun before: storages may be ahead of Redis then.
+    `anew` has the next commit make a revision, also of bytes that Redis has.
+
     `ahead` is the revision by which the storages know `safe` before Redis has it, 0 if they do not.
     `can_be_ahead` says that it may come to that: nobody has worked on the entry before, nobody else
     works on the vCon, and the links since `base` may run again without harm.
@@ -61,6 +64,7 @@ class Run:
     uuid: str = ""
     base: bytes = b""
     rev: int = 0
+    resumed: bool = False
     ahead: int = 0
     can_be_ahead: bool = False
     born: int = 0
@@ -76,6 +80,7 @@ class Run:
     has_stored: bool = False
     expire_seconds: int | None = None
     halted: bool = False
+    anew: bool = False
     before: bytes = b""
     came_from: str = ""
     told: tuple[str, ...] = ()
@@ -161,7 +166,7 @@ class Run:
 
     def _fall_in(self) -> None:
         """Whatever the storages have, Redis decides from here on."""
-        self.ahead, self.can_be_ahead = 0, False
+        self.ahead, self.can_be_ahead, self.anew = 0, False, False
 
     def get_ahead(self) -> bool:
         """Let the storages have what Redis has not seen; whether that may be."""
@@ -171,14 +176,21 @@ class Run:
 
     def keep(self, *, repeatable: bool) -> None:
         """The link that just ran succeeded: what it changed is safe from the next one's failure."""
+        self.hold()
         self.next_link += 1
         self.came_from, self.told = "", ()
-        self.hold()
         self.can_be_ahead = self.can_be_ahead and repeatable
 
     def hold(self) -> None:
-        """What the links have changed so far is safe from a failure."""
-        self.safe = self.vcon.to_bytes()
+        """What the links have changed so far is safe from a failure.
+
+        Raises ValueError, TypeError and RecursionError for what is no JSON, InvalidVcon for parties
+        that are none.
+        """
+        document = self.vcon.to_bytes()
+        if self.vcon.touched("parties"):
+            validate(document)
+        self.safe = document
 
     def undo(self) -> None:
         """Forget what a failing link changed."""
@@ -229,8 +241,15 @@ class Run:
 
     @property
     def dirty(self) -> bool:
-        """Whether Redis has not seen the safe document yet."""
-        return self.safe is not self.base and self.safe != self.base
+        """Whether Redis has not seen the safe document yet, or is to have it as a new revision."""
+        return self.anew or (self.safe is not self.base and self.safe != self.base)
+
+    def outdo(self) -> None:
+        """Before the first write to storages: they may have got ahead of Redis in another life.
+
+        Then what changes nothing needs a revision of its own, or they would not take it.
+        """
+        self.anew = self.resumed and self.storages_left is None and not self.dirty
 
     def stored(self) -> StoredVcon:
         """The revision for the storages."""

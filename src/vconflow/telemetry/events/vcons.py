@@ -1,5 +1,7 @@
 """The way of a vCon: accepted, through the links, into the storages."""
 
+from collections.abc import Mapping, Sequence
+
 from vconflow.telemetry import metrics
 from vconflow.telemetry.events.errors import told
 from vconflow.telemetry.log import debug_enabled, get_logger
@@ -72,6 +74,16 @@ def tracer_done(
         _log.warning("tracer_failed", tracer=tracer, chain=chain, uuid=uuid, **told(error))
     elif debug_enabled():
         _log.debug("tracer_done", tracer=tracer, outcome=outcome, chain=chain, uuid=uuid)
+
+
+def late_write_waits(uuid: str, failures: Mapping[str, Exception]) -> None:
+    """Storages that may have an old or deleted revision cannot be put right now."""
+    _log.warning("late_write_waits", uuid=uuid, storages=sorted(failures))
+
+
+def late_write_left(uuid: str, storages: Sequence[str]) -> None:
+    """We stop before they could be: an old or deleted revision may be left there."""
+    _log.error("late_write_left", uuid=uuid, storages=sorted(storages))
 
 
 def storage_conflict_restored(storage: str, uuid: str) -> None:
