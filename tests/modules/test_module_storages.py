@@ -120,7 +120,7 @@ async def test_get_is_asked_after_whoever_reads_exactly(tmp_path: Path) -> None:
         document, failures = await fanout.get(vcon.uuid)
         assert failures == {}
         assert json.loads(document or b"") == json.loads(vcon.document)
-        assert not fanout.any_readable(["shelf"])
+        assert fanout.keepers(("shelf",)) == ()
         assert await fanout.get(stored().uuid) == (None, {})
 
 

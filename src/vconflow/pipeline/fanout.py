@@ -50,9 +50,7 @@ class Fanout:
         self.breakers = Breakers() if breakers is None else breakers
         self._parallel = parallel
         self._units = dict(units)
-        self._keepers = {
-            name for name, it in units.items() if is_readable(it.storage) and not it.forgets
-        }
+        self._keepers: dict[tuple[str, ...], tuple[str, ...]] = {}
         old = {} if before is None else before._writers
         self._writers: dict[str, StorageWriter] = {
             name: old[name]
@@ -65,9 +63,14 @@ class Fanout:
         """The retry policy of a storage."""
         return self._units[name].retry if name in self._units else RetryPolicy()
 
-    def any_readable(self, names: Sequence[str]) -> bool:
-        """Whether one of these storages gives back what it was given, however late."""
-        return not self._keepers.isdisjoint(names)
+    def keepers(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of these storages that give back what they were given, however late."""
+        found = self._keepers.get(names)
+        if found is None:
+            units = [self._units[name] for name in names if name in self._units]
+            found = tuple(it.name for it in units if is_readable(it.storage) and not it.forgets)
+            self._keepers[names] = found
+        return found
 
     async def store(
         self, vcon: StoredVcon, names: Sequence[str], note: Note | None = None
@@ -102,13 +105,26 @@ class Fanout:
             note(name, time.perf_counter() - started, None)
         return None
 
-    async def get(self, uuid: str) -> tuple[bytes | None, dict[str, Exception]]:
+    async def get(
+        self, uuid: str, holders: Collection[str] = ()
+    ) -> tuple[bytes | None, dict[str, Exception]]:
         """Ask the storages in configured order, those that are readable before the others.
 
-        Also what failed on the way.
+        Also what failed on the way. The holders are known to have the newest revision: while one of
+        them cannot be asked no other is, since what that has may be older.
         """
+        readers = self._readers()
+        first = [it for it in readers if it[0] in holders]
+        document, failures = await self._ask(uuid, first)
+        if document is None and not failures:
+            document, failures = await self._ask(uuid, [it for it in readers if it not in first])
+        return document, failures
+
+    async def _ask(
+        self, uuid: str, readers: Sequence[tuple[str, Recall]]
+    ) -> tuple[bytes | None, dict[str, Exception]]:
         failures: dict[str, Exception] = {}
-        for name, read in self._readers():
+        for name, read in readers:
             try:
                 async with foreign_call(self._units[name].timeout):
                     document = await read(uuid)

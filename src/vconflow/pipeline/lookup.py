@@ -109,8 +109,9 @@ class Lookup:
     async def _read(self, uuid: str) -> bytes | None:
         errors: Mapping[str, Exception]
         fanout = self._fanout()
+        holders = await self._documents.stored_at(uuid)
         with fanout.usage:
-            document, errors = await fanout.get(uuid)
+            document, errors = await fanout.get(uuid, holders)
         if document is not None:
             await self._documents.recache(uuid, document)
             return document

@@ -208,7 +208,7 @@ class Processor:
         run.outdo()
         if run.dirty and not run.get_ahead():
             await self._checkpoint(run)
-        finish = self._finish(run, targets, stored=self.fanout.any_readable(run.chain.storages))
+        finish = self._finish(run, targets, stored=self.fanout.keepers(run.chain.storages))
         for _ in range(ROUNDS):
             await self._store(run)
             run.leave()
@@ -237,7 +237,7 @@ class Processor:
         if failures:
             raise storages_failed(failures)
 
-    def _finish(self, run: Run, targets: Sequence[str], *, stored: bool = False) -> Finish:
+    def _finish(self, run: Run, targets: Sequence[str], *, stored: tuple[str, ...] = ()) -> Finish:
         return Finish(
             origin=f"chain:{run.chain.name}",
             targets=tuple(map(self.chains().target, targets)),

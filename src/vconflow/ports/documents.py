@@ -54,6 +54,10 @@ class Documents(Protocol):
         """Those of the first uuids, one at least: no more than may be in memory at once."""
         ...
 
+    async def stored_at(self, uuid: str) -> tuple[str, ...]:
+        """The storages that give back the last revision that went through a chain, if known."""
+        ...
+
     async def recache(self, uuid: str, document: bytes) -> None:
         """Put back bytes that were read from a storage, unless newer ones or a tombstone exist."""
         ...

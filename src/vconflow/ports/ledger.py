@@ -153,13 +153,13 @@ class Finish(msgspec.Struct, frozen=True):
     """Acknowledge the entry and hand the vCon on to `targets`.
 
     `trace` is the W3C traceparent that goes along, empty for the one of the entry.
-    `stored` says that every storage of the chain holds `Commit.rev`, one of them readable.
+    `stored` are those storages of the chain that give back `Commit.rev`, which all of them hold.
     `deleted` acknowledges only: the vCon was deleted and its copies are gone.
     """
 
     origin: str = ""
     targets: tuple[Target, ...] = ()
-    stored: bool = False
+    stored: tuple[str, ...] = ()
     expire_seconds: int | None = None
     deleted: bool = False
     trace: str = ""

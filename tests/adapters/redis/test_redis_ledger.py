@@ -25,14 +25,14 @@ async def pttl(backend: RedisBackend, key: str) -> int:
 
 async def test_what_is_handed_on_is_counted(backend: RedisBackend) -> None:
     entry, found = await begun(backend)
-    finish = Finish("chain:main", (Target("out", False), Target("next", True)), stored=True)
+    finish = Finish("chain:main", (Target("out", False), Target("next", True)), stored=("s",))
     assert (await commit(backend, commit_of(entry, found, then=finish))).verdict is Verdict.DONE
 
     held = await meta(backend, entry.uuid)
     assert (held["open"], held["egress"]) == ("1", "1")
     assert await pttl(backend, f"vcon:{entry.uuid}") == -1
     (passed,) = await read(backend, "next")
-    await commit(backend, commit_of(passed, found, then=Finish(stored=True)))
+    await commit(backend, commit_of(passed, found, then=Finish(stored=("s",))))
     assert 0 < await pttl(backend, f"vcon:{entry.uuid}") <= 3_600_000
 
 
@@ -128,7 +128,7 @@ async def test_what_redis_does_not_let_be_written_is_not_acknowledged(
 ) -> None:
     """Somebody took a right away: the document is written before anything else happens."""
     entry, found = await begun(backend)
-    finish = Finish("chain:main", (Target("out", False),), stored=True)
+    finish = Finish("chain:main", (Target("out", False),), stored=("s",))
     document = found.document.replace(b"{", b'{"tagged":true,', 1)
     ending = commit_of(entry, found, document=document, then=finish)
     client = backend.connections.commands

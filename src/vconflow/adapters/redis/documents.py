@@ -75,6 +75,12 @@ class RedisDocuments:
             for document, rev, born, deleted, index, count in zip(*[iter(reply)] * 6, strict=True)
         ]
 
+    async def stored_at(self, uuid: str) -> tuple[str, ...]:
+        """See `Documents.stored_at`."""
+        with redis_errors():
+            held = await self._client.execute_command("HGET", self._keys.meta(uuid), "at")
+        return tuple(held.decode().split(",")) if held else ()
+
     async def recache(self, uuid: str, document: bytes) -> None:
         """See `Documents.recache`."""
         call = ScriptCall()

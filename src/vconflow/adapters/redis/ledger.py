@@ -118,7 +118,7 @@ class RedisLedger:
                     targets,
                     finish.origin,
                     trace,
-                    finish.stored,
+                    ",".join(finish.stored),
                     expire,
                     entry.counted,
                 ]

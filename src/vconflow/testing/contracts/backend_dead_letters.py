@@ -78,7 +78,7 @@ class DeadLetterContract(BackendFixtures):
         assert await one.dead_letters.replay("in", [letter.id, letter.id], from_start=True) == 1
         (again,) = await read(one, "in")
         assert (again.uuid, again.origin, again.progress) == (entry.uuid, "replay", b"")
-        await finish(one, again, stored=True)
+        await finish(one, again, stored=("s",))
         depth = (await one.stream.depth(["in"]))["in"]
         assert (depth.waiting, depth.pending, depth.dead) == (0, 0, 0)
 
@@ -145,11 +145,11 @@ class DeadLetterContract(BackendFixtures):
             await commit(one, commit_of(entry, found, then=buried()))
         uuids = [validate(document).uuid for document in documents]
         _, second, third, fourth, fifth = await read_as(one, "also", uuids)
-        await finish(one, third, stored=True, targets=(Target("out", False),))
+        await finish(one, third, stored=("s",), targets=(Target("out", False),))
         assert len(await one.egress.ack("out", await one.egress.lease("out", 1))) == 1
-        await finish(one, second, stored=True, targets=(Target("out", False),))
+        await finish(one, second, stored=("s",), targets=(Target("out", False),))
         await finish(one, fourth)
-        await finish(one, fifth, stored=True)
+        await finish(one, fifth, stored=("s",))
 
         assert await one.dead_letters.expire("in", FAR * 1000, 1) == 1
         assert await one.dead_letters.expire("in", FAR * 1000, 10) == 4
@@ -216,7 +216,7 @@ class DeadLetterContract(BackendFixtures):
             await brief.documents.delete(entry.uuid, None)
             await server.let_pass(0.01)
             again, found = await begun(brief, document)
-            await finish(brief, again, stored=True)
+            await finish(brief, again, stored=("s",))
             (letter,) = await dead(brief)
             assert await brief.dead_letters.replay("in", [letter.id]) == 1
             await server.let_pass(1.1)

@@ -41,29 +41,45 @@ class ExpiryContract(BackendFixtures):
             dying = await self._put_on(backend, uuids[3], "also")
             (found,) = await backend.documents.fetch([dying.uuid])
             await commit(backend, commit_of(dying, found, then=buried()))
-            for entry, stored in zip(entries, (True, False, True, True), strict=True):
+            for entry, stored in zip(entries, (("s",), (), ("s",), ("s",)), strict=True):
                 await finish(backend, entry, stored=stored, targets=(Target("out", False),))
 
             await server.let_pass(1.1)
             held = [await document_of(backend, uuid) for uuid in uuids]
             assert held == [twice, unstored, None, dead_too]
-            await finish(backend, also, stored=True)
+            await finish(backend, also, stored=("s",))
             await server.let_pass(1.1)
             gone = await backend.documents.fetch([uuids[0], uuids[2]])
             # The storage has them: so they are still known.
             assert [(item.document, item.deleted) for item in gone] == [(None, False)] * 2
             assert [item.rev > 0 for item in gone] == [True, True]
 
+    async def test_what_was_stored_last_is_told_also_when_the_document_is_gone(
+        self, server: BackendServer
+    ) -> None:
+        async with server.replica("short", document_ttl=1) as backend:
+            entry, _ = await begun(backend)
+            uuid, documents = entry.uuid, backend.documents
+            assert await documents.stored_at(uuid) == ()
+            await finish(backend, entry, stored=("a", "b"))
+            assert await documents.stored_at(uuid) == ("a", "b")
+            await finish(backend, await self._put_on(backend, uuid, "in"), stored=("b",))
+            await server.let_pass(1.1)
+            assert await document_of(backend, uuid) is None
+            assert await documents.stored_at(uuid) == ("b",)
+            await documents.delete(uuid, None)
+            assert await documents.stored_at(uuid) == ()
+
     async def test_a_document_that_is_about_to_expire_is_kept_for_a_list(
         self, server: BackendServer
     ) -> None:
         async with server.replica("short", document_ttl=1) as backend:
             entry, found = await begun(backend)
-            await finish(backend, entry, stored=True)
+            await finish(backend, entry, stored=("s",))
             again = await self._put_on(backend, entry.uuid, "in")
             await server.let_pass(1.1)
             assert await document_of(backend, entry.uuid) == found.document
-            await finish(backend, again, stored=True)
+            await finish(backend, again, stored=("s",))
             await server.let_pass(1.1)
             assert await document_of(backend, entry.uuid) is None
 
@@ -73,7 +89,7 @@ class ExpiryContract(BackendFixtures):
         """No chain reads that list any more."""
         async with server.replica("short", document_ttl=1) as backend:
             entry, found = await begun(backend)
-            await finish(backend, entry, stored=True)
+            await finish(backend, entry, stored=("s",))
             await backend.intake.enqueue(Enqueuing([entry.uuid], "gone"))
             (lent,) = await backend.egress.lease("gone", 1, 100 * server.lease)
             await server.let_pass(1.1)
@@ -85,7 +101,7 @@ class ExpiryContract(BackendFixtures):
     async def test_only_what_is_nowhere_any_more_is_forgotten(self, server: BackendServer) -> None:
         async with server.replica("short", document_ttl=1) as backend:
             expired, kept = (await begun(backend))[0], (await begun(backend))[0]
-            await finish(backend, expired, stored=True)
+            await finish(backend, expired, stored=("s",))
             await finish(backend, kept)
             await server.let_pass(1.1)
             search, page = Search(name="Ann"), {"since": None, "until": None}

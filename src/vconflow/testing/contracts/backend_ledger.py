@@ -59,7 +59,7 @@ class LedgerContract(BackendFixtures):
         newer = vcon(entry.uuid, subject="newer")
         receipt = await accept(one, newer)
         late = vcon(entry.uuid, subject="late")
-        for then in (Finish(stored=True), Defer(Progress()), buried(), None):
+        for then in (Finish(stored=("s",)), Defer(Progress()), buried(), None):
             result = await commit(one, commit_of(entry, found, document=late, then=then))
             assert result == CommitResult(Verdict.MOVED, receipt.rev)
         assert (await one.stream.depth(["in"]))["in"].pending == 1
@@ -138,7 +138,7 @@ class LedgerContract(BackendFixtures):
     async def test_deleted_meanwhile_then_acknowledged(self, one: Backend) -> None:
         entry, found = await begun(one)
         await one.documents.delete(entry.uuid, None)
-        for then in (Finish(stored=True), Defer(Progress()), buried(), None):
+        for then in (Finish(stored=("s",)), Defer(Progress()), buried(), None):
             assert (await commit(one, commit_of(entry, found, then=then))).verdict is (
                 Verdict.DELETED
             )

@@ -40,6 +40,11 @@ class MemoryDocuments:
         document = self._vcons.documents.get(uuid)
         return Document(document, meta.rev, meta.born, meta.deleted, meta.index, meta.open)
 
+    async def stored_at(self, uuid: str) -> tuple[str, ...]:
+        """See `Documents.stored_at`."""
+        await self._store.call()
+        return (self._vcons.metas.get(uuid) or Meta()).stored_at
+
     async def recache(self, uuid: str, document: bytes) -> None:
         """See `Documents.recache`."""
         await self._store.call()

@@ -93,7 +93,7 @@ class MemoryLedger:
             meta.count("open" if target.feeds else "egress", 1)
         self._acknowledge(commit)
         if finish.stored:
-            meta.stored = meta.rev
+            meta.stored, meta.stored_at = meta.rev, finish.stored
         else:
             # The server holds its one copy: no dead letter takes that away.
             meta.done = meta.rev

@@ -41,10 +41,10 @@ class Expiries:
 class Meta:
     """Everything about a vCon but its bytes. It outlives them, and as a tombstone the vCon itself.
 
-    `born` is the revision with which this life of the uuid began, `stored` the revision that a
-    readable storage holds, `done` one that went through a chain without any storage. `open` counts
-    the entries and dead letters that still need the document, `egress` those of lists that no chain
-    reads. `ttl` (milliseconds) was asked for by a link.
+    `born` is the revision with which this life of the uuid began, `stored` the revision that the
+    readable storages `stored_at` hold, `done` one that went through a chain without any storage.
+    `open` counts the entries and dead letters that still need the document, `egress` those of lists
+    that no chain reads. `ttl` (milliseconds) was asked for by a link.
     """
 
     rev: int = 0
@@ -55,6 +55,7 @@ class Meta:
     open: int = 0
     egress: int = 0
     stored: int = 0
+    stored_at: tuple[str, ...] = ()
     done: int = 0
     ttl: int | None = None
 

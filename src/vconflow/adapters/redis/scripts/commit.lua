@@ -9,8 +9,8 @@
 -- other: 0 | {uuid, document key, meta key, history key} of the vCon that is written instead
 -- action: the index of {'keep'} | {'ack', counted} | {'defer', progress arg, due}
 --         | {'bury', dead key, field args, even when deleted, counted}
---         | {'finish', targets {{stream key, feeds}}, origin, trace, stored, expire ms (-1: none),
---            counted}
+--         | {'finish', targets {{stream key, feeds}}, origin, trace, storages that give it back,
+--            expire ms (-1: none), counted}
 -- counted: the meta field ('open', 'egress') in which this entry was counted
 -- result: the rev, if it is done | {'lost'} | {'moved', rev} | {'deleted'} | {'type', key}
 local consumer, index_expiry, document_ttl = header[1], header[4], header[5]
@@ -139,11 +139,16 @@ end
 
 -- Hand the vCon on and be done with the entry.
 local function finish()
-  local _, targets, origin, trace, is_stored, expire, counted = unpack(item.action)
+  local _, targets, origin, trace, storages, expire, counted = unpack(item.action)
   for _, target in ipairs(targets) do add(target[2] and 'open' or 'egress', 1) end
   if item.own and is_counted_in(counted) then add(counted, -1) end
-  -- Redis holds the one copy of what went through without a storage: no dead letter takes it away.
-  change(is_stored and 'stored' or 'done', held.rev or '0')
+  if storages ~= '' then
+    change('stored', held.rev or '0')
+    change('at', storages)
+  else
+    -- Redis holds the one copy of what went through without a storage: no dead letter takes it away.
+    change('done', held.rev or '0')
+  end
   if expire >= 0 then change('ttl', integer(expire)) end
   -- First of all: without it the entry must not be done with.
   write()

@@ -46,6 +46,10 @@ class ShardedDocuments:
         found = await self._standing.ask(shard, lambda: documents.fetch_some(uuids))
         return [*found, *[None] * (len(uuids) - len(found))]
 
+    async def stored_at(self, uuid: str) -> tuple[str, ...]:
+        """See `Documents.stored_at`."""
+        return await self._of(uuid).documents.stored_at(uuid)
+
     async def recache(self, uuid: str, document: bytes) -> None:
         """See `Documents.recache`."""
         await self._of(uuid).documents.recache(uuid, document)
