@@ -10,7 +10,19 @@ import msgspec
 from vconflow.model.validation import Facts
 from vconflow.ports.history import HistoryRecord
 
-__all__ = ["Acceptance", "Enqueued", "Enqueuing", "Idempotency", "Intake", "Ownership", "Receipt"]
+__all__ = [
+    "IN_A_ROW",
+    "Acceptance",
+    "Enqueued",
+    "Enqueuing",
+    "Idempotency",
+    "Intake",
+    "Ownership",
+    "Receipt",
+]
+
+IN_A_ROW = frozenset({"bulk", "follow"})
+"""Sources that bring many vCons one behind the other, an order which their list keeps."""
 
 
 class Ownership(enum.Enum):
@@ -110,8 +122,8 @@ class Intake(Protocol):
     async def accept(self, batch: Sequence[Acceptance]) -> list[Receipt | Exception]:
         """Store each item alone: document, meta, index, stream entries; one result per item.
 
-        Items of one vCon are stored in their order. Raises `Unavailable` when the outcome of the
-        whole batch could not be settled.
+        Items of one vCon, and those of a source `IN_A_ROW`, are stored in their order. Raises
+        `Unavailable` when the outcome of the whole batch could not be settled.
         """
         ...
 

@@ -7,7 +7,7 @@ from vconflow.adapters.redis.backend import RedisBackend
 from vconflow.errors import Permanent
 from vconflow.model.validation import validate
 from vconflow.ports.documents import Search
-from vconflow.ports.intake import Enqueuing, Receipt
+from vconflow.ports.intake import Acceptance, Enqueuing, Receipt
 from vconflow.testing.contracts.backend import accept, acceptance, read, vcon
 
 
@@ -89,6 +89,59 @@ async def test_a_vcon_that_comes_twice_in_a_batch_is_replaced_by_the_second(
     assert (await meta(backend, uuid))["open"] == "2"
     assert await backend.documents.search(Search(name="Bea")) == [uuid]
     assert uuid not in await backend.documents.search(Search(name="Ann"))
+
+
+def bulk_line(document: bytes) -> Acceptance:
+    return Acceptance(validate(document), document, ("in",), source="bulk")
+
+
+@pytest.mark.parametrize("first", ["bulk", "http"])
+async def test_entries_of_a_bulk_load_stand_in_the_order_of_its_lines(
+    backend: RedisBackend, first: str
+) -> None:
+    """Also behind what takes two steps, since it was there with other parties; all others pass."""
+    there = [vcon() for _ in range(3)]
+    await backend.intake.accept([acceptance(it) for it in there])
+    changed = [it.replace(b"Ann", b"Bea") for it in there]
+    lines = [changed[0], vcon(), changed[1], vcon(), changed[2], vcon()]
+    batch = [bulk_line(it) for it in lines]
+    if first == "http":
+        # What stands behind a request about the same vCon waits for it, and so do the others.
+        batch[0] = acceptance(changed[0], "other")
+        batch.insert(1, bulk_line(there[0]))
+    batch.append(acceptance(vcon(), "in"))
+    replies = await backend.intake.accept(batch)
+    assert [type(reply) for reply in replies] == [Receipt] * len(batch)
+    uuids = [validate(it).uuid for it in lines]
+    entries = await read(backend, "in", count=100)
+    assert [entry.uuid for entry in entries] == [batch[-1].facts.uuid, *uuids]
+    held = await backend.documents.fetch([uuids[2]])
+    assert held[0].document == changed[1]
+    assert uuids[2] not in await backend.documents.search(Search(name="Ann"))
+
+
+async def test_versions_of_a_vcon_in_a_batch_take_one_step(
+    backend: RedisBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many: each is replaced by one with other parties."""
+    run, calls = backend.intake._scripts.run, []
+
+    async def noted(name: str, *rest: object) -> object:
+        calls.append(name)
+        return await run(name, *rest)
+
+    monkeypatch.setattr(backend.intake._scripts, "run", noted)
+    older = [vcon() for _ in range(5)]
+    versions = [
+        it.replace(b"Ann", name) for it in older for name in (b"Ann", b"Bea", b"Cem", b"Bea")
+    ]
+    replies = await backend.intake.accept([bulk_line(it) for it in versions])
+    assert [type(reply) for reply in replies] == [Receipt] * 20
+    assert calls == ["accept"]
+    uuids = sorted(validate(it).uuid for it in older)
+    assert sorted(await backend.documents.search(Search(name="Bea"))) == uuids
+    for name in ("Ann", "Cem"):
+        assert await backend.documents.search(Search(name=name)) == []
 
 
 async def test_sources_of_a_batch_keep_apart(backend: RedisBackend) -> None:

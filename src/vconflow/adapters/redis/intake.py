@@ -14,6 +14,7 @@ from vconflow.adapters.redis.scripts import SaidOnce, ScriptCall, Scripts
 from vconflow.errors import Conflict, Permanent, RevisionMismatch, Unavailable
 from vconflow.ports.history import HistoryRecord
 from vconflow.ports.intake import (
+    IN_A_ROW,
     Acceptance,
     Enqueued,
     Enqueuing,
@@ -48,7 +49,7 @@ class RedisIntake:
     async def accept(self, batch: Sequence[Acceptance]) -> list[Receipt | Exception]:
         """See `Intake.accept`."""
         results: list[Receipt | Exception] = [Permanent("never tried")] * len(batch)
-        todo = dict.fromkeys(range(len(batch)), "")
+        todo = self._left_before(batch)
         # A replaced version leaves index keys that only Redis knows: the script names them, and
         # the item goes again with them declared, together with what is behind it.
         rounds, is_first = _REPLACE_ROUNDS, True
@@ -78,6 +79,17 @@ class RedisIntake:
         for position in todo:
             results[position] = Unavailable("The vCon is being replaced by others all the time")
         return results
+
+    def _left_before(self, batch: Sequence[Acceptance]) -> dict[int, str]:
+        """By position: the index text of an earlier item of the same vCon, which is replaced."""
+        todo = dict.fromkeys(range(len(batch)), "")
+        if len({item.facts.uuid for item in batch}) < len(batch):
+            left: dict[str, str] = {}
+            for position, item in enumerate(batch):
+                uuid = item.facts.uuid
+                todo[position] = left.get(uuid, "")
+                left[uuid] = index_text(self._keys.index(item.facts))
+        return todo
 
     async def _call(self, batch: list[tuple[Acceptance, str]]) -> list[int | list[Any]]:
         call = ScriptCall()
@@ -120,7 +132,8 @@ class RedisIntake:
 
     def _source(self, call: ScriptCall, item: Acceptance, record: HistoryRecord) -> list[Any]:
         streams = [call.key(self._keys.list(name)) for name in item.lists]
-        return [streams, self._journal.record(call, record), item.source, item.owner]
+        is_in_a_row = item.source in IN_A_ROW
+        return [streams, self._journal.record(call, record), item.source, item.owner, is_in_a_row]
 
     def _rare_parts(self, call: ScriptCall, item: Acceptance, previous: str) -> list[Any]:
         marks = item.idempotency

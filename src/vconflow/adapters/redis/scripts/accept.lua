@@ -1,7 +1,7 @@
 -- Store each vCon of a batch: document, meta, listing, index, stream entries.
 -- header: {batch key, batch ttl ms, index expiry ms, listing key, expiring key, journal,
 --          partners key, idempotency ttl ms, sources, items}
--- source: {stream keys, record arg, origin, owner}
+-- source: {stream keys, record arg, origin, owner, whether it keeps its order}
 -- items: one flat list, since a table for each would cost as much as a command:
 --        {uuid, document key, document arg, created, source, index keys, index text, rare} of each.
 --        Behind the document key come those of the meta hash and of the history.
@@ -29,13 +29,19 @@ local function turn_to(place)
   item.uuid, item.document, item.meta, item.history = uuid, KEYS[key], KEYS[key + 1], KEYS[key + 2]
   item.bytes, item.created, item.index_keys, item.index_text =
     ARGV[document], created, index_keys, index_text
-  item.streams, item.record, item.origin, item.owner = unpack(sources[source])
+  item.streams, item.record, item.origin, item.owner, item.in_a_row = unpack(sources[source])
   item.trace, item.expected, item.ownership, item.marks, item.fingerprint, item.previous_text,
     item.previous_keys = unpack(rare ~= 0 and rare or NOTHING, 1, 7)
 end
 
--- vCons of which an item comes again: what is behind it must not be stored before it.
+-- vCons, and sources that keep their order, of which an item comes again: what is behind it must
+-- not be stored before it.
 local postponed = {}
+local function postpone(why, index)
+  postponed[item.meta] = true
+  if item.in_a_row then postponed[item.origin] = true end
+  return {why, index}
+end
 
 -- Most vCons are new: that is asked of all of a batch at once.
 local are_new, written = true, {}
@@ -156,7 +162,7 @@ end
 local function accept()
   local before = item.marks and recall()
   if before then return before end
-  if postponed[item.meta] then return {'behind'} end
+  if postponed[item.meta] then return postpone('behind') end
   local streams = item.streams
   if not is_type(created_key, 'zset') then return {'type', created_key} end
   local fits, wrong = all_types(streams, 'stream')
@@ -168,10 +174,13 @@ local function accept()
   if refused then return refused end
   -- The same index keys as before need no removal; others must have been declared.
   local index = held.idx or ''
-  if index ~= item.index_text and index ~= (item.previous_text or '') then
-    postponed[item.meta] = true
-    return {'index', index}
+  if index == item.index_text then
+    item.previous_keys = nil
+  elseif index ~= (item.previous_text or '') then
+    return postpone('index', index)
   end
+  -- Not before: of all that is behind, the next call declares the index keys.
+  if item.in_a_row and postponed[item.origin] then return postpone('behind') end
   wrong = store()
   if wrong then return {'type', wrong} end
 
