@@ -5,7 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 from follow_support import NAME, UUIDS, Journal, Site, failing, refusing
+from pipeline_support import site as replica
+from pipeline_support import vcon
 
+from vconflow.adapters.clock import SystemClock
 from vconflow.errors import (
     Conflict,
     InvalidVcon,
@@ -15,7 +18,11 @@ from vconflow.errors import (
     Retryable,
     Unavailable,
 )
+from vconflow.model.identifiers import new_uuid
+from vconflow.model.vcon import Vcon
+from vconflow.pipeline.chain import Chain
 from vconflow.pipeline.follow import Follower
+from vconflow.pipeline.follow_page import settle_page
 from vconflow.ports.follow import Follow, Handed
 from vconflow.testing.memory import ManualClock
 
@@ -95,6 +102,32 @@ async def test_a_changed_vcon_after_a_crash_is_not_stored_twice(
     site.store = refusing(Conflict("another body"), UUIDS[0])
     await follower.round()
     assert journal.entries == journal.parked_ones == {}
+
+
+async def test_a_slow_answer_overwrites_no_newer_one(valkey_url: str) -> None:
+    """The other side handed a vCon out again, since it had changed in between."""
+    uuid, other = new_uuid(), new_uuid()
+    versions = iter([(vcon(uuid, subject="older"), 0.1), (vcon(uuid, subject="newer"), 0.0)])
+
+    class Other(Site):
+        async def document(self, asked: str) -> bytes | None:
+            if asked == other:
+                return vcon(other)
+            document, delay = next(versions)
+            await asyncio.sleep(delay)
+            return document
+
+    follow = Follow(name=NAME, url="http://other", egress_list="out", into="in")
+    ids = [Handed("1-0", uuid), Handed("2-0", other), Handed("3-0", uuid.upper())]
+    async with replica(valkey_url, Chain("main", lists=("in",)), start=False) as it:
+        other_side = Other(Journal())
+        page = await settle_page(follow, ids, other_side, it.ingest, SystemClock())
+        assert sorted(handed.entry for handed in page.done) == ["1-0", "2-0", "3-0"]
+        held = await it.lookup.get(uuid)
+        assert held is not None
+        assert Vcon(held).subject == "newer"
+        depth = (await it.backend.stream.depth(["in"]))["in"]
+        assert depth.waiting == 3
 
 
 async def test_one_bad_document_holds_up_nothing(

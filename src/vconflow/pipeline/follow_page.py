@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Protocol
 
 from vconflow.errors import Conflict, InvalidVcon, NotFound, Permanent, Retryable
@@ -53,11 +54,30 @@ class Page:
 async def settle_page(
     follow: Follow, due: Sequence[Handed], remote: Remote, ingest: Accepting, clock: Clock
 ) -> Page:
-    """Fetch and store the vCons of these ids, some at a time, beginning in their order."""
+    """Fetch and store the vCons of these ids, some at a time, beginning in their order.
+
+    A vCon that came out more than once is fetched by one after the other: each time as it is then,
+    so that a slow answer never overwrites a newer one.
+    """
     work = _Work(follow, remote, ingest, clock)
-    waiting = iter(due)
-    await asyncio.gather(*(work.through(waiting) for _ in range(min(_AT_ONCE, len(due)))))
+    vcons = _by_vcon(due)
+    waiting = iter(vcons)
+    await asyncio.gather(*(work.through(waiting) for _ in range(min(_AT_ONCE, len(vcons)))))
     return work.page
+
+
+def _by_vcon(due: Sequence[Handed]) -> list[list[Handed]]:
+    vcons: dict[str, list[Handed]] = {}
+    for handed in due:
+        vcons.setdefault(_spelled_alike(handed.uuid), []).append(handed)
+    return list(vcons.values())
+
+
+def _spelled_alike(uuid: str) -> str:
+    try:
+        return canonical_uuid(uuid)
+    except ValueError:
+        return uuid  # parked when its turn comes
 
 
 class _Work:
@@ -68,8 +88,8 @@ class _Work:
         self._ingest = ingest
         self._clock = clock
 
-    async def through(self, waiting: Iterator[Handed]) -> None:
-        for handed in waiting:
+    async def through(self, waiting: Iterator[Sequence[Handed]]) -> None:
+        for handed in chain.from_iterable(waiting):
             await self._settle(handed)
             if self.page.stopped or self.page.barren:
                 return
