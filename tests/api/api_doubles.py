@@ -158,6 +158,12 @@ class Core:
         self.accepted.append({**asked, "key": idempotency_key, "exclusive": exclusive})
         return Accepted(facts.uuid, rev + 1)
 
+    async def submit(
+        self, document: bytes, lists: tuple[str, ...], **asked: Any
+    ) -> asyncio.Future[Accepted]:
+        self._check()
+        return asyncio.ensure_future(self.accept(document, lists, **asked))
+
     async def _write(self) -> None:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.types import ASGIApp
 
@@ -23,9 +23,12 @@ from vconflow.api.idempotency import idempotency_key
 from vconflow.api.lines import Line, Lines
 from vconflow.api.lists import ingress_lists
 from vconflow.api.refusals import TooLarge
+from vconflow.api.services import AcceptedVcon
 from vconflow.errors import Conflict, InvalidVcon, Overloaded, VconflowError
 
 __all__ = ["create"]
+
+ResultT = TypeVar("ResultT")
 
 _BULK_TYPES = ("application/x-ndjson", "application/ndjson")
 _WINDOW_LINES = 256
@@ -83,7 +86,10 @@ async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 class BulkLoad:
-    """Accepts lines side by side, within a window that holds back the sender when it is full.
+    """Submits one line after the other, and waits for their results side by side.
+
+    So a line never overtakes an older one of its vCon, however long that took to be validated or
+    to find room. A window holds back the sender when it is full.
 
     A line that can never be accepted is reported and the load goes on; anything else ends it with
     an error when the lines under way are through. What was accepted before stays accepted.
@@ -145,9 +151,14 @@ class BulkLoad:
             await self._room.wait()
         if self._failure is not None:
             raise self._failure
+        try:
+            accepting = await self._submit(number, text)
+        except (InvalidVcon, Conflict) as error:
+            self._reject(number, error)
+            return
         self._running += 1
         self._held += len(text)
-        group.create_task(self._accept(number, text))
+        group.create_task(self._finish(number, len(text), accepting))
 
     async def _make_room(self, more: int) -> None:
         """Count what is in memory of this load."""
@@ -162,25 +173,12 @@ class BulkLoad:
             return False
         return self._running >= _WINDOW_LINES or self._held + more > _WINDOW_BYTES
 
-    async def _accept(self, number: int, text: bytes) -> None:
-        try:
-            await self._store(number, text)
-            self._accepted += 1
-        except (InvalidVcon, Conflict) as error:
-            self._reject(number, error)
-        except VconflowError as error:
-            self._failure = self._failure or error
-        finally:
-            self._running -= 1
-            self._held -= len(text)
-            self._room.set()
-
-    async def _store(self, number: int, text: bytes) -> None:
+    async def _submit(self, number: int, text: bytes) -> Awaitable[AcceptedVcon]:
         call = self._call
         # A load that is repeated after a cut finds again what it had brought, line by line.
         key = f"{self._key}\n{number}" if self._key else ""
-        await _patiently(
-            lambda: call.services.ingest.accept(
+        return await _patiently(
+            lambda: call.services.ingest.submit(
                 text,
                 self._lists,
                 source="bulk",
@@ -189,6 +187,19 @@ class BulkLoad:
                 idempotency_key=key,
             )
         )
+
+    async def _finish(self, number: int, size: int, accepting: Awaitable[AcceptedVcon]) -> None:
+        try:
+            await accepting
+            self._accepted += 1
+        except (InvalidVcon, Conflict) as error:
+            self._reject(number, error)
+        except VconflowError as error:
+            self._failure = self._failure or error
+        finally:
+            self._running -= 1
+            self._held -= size
+            self._room.set()
 
     def _reject(self, number: int, error: VconflowError) -> None:
         self._rejected_count += 1
@@ -199,13 +210,11 @@ class BulkLoad:
             heapq.heappop(self._rejected)
 
 
-async def _patiently(attempt: Callable[[], Awaitable[object]]) -> None:
+async def _patiently(attempt: Callable[[], Awaitable[ResultT]]) -> ResultT:
     """Try again for a few seconds while others hold too much."""
     for pause in _PAUSES:
         try:
-            await attempt()
+            return await attempt()
         except Overloaded:
             await asyncio.sleep(pause)
-        else:
-            return
-    await attempt()
+    return await attempt()

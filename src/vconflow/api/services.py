@@ -98,6 +98,19 @@ class Ingest(Protocol):
         """
         ...
 
+    async def submit(
+        self,
+        document: bytes,
+        lists: tuple[str, ...],
+        *,
+        source: str,
+        owner: str = "",
+        trace: str = "",
+        idempotency_key: str = "",
+    ) -> Awaitable[AcceptedVcon]:
+        """Do as `accept`, but return once the vCon has its place behind those submitted before."""
+        ...
+
     async def enqueue(
         self,
         uuids: Sequence[str],

@@ -71,19 +71,18 @@ class Batcher(Generic[ItemT, ResultT]):
         self._workers: set[asyncio.Task[None]] = set()
 
     def submit(self, item: ItemT) -> asyncio.Future[ResultT]:
-        """The item's own result to wait for, or its failure.
+        """The item's own result to wait for, or its failure. Raises Overloaded.
 
         Cancelling it does not cut a flush under way: its effect is then unknown.
         """
-        future: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
         size = self._size_of(item)
         if (
             self._max_waiting_bytes is not None
             and self._waiting
             and self._waiting_bytes + size > self._max_waiting_bytes
         ):
-            future.set_exception(Overloaded("too much is waiting to be written"))
-            return future
+            raise Overloaded("too much is waiting to be written")
+        future: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, size, future))
         self._waiting_bytes += size
         if self._may_begin(beside=len(self._workers)):

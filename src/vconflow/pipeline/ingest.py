@@ -1,7 +1,8 @@
 """From received bytes to an accepted vCon."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -13,6 +14,7 @@ from vconflow.pipeline.idempotency import idempotency_of
 from vconflow.pipeline.lookup import Lookup
 from vconflow.pipeline.outage import PATIENCE
 from vconflow.ports.intake import (
+    IN_A_ROW,
     Acceptance,
     Enqueuing,
     Idempotency,
@@ -30,15 +32,30 @@ _LARGE = 256 * 1024
 _MAX_WAITING_BYTES = 128 * 1024 * 1024
 _ENQUEUE_CHUNK = 256
 
-_IN_A_ROW = frozenset({"bulk", "follow"})
-"""Sources that bring many vCons one behind the other, an order which their list keeps."""
-
 
 class Accepted(msgspec.Struct, frozen=True):
     """What a 2xx promises: this revision is stored and on its way."""
 
     uuid: str
     rev: int
+
+
+class _Submitted:
+    """A vCon on its way to be stored. No coroutine, so that nobody has to await it."""
+
+    __slots__ = ("_item", "_written")
+
+    def __init__(self, item: Acceptance, written: asyncio.Future[Receipt]) -> None:
+        self._item = item
+        self._written = written
+
+    def __await__(self) -> Generator[Any, None, Accepted]:
+        receipt = yield from self._written.__await__()
+        item = self._item
+        if not receipt.repeated:
+            for name in item.lists:
+                events.accepted(name, item.source)
+        return Accepted(item.facts.uuid, receipt.rev)
 
 
 class Ingest:
@@ -79,6 +96,37 @@ class Ingest:
         `idempotency_key` of this owner is not accepted once more. Raises InvalidVcon, NotFound for
         a list no chain reads, Conflict, RevisionMismatch, Overloaded, Unavailable.
         """
+        submitted = await self.submit(
+            document,
+            lists,
+            source=source,
+            owner=owner,
+            trace=trace,
+            expect_uuid=expect_uuid,
+            expect_rev=expect_rev,
+            idempotency_key=idempotency_key,
+            exclusive=exclusive,
+        )
+        return await submitted
+
+    async def submit(
+        self,
+        document: bytes,
+        lists: tuple[str, ...] = (),
+        *,
+        source: str = "http",
+        owner: str = "",
+        trace: str = "",
+        expect_uuid: str | None = None,
+        expect_rev: int | None = None,
+        idempotency_key: str = "",
+        exclusive: bool = False,
+    ) -> Awaitable[Accepted]:
+        """Do as `accept`, but return once the vCon has its place: await the rest when you like.
+
+        What is submitted one after the other is stored in this order, as far as it is of one uuid
+        or of a source that brings many. Raises InvalidVcon, NotFound and Overloaded.
+        """
         unread = self._unread(lists)
         if unread is not None and not idempotency_key:
             raise unread
@@ -94,13 +142,14 @@ class Ingest:
             matters = (source, lists, expect_rev, exclusive)
             marks = await self._digest(owner, idempotency_key, *matters, body=document)
         if unread is not None:
-            return await self._accepted_before(facts.uuid, marks, unread)
+            return asyncio.ensure_future(self._accepted_before(facts.uuid, marks, unread))
         if exclusive:
             # A copy that only a storage has is somebody's too.
             await self._lookup.bring_back(facts.uuid)
-        return await self._submit(
-            Acceptance(facts, document, lists, source, owner, trace, expect_rev, ownership, marks)
+        item = Acceptance(
+            facts, document, lists, source, owner, trace, expect_rev, ownership, marks
         )
+        return _Submitted(item, self._batcher.submit(item))
 
     async def _accepted_before(
         self, uuid: str, marks: Idempotency | None, unread: NotFound
@@ -120,14 +169,8 @@ class Ingest:
         if facts is None:
             facts = await asyncio.to_thread(validate, document)
         item = Acceptance(facts, document, source="link", ownership=Ownership.KEEP)
-        return (await self._submit(item)).uuid
-
-    async def _submit(self, item: Acceptance) -> Accepted:
-        receipt = await self._batcher.submit(item)
-        if not receipt.repeated:
-            for name in item.lists:
-                events.accepted(name, item.source)
-        return Accepted(item.facts.uuid, receipt.rev)
+        await self._batcher.submit(item)
+        return facts.uuid
 
     async def enqueue(
         self,
@@ -210,7 +253,7 @@ class Ingest:
 
 def _turn_of(item: Acceptance) -> str:
     """What is never on its way to Redis in two batches, so that it stays in order."""
-    return item.source if item.source in _IN_A_ROW else item.facts.uuid
+    return item.source if item.source in IN_A_ROW else item.facts.uuid
 
 
 def _validated(document: bytes) -> Facts | None:
