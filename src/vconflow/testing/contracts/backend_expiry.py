@@ -4,7 +4,7 @@ from vconflow.model.entry import Entry
 from vconflow.model.validation import validate
 from vconflow.ports.documents import Search
 from vconflow.ports.intake import Enqueuing
-from vconflow.ports.ledger import Target
+from vconflow.ports.ledger import Finish, Target
 from vconflow.testing.contracts.backend_support import (
     FAR,
     Backend,
@@ -69,6 +69,24 @@ class ExpiryContract(BackendFixtures):
             assert await documents.stored_at(uuid) == ("b",)
             await documents.delete(uuid, None)
             assert await documents.stored_at(uuid) == ()
+
+    async def test_another_vcon_that_a_link_went_on_with_expires_when_it_is_stored(
+        self, server: BackendServer
+    ) -> None:
+        async with server.replica("short", document_ttl=1) as backend:
+            ways = [(), ("s",)] * 5  # on several shards
+            others = [vcon() for _ in ways]
+            for other, stored in zip(others, ways, strict=True):
+                entry, _ = await begun(backend)
+                await accept(backend, other)
+                (found,) = await backend.documents.fetch([validate(other).uuid])
+                then = Finish(stored=stored)
+                await commit(backend, commit_of(entry, found, uuid=validate(other).uuid, then=then))
+            await server.let_pass(1.1)
+            uuids = [validate(other).uuid for other in others]
+            assert [await backend.documents.stored_at(uuid) for uuid in uuids] == ways
+            kept = [None if stored else other for other, stored in zip(others, ways, strict=True)]
+            assert [await document_of(backend, uuid) for uuid in uuids] == kept
 
     async def test_a_document_that_is_about_to_expire_is_kept_for_a_list(
         self, server: BackendServer

@@ -3,7 +3,8 @@
 --          index change, expiring key, document ttl ms (0: keep), index expiry ms, mark key,
 --          mark ttl ms, finish, journal, record arg (0: none), history key}
 -- index change: {} | {text, keys, previous text, previous keys}
--- finish: {} | {targets {{stream key, feeds}}, origin, trace, stored, expire ms (-1: none)}
+-- finish: {} | {targets {{stream key, feeds}}, origin, trace, storages that give it back,
+--         expire ms (-1: none)}
 -- result: {'done', rev} | {'moved', rev} | {'deleted'} | {'type', key}
 local uuid, document, meta = header[1], KEYS[header[2]], KEYS[header[3]]
 local change, finish, mark = header[7], header[13], KEYS[header[11]]
@@ -38,7 +39,11 @@ if #finish > 0 then
     add_entry(KEYS[target[1]], uuid, now_ms, finish[2], finish[3], target[2])
     call('HINCRBY', meta, target[2] and 'open' or 'egress', 1)
   end
-  call('HSET', meta, finish[4] and 'stored' or 'done', integer(rev))
+  if finish[4] ~= '' then
+    call('HSET', meta, 'stored', integer(rev), 'at', finish[4])
+  else
+    call('HSET', meta, 'done', integer(rev))
+  end
   if finish[5] >= 0 then call('HSET', meta, 'ttl', integer(finish[5])) end
   look_and_let_expire(uuid, document, meta, KEYS[header[8]], header[9], header[10])
   call('SET', mark, integer(rev), 'PX', header[12])

@@ -56,4 +56,4 @@ class Elsewhere:
         expire = -1 if finish.expire_seconds is None else finish.expire_seconds * 1000
         targets = [[call.key(keys.list(it.list)), it.feeds] for it in finish.targets]
         trace = finish.trace or item.entry.trace
-        return [targets, finish.origin, trace, finish.stored, expire]
+        return [targets, finish.origin, trace, ",".join(finish.stored), expire]
