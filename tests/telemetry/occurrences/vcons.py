@@ -58,6 +58,16 @@ OCCURRENCES = [
         None,
     ),
     Occurrence(
+        lambda: events.late_write_waits(UUID, {"s3": OSError("gone"), "file": OSError("gone")}),
+        {},
+        "warning late_write_waits",
+    ),
+    Occurrence(
+        lambda: events.late_write_left(UUID, ("s3", "file")),
+        {},
+        "error late_write_left",
+    ),
+    Occurrence(
         lambda: events.storage_conflict_restored("file", UUID),
         {'storage_conflicts_total{"file"}': 1},
         "info storage_conflict_restored",
