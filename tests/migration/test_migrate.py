@@ -169,6 +169,19 @@ def test_a_deleted_vcon_stays_deleted_and_a_new_one_begins_a_new_life(
     assert client.hgetall(f"vconflow:vcon:{gone}") == {"deleted": "1", "rev": "7"}
 
 
+def test_what_was_worked_on_before_is_listed_and_indexed_all_the_same(
+    tmp_path: Path, redis_json: RedisServer, client: "Redis[str]", conserver: Conserver
+) -> None:
+    """A server that reads a document, or puts it on a list, gives it a revision."""
+    conserver.set(f"vcon:{(vcon := named('Dan'))['uuid']}", vcon)
+    meta = f"vconflow:vcon:{vcon['uuid']}"
+    client.hset(meta, mapping={"rev": "7", "born": "1", "open": "1"})
+    assert run_migrate(tmp_path / "one", redis_json.url, "--yes")[0] == 0
+    assert client.zrange("vcons", 0, -1) == client.zrange("name:Dan", 0, -1) == [vcon["uuid"]]
+    assert client.hmget(meta, "born", "open") == ["1", "1"]
+    assert "nothing of a conserver" in run_migrate(tmp_path / "two", redis_json.url, "--yes")[1]
+
+
 @pytest.mark.parametrize("url", ["redis://u:SECRET@127.0.0.1:1/0", "nonsense:SECRET"])
 def test_errors_hide_the_password(tmp_path: Path, url: str) -> None:
     code, stdout, stderr = run_migrate(tmp_path / "one", "", "--redis-url", url, "--yes")

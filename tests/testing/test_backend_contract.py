@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from vconflow.adapters.redis.backend import RedisOptions, open_backend
+from vconflow.adapters.redis.shards.numbering import Numbering
+from vconflow.model.validation import validate
 from vconflow.testing.contracts.backend import Backend, BackendContract, BackendServer
 from vconflow.testing.memory import ManualClock, MemoryServer
 
@@ -32,6 +34,14 @@ class RedisUnderTest:
             shards=self._shards,
         )
         return open_backend(self._url, options)
+
+    async def leave(self, document: bytes) -> None:
+        uuid = validate(document).uuid
+        options = RedisOptions(replica="conserver", shards=self._shards)
+        async with open_backend(self._url, options) as backend:
+            place = backend.places[Numbering(len(backend.places)).of_uuid(uuid)]
+            client, key = place.connections.commands, place.keys.document(uuid)
+            await client.execute_command("SET", key, document)
 
     async def let_pass(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -59,6 +69,9 @@ class MemoryUnderTest:
         )
         yield backend
         backend.close()
+
+    async def leave(self, document: bytes) -> None:
+        self._server.store.vcons.documents.put(validate(document).uuid, document)
 
     async def let_pass(self, seconds: float) -> None:
         await self._clock.advance(seconds)

@@ -192,8 +192,9 @@ class Commit(msgspec.Struct, frozen=True):
     """Write the document, if it changed, then decide what becomes of the entry: in one step.
 
     `uuid` is the vCon written (another than `entry.uuid` after `Replace`), `rev` the revision it
-    is based on; 0 means that the revision does not matter. `facts` are those of `document`,
-    given only when the parties changed.
+    is based on; 0 means that it does not matter, or that there was none: then what has one by now
+    is neither overwritten nor noted as stored. `facts` are those of `document`, given only when
+    the parties changed.
     Without `then` the entry simply stays pending.
     `previous_index` is `Document.index` of what was read: where the old revision is indexed.
     `new_rev`, above `rev`, is the revision the document gets, when the storages have it as that

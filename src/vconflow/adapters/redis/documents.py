@@ -66,6 +66,25 @@ class RedisDocuments:
 
     async def fetch_some(self, uuids: Sequence[str]) -> list[Document]:
         """See `Documents.fetch_some`."""
+        found = await self._fetch(uuids)
+        # A conserver's: what is done with it must fail when somebody writes it meanwhile.
+        bare = [
+            uuid
+            for uuid, it in zip(uuids, found, strict=False)
+            if not it.rev and it.document is not None
+        ]
+        if not bare:
+            return found
+        await self._adopt(bare)
+        return await self._fetch(uuids)
+
+    async def _adopt(self, uuids: Sequence[str]) -> None:
+        call, keys = ScriptCall(), self._keys
+        for uuid in uuids:
+            call.keys_in_a_row(keys.document(uuid), keys.meta(uuid))
+        await self._scripts.run("adopt", call, [len(uuids), self._index_expiry])
+
+    async def _fetch(self, uuids: Sequence[str]) -> list[Document]:
         call, keys = ScriptCall(), self._keys
         for uuid in uuids:
             call.keys_in_a_row(keys.document(uuid), keys.meta(uuid))

@@ -109,6 +109,20 @@ class IntakeContract(BackendFixtures):
         assert await one.documents.search(Search(tel="+15550177")) == [uuid]
         assert uuid not in [entry.uuid for entry in await read(one, "in")]
 
+    async def test_what_a_conserver_left_can_be_expected_too(
+        self, one: Backend, server: BackendServer
+    ) -> None:
+        await server.leave(left := vcon())
+        uuid = validate(left).uuid
+        (found,) = await one.documents.fetch([uuid])
+        assert (found.document, found.born) == (left, found.rev)
+        changes = [acceptance(vcon(uuid, subject=it), expect_rev=found.rev) for it in "ab"]
+        done, lost = await one.intake.accept(changes)
+        assert isinstance(done, Receipt)
+        assert isinstance(lost, RevisionMismatch)
+        (now,) = await one.documents.fetch([uuid])
+        assert (now.document, now.rev) == (changes[0].document, done.rev)
+
     async def test_concurrent_replacements_leave_one_index(
         self, one: Backend, two: Backend
     ) -> None:

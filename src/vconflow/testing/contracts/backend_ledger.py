@@ -5,6 +5,7 @@ import msgspec
 from vconflow.model.entry import Entry
 from vconflow.model.validation import validate
 from vconflow.ports.documents import Search
+from vconflow.ports.intake import Enqueued, Enqueuing
 from vconflow.ports.ledger import Bury, CommitResult, Defer, Finish, Progress, Target, Verdict
 from vconflow.testing.contracts.backend_support import (
     FAR,
@@ -167,6 +168,38 @@ class LedgerContract(BackendFixtures):
         late = commit_of(entry, found, rev=0, document=vcon(entry.uuid))
         assert (await commit(one, late)).verdict is Verdict.DELETED
         assert await document_of(one, entry.uuid) == new
+
+    async def test_what_a_conserver_left_is_not_written_over_what_replaced_it(
+        self, one: Backend, server: BackendServer
+    ) -> None:
+        await server.leave(left := vcon())
+        uuid = validate(left).uuid
+        assert await one.intake.enqueue(Enqueuing([uuid], "in")) == Enqueued([True])
+        (entry,) = await read(one, "in")
+        (found,) = await one.documents.fetch([uuid])
+        await accept(one, newer := vcon(uuid, subject="newer"))
+        late = commit_of(entry, found, document=vcon(uuid, subject="late"))
+        stored = commit_of(entry, found, then=Finish(stored=True))
+        for item in (late, stored):
+            assert (await commit(one, item)).verdict is Verdict.MOVED
+        await one.documents.delete(uuid, None)
+        await accept(one, newer)
+        for item in (late, stored):
+            assert (await commit(one, item)).verdict is Verdict.DELETED
+        assert await document_of(one, uuid) == newer
+
+    async def test_what_had_no_revision_takes_nothing_from_what_has_one(self, one: Backend) -> None:
+        entry, found = await begun(one)
+        for values in ({"document": vcon(entry.uuid)}, {"then": Finish(stored=True)}):
+            item = commit_of(entry, found, rev=0, born=0, **values)
+            assert await commit(one, item) == CommitResult(Verdict.MOVED, found.rev)
+        assert await document_of(one, entry.uuid) == found.document
+        # Nor from another vCon than its own.
+        for uuid in await fill(one, "other", 5):
+            (other,) = await one.documents.fetch([uuid])
+            for values in ({"document": vcon(uuid)}, {"then": Finish(stored=True)}):
+                item = commit_of(entry, other, uuid=uuid, rev=0, born=0, **values)
+                assert await commit(one, item) == CommitResult(Verdict.MOVED, other.rev)
 
     async def test_going_on_with_another_vcon(self, one: Backend) -> None:
         entry, _ = await begun(one)

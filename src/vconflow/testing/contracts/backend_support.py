@@ -84,6 +84,10 @@ class BackendServer(Protocol):
         """Open a replica; it lets its name go at the end."""
         ...
 
+    async def leave(self, document: bytes) -> None:
+        """Put a vCon there as a conserver leaves one: its bytes, and nothing else about it."""
+        ...
+
     async def let_pass(self, seconds: float) -> None:
         """Return when at least that much time has passed for the server."""
         ...

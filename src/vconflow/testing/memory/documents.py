@@ -36,8 +36,10 @@ class MemoryDocuments:
         return await self.fetch(uuids)
 
     def _fetch(self, uuid: str) -> Document:
-        meta = self._vcons.metas.get(uuid) or Meta()
         document = self._vcons.documents.get(uuid)
+        if document is not None:
+            self._vcons.adopt(uuid)
+        meta = self._vcons.metas.get(uuid) or Meta()
         return Document(document, meta.rev, meta.born, meta.deleted, meta.index, meta.open)
 
     async def stored_at(self, uuid: str) -> tuple[str, ...]:

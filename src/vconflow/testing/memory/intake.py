@@ -130,6 +130,7 @@ class MemoryIntake:
         vcons.documents.keep(uuid)
         vcons.metas.keep(uuid)
         vcons.metas.setdefault(uuid, Meta).count("open", 1)
+        vcons.adopt(uuid)
         self._store.append(order.list, uuid, origin=order.source, trace=order.trace)
         self._journal.append(uuid, order.record())
         return True

@@ -143,6 +143,10 @@ def _obstacle(commit: Commit, meta: Meta) -> CommitResult | None:
         return CommitResult(Verdict.DELETED)
     if commit.rev and meta.rev != commit.rev:
         return CommitResult(Verdict.MOVED, meta.rev)
+    # What had no revision when it was read takes nothing from what has one by now.
+    is_stored = isinstance(commit.then, Finish) and commit.then.stored
+    if not commit.rev and meta.rev and (commit.document is not None or is_stored):
+        return CommitResult(Verdict.MOVED, meta.rev)
     if _moves_index(commit) and meta.index != commit.previous_index:
         return CommitResult(Verdict.MOVED, meta.rev)
     return None

@@ -95,6 +95,15 @@ class VconTable:
         """The revision after `rev`. It follows the clock: so it also grows past a forgotten one."""
         return max(rev + 1, round(self._now() * 1_000_000))
 
+    def adopt(self, uuid: str) -> Meta:
+        """What is known of a vCon; one without a revision, as a conserver's is, gets one."""
+        meta = self.metas.setdefault(uuid, Meta)
+        if not meta.rev:
+            meta.rev = self.next_rev(0)
+            # Entries that count it already belong to this life.
+            meta.born = 1 if meta.open else meta.rev
+        return meta
+
     def reindex(self, uuid: str, old: str, new: str, expiry: int) -> None:
         """Move a vCon from its old index keys to the new ones; trim those that are written."""
         self._leave_index(uuid, old)

@@ -95,9 +95,17 @@ async def _classify(client: Redis, keys: Keys, names: set[bytes], found: Survey)
     found.indexes += counts["indexes"]
     found.json_documents += counts["json"]
     metas = [keys.meta("").encode() + name.removeprefix(document) for name in strings]
-    known = await _ask(client, [("HMGET", meta, "rev", "deleted") for meta in metas])
-    found.plain_documents += sum(not held or not held[0] or bool(held[1]) for held in known)
+    fields = ("rev", "deleted", "idx", "stored")
+    known = await _ask(client, [("HMGET", meta, *fields) for meta in metas])
+    found.plain_documents += sum(not held or not _is_ours(*held) for held in known)
     await _add_strays(client, lists, found)
+
+
+def _is_ours(
+    rev: bytes | None, deleted: bytes | None, index: bytes | None, stored: bytes | None
+) -> bool:
+    # A conserver's that was worked on has a revision, and still no place in our index.
+    return bool(rev and not deleted and (index is not None or stored == rev))
 
 
 async def _add_strays(client: Redis, names: Sequence[bytes], found: Survey) -> None:

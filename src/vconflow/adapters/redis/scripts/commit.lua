@@ -2,7 +2,7 @@
 -- header: {consumer, hold key, hold token, index expiry ms, document ttl ms (0: keep),
 --          expiring key, journal, actions, items}
 -- items: one flat list, since a table for each would cost as much as a command:
---        {stream key, entry id, run key, uuid, rev (0: any), born (0: any), new rev (0: the next),
+--        {stream key, entry id, run key, uuid, rev (0: none, or any), born (0: any), new rev (0: the next),
 --         document arg (0: unchanged), record arg (0: none), action, index change, other} of each.
 --        Behind the run key come those of the document, the meta hash and the history of the uuid.
 -- index change: 0 | {text, keys, previous text, previous keys}
@@ -233,6 +233,10 @@ local function commit()
   end
   if item.rev > 0 and held.rev ~= integer(item.rev) then
     return {'moved', tonumber(held.rev or 0)}
+  end
+  -- What had no revision when it was read takes nothing from what has one by now.
+  if item.rev == 0 and held.rev and (item.bytes or (kind == 'finish' and action[5])) then
+    return {'moved', tonumber(held.rev)}
   end
   local rev = item.rev > 0 and item.rev or tonumber(held.rev or 0)
   if item.index and (held.idx or '') ~= item.index[3] then return {'moved', rev} end

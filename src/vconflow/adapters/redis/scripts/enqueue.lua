@@ -35,6 +35,7 @@ for i, item in ipairs(header[3]) do
     redis.call('PERSIST', document)
     redis.call('PERSIST', meta)
     redis.call('HINCRBY', meta, 'open', 1)
+    adopt(meta)
     add_entry(stream, uuid, now_ms, header[2], header[6], true)
     remember(header[7], KEYS[item[4]], uuid, ARGV[header[8]])
     results[i] = 1

@@ -50,8 +50,9 @@ local function migrate(item)
   local bytes = bytes_of(document, kind)
   if not bytes or redis.sha1hex(bytes) ~= item[4] then return 'changed' end
   if not is_type(meta, 'hash') or not is_type(created, 'zset') then return 'type' end
-  local held = redis.call('HMGET', meta, 'rev', 'deleted', 'open', 'born')
-  if kind == 'string' and held[1] and not held[2] then return 'ours' end
+  local held = redis.call('HMGET', meta, 'rev', 'deleted', 'open', 'born', 'idx', 'stored')
+  local is_known = held[1] and not held[2] and (held[5] or held[6] == held[1])
+  if kind == 'string' and is_known then return 'ours' end
   if item[9] > 0 then
     redis.call('RENAME', document, KEYS[item[9]])
     return 'refused'

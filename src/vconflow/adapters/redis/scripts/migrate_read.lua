@@ -7,8 +7,9 @@ for i, item in ipairs(header[2]) do
   if left <= 0 then break end
   local kind, document = redis.call('TYPE', KEYS[item[1]]).ok, false
   if kind == 'string' and is_type(KEYS[item[2]], 'hash') then
-    local held = redis.call('HMGET', KEYS[item[2]], 'rev', 'deleted')
-    if held[1] and not held[2] then kind = 'ours' end
+    -- A conserver's that was worked on has a revision, and still no place in our index.
+    local held = redis.call('HMGET', KEYS[item[2]], 'rev', 'deleted', 'idx', 'stored')
+    if held[1] and not held[2] and (held[3] or held[4] == held[1]) then kind = 'ours' end
   end
   if kind == 'string' then document = redis.call('GET', KEYS[item[1]])
   elseif kind == 'ReJSON-RL' then document = redis.call('JSON.GET', KEYS[item[1]]) end

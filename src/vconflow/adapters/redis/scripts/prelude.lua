@@ -29,6 +29,17 @@ end
 -- The revision after `rev`. It follows the clock so that it also grows past a forgotten one.
 local function next_rev(rev) return math.max((tonumber(rev) or 0) + 1, now_us) end
 
+-- Give a vCon that has no revision one, as a conserver's document has none: else nobody who works on
+-- it would notice that others write it. Entries that count it already belong to this life.
+-- Returns the revision, or nil when it had one.
+local function adopt(meta)
+  local held = call('HMGET', meta, 'rev', 'open')
+  if held[1] then return nil end
+  local rev = integer(next_rev(nil))
+  call('HSET', meta, 'rev', rev, 'born', tonumber(held[2] or 0) > 0 and '1' or rev)
+  return rev
+end
+
 -- A conserver keeps its search index in plain sets, under the names of ours. Such a set makes room
 -- and waits for `vconflow migrate`. Its new name is the only key that nobody declares.
 local function step_aside(key)
