@@ -38,6 +38,7 @@ from vconflow.testing.memory.dead_letters import MemoryDeadLetters
 from vconflow.testing.memory.history import Journal
 from vconflow.testing.memory.lists import Buried
 from vconflow.testing.memory.store import Store
+from vconflow.testing.memory.vcons import Expiries
 
 TOKEN = "the-right-key"
 KEY = {"x-conserver-api-token": TOKEN}
@@ -310,7 +311,7 @@ class Dead(MemoryDeadLetters):
 
     def __init__(self) -> None:
         store = Store(SystemClock())
-        super().__init__(store, Journal(store, "", 0))
+        super().__init__(store, Journal(store, "", 0), Expiries(0, 0))
         self.replayed: list[str] = []
         self.from_start: list[bool] = []
         self.dies_again = False

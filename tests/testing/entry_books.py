@@ -241,13 +241,16 @@ class Books:
             self.items.remove(item)
             vcon = self.vcons[item.uuid]
             counted = vcon.alive and item.life == vcon.life
-            if not counted or any(self.count(item.uuid)):
+            if not counted:
                 continue
-            if item.rev == vcon.rev != vcon.done:
-                if vcon.stored == vcon.rev:
-                    vcon.document, vcon.ends = None, None
-                else:
-                    vcon.gone()
+            # What a chain was through with stays, unless a storage has this very revision.
+            is_kept = vcon.done or vcon.stored not in (0, vcon.rev)
+            if any(self.count(item.uuid)) or item.rev != vcon.rev or is_kept:
+                self.let_expire(vcon)
+            elif vcon.stored:
+                vcon.document, vcon.ends = None, None
+            else:
+                vcon.gone()
 
     def expected(self, item: Item) -> Progress:
         """The progress that a resumed entry comes with, but for its due time."""

@@ -160,6 +160,45 @@ class DeadLetterContract(BackendFixtures):
         listed = await one.documents.page(offset=0, limit=10, since=None, until=None)
         assert sorted(listed) == sorted(uuids)
 
+    async def test_an_expired_dead_letter_leaves_what_another_chain_was_through_with(
+        self, one: Backend
+    ) -> None:
+        """Also when the chain that failed had changed it before: that copy is the only one."""
+        documents = [vcon(), vcon()]
+        for document in documents:
+            await accept(one, document, "in", "also")
+        uuids = [validate(document).uuid for document in documents]
+        for entry, stored in zip(await read_as(one, "also", uuids), (False, True), strict=True):
+            await finish(one, entry, stored=stored)
+        changed = [vcon(uuid, subject="changed") for uuid in uuids]
+        for entry, document in zip(await read_as(one, "in", uuids), changed, strict=True):
+            (found,) = await one.documents.fetch([entry.uuid])
+            item = commit_of(entry, found, document=document, then=buried())
+            assert (await commit(one, item)).verdict is Verdict.DONE
+
+        assert await one.dead_letters.expire("in", FAR * 1000, 10) == 2
+        assert [await document_of(one, uuid) for uuid in uuids] == changed
+        listed = await one.documents.page(offset=0, limit=10, since=None, until=None)
+        assert sorted(listed) == sorted(uuids)
+        assert sorted(await one.documents.search(Search(name="Ann"))) == sorted(uuids)
+
+    async def test_a_document_expires_when_the_dead_letter_that_kept_it_is_dropped(
+        self, server: BackendServer
+    ) -> None:
+        async with server.replica("brief", document_ttl=1) as brief:
+            await accept(brief, document := vcon(), "in", "also")
+            (entry,) = await read(brief, "in")
+            (found,) = await brief.documents.fetch([entry.uuid])
+            await commit(brief, commit_of(entry, found, then=buried()))
+            await accept(brief, document, "more")
+            for name in ("also", "more"):
+                (entry,) = await read(brief, name)
+                await finish(brief, entry, stored=True)
+            assert await brief.dead_letters.expire("in", FAR * 1000, 10) == 1
+            assert await document_of(brief, entry.uuid) == document
+            await server.let_pass(1.1)
+            assert await document_of(brief, entry.uuid) is None
+
     async def test_an_expired_dead_letter_leaves_a_later_revision(self, one: Backend) -> None:
         entry, found = await begun(one)
         await commit(one, commit_of(entry, found, then=buried()))
@@ -226,12 +265,10 @@ class DeadLetterContract(BackendFixtures):
         self, one: Backend
     ) -> None:
         entry, found = await begun(one)
-        bury_first = commit_of(entry, found, then=Finish(targets=(Target("next", False),)))
-        await commit(one, bury_first)
-        await accept(one, vcon(entry.uuid, subject="again"))
-        (held,) = await one.documents.fetch([entry.uuid])
+        then = Finish(targets=(Target("next", False),), stored=True)
+        await commit(one, commit_of(entry, found, then=then))
         (passed,) = await read(one, "next")
-        await commit(one, commit_of(passed, held, then=buried()))
+        await commit(one, commit_of(passed, found, then=buried()))
         assert await one.dead_letters.expire("next", FAR * 1000, 10) == 1
         assert await document_of(one, entry.uuid) is None
 

@@ -64,6 +64,6 @@ class MemoryServer:
             ledger=MemoryLedger(store, held, journal, expiries),
             stream=MemoryStream(store, held, lease_ms),
             egress=MemoryEgress(store, journal, expiries, int(egress_lease * 1000)),
-            dead_letters=MemoryDeadLetters(store, journal),
+            dead_letters=MemoryDeadLetters(store, journal, expiries),
             history=MemoryHistory(store),
         )

@@ -9,6 +9,7 @@ from vconflow.ports.history import HistoryRecord
 from vconflow.testing.memory.history import Journal
 from vconflow.testing.memory.lists import Buried, id_order
 from vconflow.testing.memory.store import Store
+from vconflow.testing.memory.vcons import Expiries
 
 __all__ = ["MemoryDeadLetters"]
 
@@ -16,9 +17,10 @@ __all__ = ["MemoryDeadLetters"]
 class MemoryDeadLetters:
     """Browse, replay, drop and expire."""
 
-    def __init__(self, store: Store, journal: Journal) -> None:
+    def __init__(self, store: Store, journal: Journal, expiries: Expiries) -> None:
         self._store = store
         self._journal = journal
+        self._expiries = expiries
 
     async def browse(
         self, list_name: str, *, after: str, count: int, until: str = ""
@@ -109,10 +111,14 @@ class MemoryDeadLetters:
         meta = vcons.metas.get(uuid)
         if meta is None or not meta.counts(held.entry):
             return
-        # Only what failed dies with its dead letter, not a later revision that went through.
-        if meta.count("open", -1) or meta.egress or meta.rev != held.rev or meta.rev == meta.done:
+        meta.count("open", -1)
+        # Only what failed dies with its dead letter: nothing later, and nothing that a chain was
+        # through with before another changed it and failed, unless a storage has this very revision.
+        is_kept = meta.done or meta.stored not in (0, meta.rev)
+        if meta.open or meta.egress or meta.rev != held.rev or is_kept:
+            vcons.let_expire(uuid, meta, self._expiries)
             return
         vcons.documents.pop(uuid)
-        if meta.stored != meta.rev:
+        if not meta.stored:
             vcons.unlist(uuid, meta.index)
             vcons.metas.pop(uuid)
