@@ -1,5 +1,7 @@
 """The script that decides what becomes of an entry, as only Redis can have it."""
 
+import asyncio
+
 import pytest
 from redis_support import meta, use_up_ids
 
@@ -206,3 +208,24 @@ async def test_dead_letters_of_one_batch_keep_apart(backend: RedisBackend) -> No
     await backend.ledger.commit([Commit(entry, entry.uuid, then=bury) for entry in entries])
     letters = await backend.dead_letters.browse("in", after="", count=10)
     assert {letter.uuid for letter in letters} == {entry.uuid for entry in entries}
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["reindexed", "read from a storage"])
+async def test_what_was_counted_without_a_revision_is_counted_with_one(
+    backend: RedisBackend, lost: bool
+) -> None:
+    """As an earlier version put a conserver's documents on lists."""
+    entry, found = await begun(backend)
+    client, name = backend.connections.commands, f"vconflow:vcon:{entry.uuid}"
+    await client.execute_command("HDEL", name, "rev", "born", "idx")
+    await asyncio.sleep(0.002)
+    if lost:
+        await client.execute_command("DEL", f"vcon:{entry.uuid}")
+        await backend.documents.recache(entry.uuid, found.document or b"")
+    else:
+        await backend.documents.reindex()
+    (found,) = await backend.documents.fetch([entry.uuid])
+    done = await commit(backend, commit_of(entry, found, then=Finish(stored=True)))
+    assert done == CommitResult(Verdict.DONE, found.rev)
+    assert (await meta(backend, entry.uuid))["open"] == "0"
+    assert 0 < await pttl(backend, f"vcon:{entry.uuid}") <= 3_600_000

@@ -55,7 +55,7 @@ class MemoryDocuments:
         if meta.deleted or vcons.documents.get(uuid) is not None:
             return
         if not meta.rev:
-            meta.rev = meta.born = meta.stored = vcons.next_rev(0)
+            meta.stored = vcons.adopt(uuid).rev
         vcons.documents.put(uuid, document)
         if ttl and not meta.open:
             vcons.documents.end_in(uuid, ttl)
@@ -139,10 +139,8 @@ class MemoryDocuments:
 
     def _reindex(self, facts: Facts) -> int:
         vcons = self._vcons
-        meta = vcons.metas.setdefault(facts.uuid, Meta)
+        meta = vcons.adopt(facts.uuid)
         if not meta.deleted:
-            if not meta.rev:
-                meta.rev = meta.born = vcons.next_rev(0)
             meta.index = index_text(facts)
             vcons.created[facts.uuid] = facts.created_at
             vcons.reindex(facts.uuid, "", meta.index, self._expiries.index_expiry)

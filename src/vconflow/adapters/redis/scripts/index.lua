@@ -4,10 +4,7 @@
 for _, item in ipairs(header[3]) do
   local meta = KEYS[item[2]]
   if redis.call('HEXISTS', meta, 'deleted') == 0 then
-    if redis.call('HEXISTS', meta, 'rev') == 0 then
-      local rev = integer(next_rev(nil))
-      redis.call('HSET', meta, 'rev', rev, 'born', rev)
-    end
+    adopt(meta)
     redis.call('HSET', meta, 'idx', item[4])
     redis.call('ZADD', KEYS[header[1]], item[3], item[1])
     reindex(item[1], {}, item[5], header[2])

@@ -3,11 +3,8 @@
 local document, meta = KEYS[header[1]], KEYS[header[3]]
 if redis.call('HEXISTS', meta, 'deleted') == 1 then return 0 end
 if redis.call('EXISTS', document) == 1 then return 0 end
-local rev = redis.call('HGET', meta, 'rev')
-if not rev then
-  rev = integer(next_rev(nil))
-  redis.call('HSET', meta, 'rev', rev, 'born', rev, 'stored', rev)
-end
+local rev = adopt(meta)
+if rev then redis.call('HSET', meta, 'stored', rev) end
 redis.call('SET', document, ARGV[header[2]])
 local open = tonumber(redis.call('HGET', meta, 'open') or 0)
 if header[4] > 0 and open <= 0 then
