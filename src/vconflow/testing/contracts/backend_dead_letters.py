@@ -1,5 +1,7 @@
 """What every backend has to do with what could not be processed."""
 
+import msgspec
+
 from vconflow.model.validation import validate
 from vconflow.ports.dead_letters import Extent
 from vconflow.ports.documents import Search
@@ -260,6 +262,27 @@ class DeadLetterContract(BackendFixtures):
             assert await brief.dead_letters.replay("in", [letter.id]) == 1
             await server.let_pass(1.1)
             assert await document_of(brief, entry.uuid) == document
+
+    async def test_a_document_expires_after_the_replay_that_only_removed_copies_of_an_earlier_life(
+        self, server: BackendServer
+    ) -> None:
+        async with server.replica("brief", document_ttl=1) as brief:
+            entry, found = await begun(brief)
+            await brief.documents.delete(entry.uuid, None)
+            bury = msgspec.structs.replace(buried(Progress(deleted=True)), even_deleted=True)
+            assert (await commit(brief, commit_of(entry, found, then=bury))).verdict is Verdict.DONE
+            await server.let_pass(0.01)
+            again, _ = await begun(brief, vcon(entry.uuid))
+            await finish(brief, again, stored=True)
+            (letter,) = await dead(brief)
+            assert await brief.dead_letters.replay("in", [letter.id]) == 1
+            (replayed,) = await read(brief, "in")
+            (found,) = await brief.documents.fetch([entry.uuid])
+            acked = commit_of(replayed, found, then=Finish(deleted=True))
+            assert (await commit(brief, acked)).verdict is Verdict.DONE
+            assert await document_of(brief, entry.uuid) is not None
+            await server.let_pass(1.1)
+            assert await document_of(brief, entry.uuid) is None
 
     async def test_a_buried_egress_entry_holds_its_document_no_longer_than_others(
         self, one: Backend

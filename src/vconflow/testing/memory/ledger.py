@@ -45,6 +45,7 @@ class MemoryLedger:
             return CommitResult(Verdict.LOST)
         if isinstance(commit.then, Finish) and commit.then.deleted:
             self._acknowledge(commit)
+            self._let_expire(entry.uuid)
             return CommitResult(Verdict.DONE)
         meta = self._vcons.metas.get(commit.uuid) or Meta()
         obstacle = _obstacle(commit, meta)
@@ -106,6 +107,12 @@ class MemoryLedger:
         del self._store.list(entry.list).pending[entry.id]
         # Another vCon than the one written, if a link replaced it.
         self._vcons.release(entry.uuid, entry.counted, entry.id)
+
+    def _let_expire(self, uuid: str) -> None:
+        """In a later life of the uuid, the entry may have been the last that kept the document."""
+        meta = self._vcons.metas.get(uuid)
+        if meta is not None:
+            self._vcons.let_expire(uuid, meta, self._expiries)
 
     def _bury(self, pending: Pending, bury: Bury, rev: int) -> None:
         """Move the entry. It stays counted: its document is needed for a replay."""

@@ -220,6 +220,9 @@ local function commit()
   if kind == 'ack' then
     acknowledge()
     release(item.own_meta, action[2])
+    -- In a later life of the uuid it may have been the last that kept the document.
+    look_and_let_expire(
+      item.own_uuid, item.own_document, item.own_meta, expiring_key, document_ttl, index_expiry)
     return 0
   end
   if not read_meta(item.meta) then return {'type', item.meta} end
