@@ -225,7 +225,7 @@ async def test_what_was_counted_without_a_revision_is_counted_with_one(
     else:
         await backend.documents.reindex()
     (found,) = await backend.documents.fetch([entry.uuid])
-    done = await commit(backend, commit_of(entry, found, then=Finish(stored=True)))
+    done = await commit(backend, commit_of(entry, found, then=Finish(stored=("s",))))
     assert done == CommitResult(Verdict.DONE, found.rev)
     assert (await meta(backend, entry.uuid))["open"] == "0"
     assert 0 < await pttl(backend, f"vcon:{entry.uuid}") <= 3_600_000

@@ -170,7 +170,7 @@ class DeadLetterContract(BackendFixtures):
         for document in documents:
             await accept(one, document, "in", "also")
         uuids = [validate(document).uuid for document in documents]
-        for entry, stored in zip(await read_as(one, "also", uuids), (False, True), strict=True):
+        for entry, stored in zip(await read_as(one, "also", uuids), ((), ("s",)), strict=True):
             await finish(one, entry, stored=stored)
         changed = [vcon(uuid, subject="changed") for uuid in uuids]
         for entry, document in zip(await read_as(one, "in", uuids), changed, strict=True):
@@ -195,7 +195,7 @@ class DeadLetterContract(BackendFixtures):
             await accept(brief, document, "more")
             for name in ("also", "more"):
                 (entry,) = await read(brief, name)
-                await finish(brief, entry, stored=True)
+                await finish(brief, entry, stored=("s",))
             assert await brief.dead_letters.expire("in", FAR * 1000, 10) == 1
             assert await document_of(brief, entry.uuid) == document
             await server.let_pass(1.1)
@@ -273,7 +273,7 @@ class DeadLetterContract(BackendFixtures):
             assert (await commit(brief, commit_of(entry, found, then=bury))).verdict is Verdict.DONE
             await server.let_pass(0.01)
             again, _ = await begun(brief, vcon(entry.uuid))
-            await finish(brief, again, stored=True)
+            await finish(brief, again, stored=("s",))
             (letter,) = await dead(brief)
             assert await brief.dead_letters.replay("in", [letter.id]) == 1
             (replayed,) = await read(brief, "in")
@@ -288,7 +288,7 @@ class DeadLetterContract(BackendFixtures):
         self, one: Backend
     ) -> None:
         entry, found = await begun(one)
-        then = Finish(targets=(Target("next", False),), stored=True)
+        then = Finish(targets=(Target("next", False),), stored=("s",))
         await commit(one, commit_of(entry, found, then=then))
         (passed,) = await read(one, "next")
         await commit(one, commit_of(passed, found, then=buried()))

@@ -179,7 +179,7 @@ class LedgerContract(BackendFixtures):
         (found,) = await one.documents.fetch([uuid])
         await accept(one, newer := vcon(uuid, subject="newer"))
         late = commit_of(entry, found, document=vcon(uuid, subject="late"))
-        stored = commit_of(entry, found, then=Finish(stored=True))
+        stored = commit_of(entry, found, then=Finish(stored=("s",)))
         for item in (late, stored):
             assert (await commit(one, item)).verdict is Verdict.MOVED
         await one.documents.delete(uuid, None)
@@ -190,14 +190,14 @@ class LedgerContract(BackendFixtures):
 
     async def test_what_had_no_revision_takes_nothing_from_what_has_one(self, one: Backend) -> None:
         entry, found = await begun(one)
-        for values in ({"document": vcon(entry.uuid)}, {"then": Finish(stored=True)}):
+        for values in ({"document": vcon(entry.uuid)}, {"then": Finish(stored=("s",))}):
             item = commit_of(entry, found, rev=0, born=0, **values)
             assert await commit(one, item) == CommitResult(Verdict.MOVED, found.rev)
         assert await document_of(one, entry.uuid) == found.document
         # Nor from another vCon than its own.
         for uuid in await fill(one, "other", 5):
             (other,) = await one.documents.fetch([uuid])
-            for values in ({"document": vcon(uuid)}, {"then": Finish(stored=True)}):
+            for values in ({"document": vcon(uuid)}, {"then": Finish(stored=("s",))}):
                 item = commit_of(entry, other, uuid=uuid, rev=0, born=0, **values)
                 assert await commit(one, item) == CommitResult(Verdict.MOVED, other.rev)
 

@@ -113,7 +113,7 @@ class MemoryDeadLetters:
             return
         meta.count("open", -1)
         # Only what failed dies with its dead letter: nothing later, and nothing that a chain was
-        # through with before another changed it and failed, unless a storage has this very revision.
+        # through with before another changed it and failed, unless a storage has this revision.
         is_kept = meta.done or meta.stored not in (0, meta.rev)
         if meta.open or meta.egress or meta.rev != held.rev or is_kept:
             vcons.let_expire(uuid, meta, self._expiries)

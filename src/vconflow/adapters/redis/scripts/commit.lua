@@ -2,8 +2,9 @@
 -- header: {consumer, hold key, hold token, index expiry ms, document ttl ms (0: keep),
 --          expiring key, journal, actions, items}
 -- items: one flat list, since a table for each would cost as much as a command:
---        {stream key, entry id, run key, uuid, rev (0: none, or any), born (0: any), new rev (0: the next),
---         document arg (0: unchanged), record arg (0: none), action, index change, other} of each.
+--        {stream key, entry id, run key, uuid, rev (0: none, or any), born (0: any),
+--         new rev (0: the next), document arg (0: unchanged), record arg (0: none), action,
+--         index change, other} of each.
 --        Behind the run key come those of the document, the meta hash and the history of the uuid.
 -- index change: 0 | {text, keys, previous text, previous keys}
 -- other: 0 | {uuid, document key, meta key, history key} of the vCon that is written instead
@@ -238,7 +239,7 @@ local function commit()
     return {'moved', tonumber(held.rev or 0)}
   end
   -- What had no revision when it was read takes nothing from what has one by now.
-  if item.rev == 0 and held.rev and (item.bytes or (kind == 'finish' and action[5])) then
+  if item.rev == 0 and held.rev and (item.bytes or (kind == 'finish' and action[5] ~= '')) then
     return {'moved', tonumber(held.rev)}
   end
   local rev = item.rev > 0 and item.rev or tonumber(held.rev or 0)

@@ -1,6 +1,6 @@
 -- Write a vCon and hand it on for an entry of another shard, which is checked and ended there.
--- header: {uuid, document key, meta key, rev (0: none, or any), born (0: any), document arg (0: unchanged),
---          index change, expiring key, document ttl ms (0: keep), index expiry ms, mark key,
+-- header: {uuid, document key, meta key, rev (0: none, or any), born (0: any),
+--          document arg (0: unchanged), index change, expiring key, document ttl ms (0: keep), index expiry ms, mark key,
 --          mark ttl ms, finish, journal, record arg (0: none), history key}
 -- index change: {} | {text, keys, previous text, previous keys}
 -- finish: {} | {targets {{stream key, feeds}}, origin, trace, storages that give it back,
@@ -19,7 +19,9 @@ local rev = tonumber(held[1] or 0)
 if held[2] or (header[5] > 0 and tonumber(held[3] or 0) ~= header[5]) then return {'deleted'} end
 if header[4] > 0 and rev ~= header[4] then return {'moved', rev} end
 -- What had no revision when it was read takes nothing from what has one by now.
-if header[4] == 0 and rev > 0 and (header[6] > 0 or finish[4]) then return {'moved', rev} end
+if header[4] == 0 and rev > 0 and (header[6] > 0 or (finish[4] or '') ~= '') then
+  return {'moved', rev}
+end
 if #change > 0 and (held[4] or '') ~= change[3] then return {'moved', rev} end
 local fits, wrong = all_types(change[2] or {}, 'zset')
 if not fits then return {'type', wrong} end

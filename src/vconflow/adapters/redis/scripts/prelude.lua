@@ -30,8 +30,8 @@ end
 local function next_rev(rev) return math.max((tonumber(rev) or 0) + 1, now_us) end
 
 -- Give a vCon that has no revision one, as a conserver's document has none, or one that comes back
--- from a storage: else nobody who works on it would notice that others write it. Entries that count it already belong to this life.
--- Returns the revision, or nil when it had one.
+-- from a storage: else nobody who works on it would notice that others write it. Entries that count
+-- it already belong to this life. Returns the revision, or nil when it had one.
 local function adopt(meta)
   local held = call('HMGET', meta, 'rev', 'open')
   if held[1] then return nil end
