@@ -9,6 +9,7 @@ from vconflow.adapters.redis.backend import RedisOptions, open_backend
 from vconflow.adapters.redis.errors import redis_errors
 from vconflow.adapters.redis.server_check import _check_version, check_server
 from vconflow.errors import ConfigError, Permanent, Unavailable
+from vconflow.model.identifiers import new_uuid
 from vconflow.testing import servers
 from vconflow.testing.tcp_proxy import tcp_proxy
 
@@ -97,3 +98,19 @@ async def test_outages_are_retryable_and_refusals_are_not(tmp_path: Path) -> Non
                 with pytest.raises(Unavailable), redis_errors():
                     await client.execute_command("SET", "more", "x")
                 await client.execute_command("CONFIG", "SET", "maxmemory", "0")
+
+
+async def test_a_conserver_document_is_read_also_where_nothing_can_be_written(
+    tmp_path: Path,
+) -> None:
+    uuid, document = new_uuid(), b'{"vcon": "0.0.1"}'
+    async with servers.valkey(tmp_path) as server, open_backend(server.url, RedisOptions()) as it:
+        client = it.connections.commands
+        await client.execute_command("SET", f"vcon:{uuid}", document)
+        await client.execute_command("CONFIG", "SET", "maxmemory", "1")
+        (found,) = await it.documents.fetch([uuid])
+        assert (found.document, found.rev) == (document, 0)
+        await client.execute_command("CONFIG", "SET", "maxmemory", "0")
+        (found,) = await it.documents.fetch([uuid])
+        assert found.document == document
+        assert found.rev > 0

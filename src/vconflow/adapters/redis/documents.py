@@ -13,7 +13,7 @@ from vconflow.adapters.redis.index import index_keys, index_of, index_text
 from vconflow.adapters.redis.intake import BATCH_TTL
 from vconflow.adapters.redis.keys import Keys
 from vconflow.adapters.redis.scripts import ScriptCall, Scripts
-from vconflow.errors import InvalidVcon, Unavailable
+from vconflow.errors import InvalidVcon, Permanent, Unavailable
 from vconflow.model.validation import Facts, validate
 from vconflow.ports.documents import Document, Search
 from vconflow.ports.history import HistoryRecord
@@ -75,7 +75,10 @@ class RedisDocuments:
         ]
         if not bare:
             return found
-        await self._adopt(bare)
+        try:
+            await self._adopt(bare)
+        except (Unavailable, Permanent):
+            return found  # a Redis that takes no writes can still be read
         return await self._fetch(uuids)
 
     async def _adopt(self, uuids: Sequence[str]) -> None:
