@@ -23,7 +23,7 @@ rests = st.sampled_from([0.0, UNIT / 2, LEASE + UNIT / 2, PARKED])
 finishes = st.builds(
     Finish,
     targets=st.sampled_from([(), (OUT,), (NEXT,), (OUT, NEXT)]),
-    stored=st.booleans(),
+    stored=st.sampled_from([(), ("file",)]),
     expire_seconds=st.sampled_from([None, None, DOCUMENT_TTL // 3]),
 )
 burials = st.builds(
